@@ -1,0 +1,142 @@
+package chain
+
+import (
+	"context"
+	"errors"
+
+	"github.com/starlingp2p/starling/peer"
+)
+
+// Errors that the node branches on. Implementations wrap them.
+var (
+	// ErrNotFound: the chain has no such block, header or transaction.
+	ErrNotFound = errors.New("chain: not found")
+	// ErrUnknownParent: a block's parent is neither imported nor in the same call.
+	ErrUnknownParent = errors.New("chain: unknown parent")
+	// ErrInvalid: the data breaks a rule of the chain. Whoever delivered it pays.
+	ErrInvalid = errors.New("chain: invalid")
+	// ErrReorgTooDeep: taking the block would undo more than the chain allows.
+	ErrReorgTooDeep = errors.New("chain: reorganisation too deep")
+	// ErrCorrupt: what is stored does not match its hash, or breaks an
+	// invariant. It is neither served nor deleted; the operator must act.
+	ErrCorrupt = errors.New("chain: stored data is corrupt")
+	// ErrFull: the disk took no more. Reads go on; the call may be repeated.
+	ErrFull = errors.New("chain: storage is full")
+)
+
+// Reader gives out what the chain holds. Every method is safe for concurrent
+// use. All but Status may read the disk and end early with ctx.
+type Reader interface {
+	// Status never blocks and reads no disk: the node calls it for every handshake.
+	Status() Status
+	// Header gives one header: by hash where ref has one, staged ones included,
+	// else the canonical one of that number. ErrNotFound if there is none.
+	Header(ctx context.Context, ref Ref) (Header, error)
+	// Block is Header, with the body.
+	Block(ctx context.Context, ref Ref) (Block, error)
+	// Headers gives canonical headers (those of a branch where the hash of
+	// r.From is on one) until one is missing, r.Count or r.MaxBytes is reached.
+	// ErrNotFound if the first is missing.
+	Headers(ctx context.Context, r Range) ([]Header, error)
+	// Blocks is Headers, with the bodies.
+	Blocks(ctx context.Context, r Range) ([]Block, error)
+}
+
+// Checker tells valid data from invalid. Every method is pure or reads only
+// what is immutable; all are called concurrently from validation workers, with
+// data from hostile peers.
+type Checker interface {
+	// Check says whether a block that was gossiped may be relayed: cheap
+	// checks, cheapest first, that need no parent.
+	Check(Block) Verdict
+	// VerifyHeaders checks that each header links to the one before it (the
+	// first to parent) and is authentic. n headers are good; the error tells
+	// what is wrong with the next and wraps ErrInvalid, or is nil if n is all.
+	VerifyHeaders(parent Header, hs []Header) (n int, err error)
+	// VerifyBody checks body and extra against a verified header. Its error
+	// wraps ErrInvalid.
+	VerifyBody(h Header, body, extra []byte) error
+}
+
+// Importer takes blocks in. The node calls it from one goroutine at a time.
+// Its methods may write the disk and block.
+type Importer interface {
+	// Import takes blocks whose headers and bodies are verified, in order, each
+	// the child of the one before; the parent of the first is imported. The
+	// first n are durable when it returns: they survive kill -9 and power loss.
+	// A block that is imported already counts and changes nothing. Whether they
+	// become the head is the chain's fork choice: see Status. An error that
+	// wraps ErrInvalid, ErrUnknownParent or ErrReorgTooDeep is about block n;
+	// any other is our own trouble.
+	Import(ctx context.Context, blocks []Block) (n int, err error)
+	// Stage keeps blocks that are linked to a trusted target but whose parent
+	// is missing, durably. Header and Block find them by hash; Import of the
+	// same block removes it from the stage.
+	Stage(ctx context.Context, blocks []Block) error
+	// Staged lists the staged blocks by ascending number.
+	Staged(ctx context.Context) ([]Ref, error)
+}
+
+// Chain is what an embedder plugs in.
+type Chain interface {
+	Reader
+	Checker
+	Importer
+}
+
+// TxReader is a role of a chain that finds imported transactions.
+type TxReader interface {
+	// Tx may read the disk. ErrNotFound if the transaction is in no canonical block.
+	Tx(ctx context.Context, hash Hash) (Tx, error)
+}
+
+// TxPool is a role: transactions that wait for a block. Every method is safe
+// for concurrent use and none waits for a peer.
+type TxPool interface {
+	// Has reports whether the transaction is in the pool, or was found unfit
+	// so recently that it need not be fetched.
+	Has(hash Hash) bool
+	// Get gives a transaction of the pool.
+	Get(hash Hash) (Tx, bool)
+	// Add offers transactions from peers and gives a verdict for each. The
+	// bytes are hostile: Hash and Sender are what the pool computes, whatever
+	// the caller filled in. It may use CPU for signatures; it reads no disk.
+	Add(txs []Tx) []Verdict
+	// Pending gives transactions fit for the next block, best first, at most
+	// max of them and at most maxBytes in sum (0: no bound).
+	Pending(max, maxBytes int) []Tx
+	// Subscribe gives transactions as they enter the pool, until ctx ends and
+	// the channel is closed. A reader that lags loses the oldest.
+	Subscribe(ctx context.Context) <-chan []Tx
+}
+
+// LocalTxPool is a role of a TxPool that treats this node's own transactions
+// apart: they are journalled and never evicted for others.
+type LocalTxPool interface {
+	AddLocal(ctx context.Context, txs []Tx) []Verdict
+}
+
+// Consensus is a role: the engine behind the consensus lane.
+type Consensus interface {
+	// Handle takes a consensus message from a peer. It may block up to the
+	// node's validation deadline; calls are concurrent.
+	Handle(ctx context.Context, from peer.ID, msg []byte) Verdict
+	// Validators names those that may speak now. It must be quick: the node
+	// keeps links and slots for those whose peer is known.
+	Validators(ctx context.Context) []Validator
+}
+
+// Validator is a member of the consensus. Peer is empty where it is not known.
+type Validator struct {
+	Key  []byte
+	Peer peer.ID
+}
+
+// Proposals is a role: it binds a block's broadcast commitment (root, shape
+// and length of its chunks) to its proposer.
+type Proposals interface {
+	// SignProposal signs a commitment of a block that is ours.
+	SignProposal(commitment []byte) ([]byte, error)
+	// CheckProposal says whether a proposer of this chain signed it. Concurrent, cheap.
+	CheckProposal(commitment, sig []byte) Verdict
+}
