@@ -17,6 +17,9 @@ var (
 	ErrClosed = errors.New("wire: closed")
 	// ErrQueueFull: the lane took no more before its bound; nothing was sent.
 	ErrQueueFull = errors.New("wire: send queue is full")
+	// ErrUnheard: no peer is there to hear what was to be published. Nothing was
+	// sent, and the same message may be published again.
+	ErrUnheard = errors.New("wire: nobody is there to hear it")
 	// ErrTooLarge: what was to be sent, or was announced, is over the protocol's bound.
 	ErrTooLarge = errors.New("wire: too large")
 )
@@ -50,7 +53,8 @@ type (
 
 	// Publisher is a role of a Wire whose gossip runs over topics. Publish
 	// blocks until the message is queued for the mesh peers, or ctx ends; it
-	// never waits for delivery.
+	// never waits for delivery, nor for peers to appear: without any it fails
+	// with ErrUnheard.
 	Publisher interface {
 		Publish(ctx context.Context, m Message) (Receipt, error)
 	}
