@@ -1,0 +1,3 @@
+package chaintest
+
+func poolRules() []Rule { return nil }
