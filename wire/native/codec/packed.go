@@ -1,0 +1,97 @@
+package codec
+
+import (
+	"bufio"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/starlingp2p/starling/peer"
+)
+
+// The forms of a packed frame's body.
+const (
+	formPlain  = 0
+	formSnappy = 1
+)
+
+const (
+	sampleBytes = 4 << 10 // of a body, to see whether it shrinks
+	sampleGain  = 8       // a sample that shrinks by less than 1/sampleGain tells of no gain
+	leastPacked = 128     // bodies below it are not worth it
+)
+
+// MaxPacked is the longest packed frame, without its length, whose body
+// decodes to at most n bytes.
+func MaxPacked(n int) int { return 1 + MaxCompressed(n) }
+
+// AppendPacked appends body as a packed frame, compressed where a sample of it
+// shrinks.
+func AppendPacked(dst, body []byte) []byte {
+	if !shrinks(body) {
+		dst = protowire.AppendVarint(dst, uint64(1+len(body)))
+		dst = append(dst, formPlain)
+		return append(dst, body...)
+	}
+	buf := TakeBuffer()
+	defer buf.Free()
+	buf.B = Compress(buf.B, body)
+	if len(buf.B) >= len(body) {
+		dst = protowire.AppendVarint(dst, uint64(1+len(body)))
+		dst = append(dst, formPlain)
+		return append(dst, body...)
+	}
+	dst = protowire.AppendVarint(dst, uint64(1+len(buf.B)))
+	dst = append(dst, formSnappy)
+	return append(dst, buf.B...)
+}
+
+func shrinks(body []byte) bool {
+	if len(body) < leastPacked {
+		return false
+	}
+	sample := body
+	if len(sample) > sampleBytes {
+		middle := (len(body) - sampleBytes) / 2
+		sample = body[middle : middle+sampleBytes]
+	}
+	buf := TakeBuffer()
+	defer buf.Free()
+	buf.B = Compress(buf.B, sample)
+	return len(buf.B) <= len(sample)-len(sample)/sampleGain
+}
+
+// ReadPackedBody reads the n bytes of a packed frame whose length ReadLength
+// gave (with MaxPacked(max) as its bound) and gives the body, of at most max
+// bytes, decompressed. The result is its caller's. It blocks like r.
+func ReadPackedBody(r *bufio.Reader, n, max int) ([]byte, error) {
+	if n < 1 {
+		return nil, fault(peer.BadEncoding, "packed frame without a form")
+	}
+	form, err := r.ReadByte()
+	if err != nil {
+		return nil, cut(err, 0)
+	}
+	switch form {
+	case formPlain:
+		if n-1 > max {
+			return nil, fault(peer.BadFrame, "packed frame too large: %d bytes, bound %d", n-1, max)
+		}
+		return ReadBody(r, n-1)
+	case formSnappy:
+		packed, err := ReadBody(r, n-1)
+		if err != nil {
+			return nil, err
+		}
+		return Decompress(packed, max)
+	}
+	return nil, fault(peer.BadEncoding, "packed frame of form %d", form)
+}
+
+// ReadPacked reads one packed frame whose body has at most max bytes.
+func ReadPacked(r *bufio.Reader, max int) ([]byte, error) {
+	n, err := ReadLength(r, MaxPacked(max))
+	if err != nil {
+		return nil, err
+	}
+	return ReadPackedBody(r, n, max)
+}
