@@ -139,6 +139,9 @@ func (p *Pipe) room() int {
 }
 
 func (p *Pipe) push(s segment) {
+	if p.broken {
+		return
+	}
 	p.backlog = append(p.backlog, s)
 	p.queued += s.size
 	p.pump()
