@@ -1,0 +1,104 @@
+# make test    what CI runs: format, vet, build, lint, tests with the race detector, interop in its short form
+# make full    the figures that take hours: all of test, and every test at full length
+# make bench   wall-clock ratios, interleaved, median of 5, into docs/performance.md
+# make fuzz    each fuzz target for FUZZTIME (60s)
+#
+# Needed: Go 1.26, git and make; the first run fetches modules through GOPROXY. A C compiler is used for the race
+# detector where there is one.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help test full bench fuzz format vet build lint once race interop processes archtest
+
+GO          ?= go
+JOBS        ?= 2
+FUZZTIME    ?= 60s
+TIMEOUT     ?= 20m
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := mvdan.cc/gofumpt@v0.10.0
+
+# The race detector needs cgo, and cgo a C compiler.
+RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race,)
+
+# Tests in these folders run whole nodes as processes of their own. The race detector would see only the test's side
+# of that, and slow it down.
+PROCESSES := ^github\.com/starlingp2p/starling/(cmd|examples/hello)(/|$$)
+
+# Nested modules: interop/<wire>, interop/peers/<peer>-<version>, bench.
+NESTED = $(shell find interop bench -name go.mod -not -path '*/testdata/*' 2>/dev/null | xargs -r -n1 dirname | sort)
+
+help:
+	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
+
+# The last step is a run of go test, so that its lines end the output.
+test: format vet build lint once interop race processes
+
+full:
+	$(MAKE) format vet build lint once
+	STARLING_FULL=1 $(MAKE) interop race processes TIMEOUT=6h SHORT=
+
+format:
+	@unformatted=$$(git ls-files -z '*.go' | grep -zv -e '\.pb\.go$$' -e '/testdata/' | xargs -0 -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "make format: not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+build:
+	$(GO) build -p $(JOBS) ./...
+	@for m in $(NESTED); do echo "build $$m"; (cd $$m && $(GO) vet ./... && $(GO) build -p $(JOBS) ./...); done
+
+# A tool that cannot be fetched is told apart from what it finds.
+define fetch
+@$(GO) run $(1) $(2) >/dev/null || { \
+  echo "make lint: $(1) could not be fetched or built; it comes through GOPROXY ($$($(GO) env GOPROXY))." \
+       "Behind a firewall set GOPROXY to a proxy that you reach, or leave this step out: make test LINT=off" >&2; exit 1; }
+endef
+
+ifeq ($(LINT),off)
+lint:
+	@echo "make lint: left out (LINT=off)"
+else
+lint:
+	$(call fetch,$(STATICCHECK),-version)
+	$(GO) run $(STATICCHECK) ./...
+	$(call fetch,$(GOFUMPT),-version)
+	@loose=$$(git ls-files -z '*.go' | grep -zv -e '\.pb\.go$$' -e '/testdata/' | xargs -0 -r $(GO) run $(GOFUMPT) -l); \
+	if [ -n "$$loose" ]; then echo "make lint: not gofumpt'ed (go run $(GOFUMPT) -w FILE):"; echo "$$loose"; exit 1; fi
+endif
+
+# Benchmarks for one iteration, and the gates on allocations (tests with Alloc in their name), which the race detector
+# would disturb. Only packages that have one are compiled for it.
+once:
+	@dirs=$$(git ls-files -z '*_test.go' | grep -zv -e '^interop/' -e '^bench/' | \
+	  xargs -0 -r grep -lE '^func (Benchmark|Test[A-Za-z0-9_]*Alloc)' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+	if [ -z "$$dirs" ]; then echo "no benchmarks yet"; else $(GO) test -p $(JOBS) -timeout $(TIMEOUT) -run Alloc -bench . -benchtime 1x $$dirs; fi
+
+SHORT ?= -short
+interop:
+	@if [ -z "$(NESTED)" ]; then echo "no interop or bench modules yet"; fi
+	@for m in $(NESTED); do echo "test $$m"; (cd $$m && $(GO) test -p $(JOBS) $(SHORT) -timeout $(TIMEOUT) ./...); done
+
+# Product tests, fuzz seeds and archtest, once, with the race detector.
+race:
+	@if [ -z "$(RACE)" ]; then echo "no C compiler: the tests run without the race detector"; fi
+	$(GO) test -p $(JOBS) $(RACE) -timeout $(TIMEOUT) $$($(GO) list ./... | grep -vE '$(PROCESSES)')
+
+processes:
+	@pkgs=$$($(GO) list ./... | grep -E '$(PROCESSES)' || true); \
+	if [ -n "$$pkgs" ]; then $(GO) test -p 1 -timeout $(TIMEOUT) $$pkgs; fi
+
+archtest:
+	$(GO) test ./internal/archtest
+
+bench:
+	@if [ ! -f bench/go.mod ]; then echo "make bench: the module bench/ is not there yet" >&2; exit 1; fi
+	cd bench && $(GO) run . -rounds 5 -write ../docs/performance.md
+
+fuzz:
+	@for pkg in $$(git ls-files '*_test.go' | grep -vE '^(interop|bench)/' | xargs -r grep -lE '^func Fuzz' | xargs -r -n1 dirname | sort -u); do \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | sed 's/func //'); do \
+	    echo "fuzz $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel $(JOBS) ./$$pkg; \
+	  done; \
+	done
