@@ -95,3 +95,30 @@ func ReadPacked(r *bufio.Reader, max int) ([]byte, error) {
 	}
 	return ReadPackedBody(r, n, max)
 }
+
+// PackedHead is how many bytes SealPacked wants free before a body.
+const PackedHead = maxLengthBytes + 1
+
+// SealPacked makes a packed frame out of buf, which holds PackedHead bytes of
+// room and then the body, and gives the frame: a part of buf, or of scratch
+// where the body shrinks. It spares AppendPacked's copy.
+func SealPacked(buf []byte, scratch *Buffer) []byte {
+	body := buf[PackedHead:]
+	if shrinks(body) {
+		scratch.B = append(scratch.B[:0], make([]byte, PackedHead)...)
+		scratch.B = Compress(scratch.B, body)
+		if len(scratch.B) < len(buf) {
+			return seal(scratch.B, formSnappy)
+		}
+	}
+	return seal(buf, formPlain)
+}
+
+// seal writes length and form into the room before the body.
+func seal(buf []byte, form byte) []byte {
+	n := len(buf) - maxLengthBytes // form and body
+	start := maxLengthBytes - protowire.SizeVarint(uint64(n))
+	protowire.AppendVarint(buf[start:start], uint64(n))
+	buf[maxLengthBytes] = form
+	return buf[start:]
+}

@@ -1,0 +1,116 @@
+package reqresp
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/native/codec"
+)
+
+// readBuffer is the size of the buffer that spares one Read a length byte;
+// longer reads pass it by.
+const readBuffer = 4 << 10
+
+var bufReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// frames reads packed frames off a stream, each within its deadline.
+type frames struct {
+	s   Stream
+	l   Limits
+	end time.Time // of the exchange
+	br  *bufio.Reader
+}
+
+func newFrames(s Stream, from io.Reader, l Limits, end time.Time) *frames {
+	br := bufReaders.Get().(*bufio.Reader)
+	br.Reset(from)
+	return &frames{s: s, l: l, end: end, br: br}
+}
+
+func (f *frames) free() {
+	f.br.Reset(nil)
+	bufReaders.Put(f.br)
+	f.br = nil
+}
+
+// next reads one frame, of at most most bytes, which begins within wait.
+func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
+	f.deadline(time.Now().Add(wait))
+	if _, err := f.br.Peek(1); err != nil {
+		return nil, f.timeout(err)
+	}
+	// The length itself has Frame; what follows has what its length allows.
+	began := time.Now()
+	late := began.Add(f.l.Frame)
+	f.deadline(late)
+	n, err := codec.ReadLength(f.br, codec.MaxPacked(most))
+	if err != nil {
+		return nil, f.slow(err, late)
+	}
+	late = began.Add(f.l.frameTime(n))
+	f.deadline(late)
+	body, err := codec.ReadPackedBody(f.br, n, most)
+	if err != nil {
+		return nil, f.slow(err, late)
+	}
+	return body, nil
+}
+
+func (f *frames) deadline(t time.Time) {
+	if t.After(f.end) {
+		t = f.end
+	}
+	f.s.SetReadDeadline(t) // a stream that cannot is caught by ctx
+}
+
+func (f *frames) timeout(err error) error {
+	if isTimeout(err) {
+		return fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	return err
+}
+
+// slow is the error for a failure inside a frame. It is the remote's fault
+// only where the frame was late, not where the whole exchange ran out.
+func (f *frames) slow(err error, late time.Time) error {
+	if isTimeout(err) && !late.After(f.end) {
+		return &wire.Fault{Offense: peer.SlowFrame, Err: fmt.Errorf("reqresp: a frame took over its deadline: %w", err)}
+	}
+	return f.timeout(err)
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// ackReader acknowledges what it reads.
+type ackReader struct {
+	s       Stream
+	every   int // bytes; 0: never
+	pending int
+}
+
+func (a *ackReader) Read(p []byte) (int, error) {
+	n, err := a.s.Read(p)
+	if a.every == 0 {
+		return n, err
+	}
+	if a.pending += n; a.pending >= a.every && err == nil {
+		var buf [binary.MaxVarintLen32]byte
+		k := binary.PutUvarint(buf[:], uint64(a.pending))
+		if _, werr := a.s.Write(buf[:k]); werr != nil {
+			a.every = 0 // the server has closed, or will notice; the answer counts
+		}
+		a.pending = 0
+	}
+	return n, err
+}
