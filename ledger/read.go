@@ -1,0 +1,362 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/starlingp2p/starling/chain"
+)
+
+// readInfo gives the zero info where there is none.
+func readInfo(r pebble.Reader, h chain.Hash) (info, error) {
+	key := []byte(hashed(keyInfo, h))
+	raw, err := get(r, key)
+	if err != nil || raw == nil {
+		return info{}, err
+	}
+	i, err := decodeInfo(raw)
+	if err != nil {
+		return info{}, corrupt("block %v: %v", h, err)
+	}
+	return i, nil
+}
+
+// readHeader decodes the header of a block that is there, and hashes it again.
+func readHeader(r pebble.Reader, f Family, ref chain.Ref) (chain.Header, error) {
+	raw, err := get(r, blockKey(ref, partHeader))
+	if err != nil {
+		return chain.Header{}, err
+	}
+	if raw == nil {
+		return chain.Header{}, corrupt("block %v has no header", ref)
+	}
+	h, err := f.DecodeHeader(raw)
+	if err != nil {
+		return chain.Header{}, corrupt("header of block %v: %v", ref, err)
+	}
+	if h.Ref != ref {
+		return chain.Header{}, corrupt("header stored for block %v is that of %d (%v)", ref, h.Ref.Number, h.Ref.Hash)
+	}
+	return h, nil
+}
+
+func readBlock(r pebble.Reader, f Family, ref chain.Ref) (b chain.Block, err error) {
+	if b.Header, err = readHeader(r, f, ref); err != nil {
+		return chain.Block{}, err
+	}
+	if b.Body, err = get(r, blockKey(ref, partBody)); err != nil {
+		return chain.Block{}, err
+	}
+	if b.Body == nil {
+		return chain.Block{}, corrupt("block %v has no body", ref)
+	}
+	if b.Extra, err = get(r, blockKey(ref, partExtra)); err != nil {
+		return chain.Block{}, err
+	}
+	return b, nil
+}
+
+// canonical gives the hash of the canonical block of a number.
+func canonical(r pebble.Reader, n uint64) (h chain.Hash, ok bool, err error) {
+	raw, err := get(r, []byte(canonKey(n)))
+	if err != nil || raw == nil {
+		return h, false, err
+	}
+	if len(raw) != len(h) {
+		return h, false, corrupt("canonical hash of %d has %d bytes", n, len(raw))
+	}
+	return chain.Hash(raw), true, nil
+}
+
+// resolve turns what a caller asks for into a block that is there.
+func resolve(r pebble.Reader, ref chain.Ref) (chain.Ref, info, error) {
+	if ref.Hash.IsZero() {
+		h, ok, err := canonical(r, ref.Number)
+		if err != nil {
+			return ref, info{}, err
+		}
+		if !ok {
+			return ref, info{}, fmt.Errorf("ledger: block %d: %w", ref.Number, chain.ErrNotFound)
+		}
+		ref.Hash = h
+	}
+	i, err := readInfo(r, ref.Hash)
+	if err != nil {
+		return ref, info{}, err
+	}
+	if i.kind == 0 {
+		return ref, info{}, fmt.Errorf("ledger: block %v: %w", ref.Hash, chain.ErrNotFound)
+	}
+	return chain.Ref{Number: i.number, Hash: ref.Hash}, i, nil
+}
+
+func (l *Ledger) view(ctx context.Context, fn func(*pebble.DB) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return l.store.read(fn)
+}
+
+// Header implements chain.Reader.
+func (l *Ledger) Header(ctx context.Context, ref chain.Ref) (h chain.Header, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		at, _, err := resolve(db, ref)
+		if err != nil {
+			return err
+		}
+		h, err = readHeader(db, l.family, at)
+		return err
+	})
+	return h, err
+}
+
+// Block implements chain.Reader.
+func (l *Ledger) Block(ctx context.Context, ref chain.Ref) (b chain.Block, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		at, _, err := resolve(db, ref)
+		if err != nil {
+			return err
+		}
+		b, err = readBlock(db, l.family, at)
+		return err
+	})
+	return b, err
+}
+
+// Headers implements chain.Reader. Its answer is of one moment.
+func (l *Ledger) Headers(ctx context.Context, r chain.Range) ([]chain.Header, error) {
+	return collect(ctx, l, r, readHeader, func(h chain.Header) int { return len(h.Bytes) })
+}
+
+// Blocks implements chain.Reader. Its answer is of one moment.
+func (l *Ledger) Blocks(ctx context.Context, r chain.Range) ([]chain.Block, error) {
+	return collect(ctx, l, r, readBlock, chain.Block.Size)
+}
+
+// collect walks a range in a snapshot. The first block must be there; a later
+// one that is missing ends the answer.
+func collect[T any](ctx context.Context, l *Ledger, r chain.Range,
+	read func(pebble.Reader, Family, chain.Ref) (T, error), size func(T) int,
+) (out []T, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		snap := db.NewSnapshot()
+		defer snap.Close()
+		at, i, err := resolve(snap, r.From)
+		if err != nil {
+			return err
+		}
+		if r.Count <= 0 {
+			return nil
+		}
+		out = make([]T, 0, min(r.Count, 256))
+		for sum := 0; ; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			v, err := read(snap, l.family, at)
+			if err != nil {
+				return err
+			}
+			n := size(v)
+			if r.MaxBytes > 0 && len(out) > 0 && sum+n > r.MaxBytes {
+				return nil
+			}
+			sum += n
+			out = append(out, v)
+			if len(out) >= r.Count || r.MaxBytes > 0 && sum >= r.MaxBytes {
+				return nil
+			}
+			var ok bool
+			if at, i, ok, err = step(ctx, snap, at, i, r.Skip, r.Reverse); err != nil || !ok {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// step goes skip+1 blocks on from at; ok is false where there is none.
+func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, reverse bool) (chain.Ref, info, bool, error) {
+	none := func(err error) (chain.Ref, info, bool, error) { return chain.Ref{}, info{}, false, err }
+	if skip < 0 || skip == math.MaxInt {
+		return none(nil)
+	}
+	for left := uint64(skip) + 1; left > 0; {
+		h, ok, err := canonical(r, at.Number)
+		if err != nil {
+			return none(err)
+		}
+		if ok && h == at.Hash { // the index leads straight there
+			n := at.Number + left
+			if reverse {
+				n = at.Number - left
+			}
+			if reverse && n > at.Number || !reverse && n < at.Number {
+				return none(nil)
+			}
+			h, ok, err := canonical(r, n)
+			if err != nil || !ok {
+				return none(err)
+			}
+			at = chain.Ref{Number: n, Hash: h}
+			break
+		}
+		// A branch: one block at a time. It is short, since it forks no deeper
+		// than MaxReorg, or staged.
+		if ctx.Err() != nil {
+			return none(context.Cause(ctx))
+		}
+		if reverse {
+			if at.Number == 0 {
+				return none(nil)
+			}
+			at = chain.Ref{Number: at.Number - 1, Hash: i.parent}
+		} else if at, ok, err = child(r, at); err != nil || !ok {
+			return none(err)
+		}
+		if i, err = readInfo(r, at.Hash); err != nil {
+			return none(err)
+		}
+		if i.kind == 0 {
+			return none(nil)
+		}
+		left--
+	}
+	i, err := readInfo(r, at.Hash)
+	if err != nil {
+		return none(err)
+	}
+	if i.kind == 0 {
+		return none(corrupt("block %v has no info", at))
+	}
+	return at, i, true, nil
+}
+
+// child finds the block after at on a branch: the imported one before a staged
+// one, then the lowest hash.
+func child(r pebble.Reader, at chain.Ref) (found chain.Ref, ok bool, err error) {
+	refs, err := refsAt(r, at.Number+1)
+	if err != nil {
+		return found, false, err
+	}
+	for _, ref := range refs {
+		i, err := readInfo(r, ref.Hash)
+		if err != nil {
+			return found, false, err
+		}
+		if i.parent != at.Hash || i.kind == 0 {
+			continue
+		}
+		if i.kind == imported {
+			return ref, true, nil
+		}
+		if !ok {
+			found, ok = ref, true
+		}
+	}
+	return found, ok, nil
+}
+
+// refsAt lists the blocks of a number by ascending hash.
+func refsAt(r pebble.Reader, n uint64) (refs []chain.Ref, err error) {
+	o := &pebble.IterOptions{LowerBound: numbered(keyBlock, n), UpperBound: numbered(keyBlock, n+1)}
+	if n == math.MaxUint64 {
+		o.UpperBound = []byte{keyBlock + 1}
+	}
+	it, err := r.NewIter(o)
+	if err != nil {
+		return nil, ioError("read", err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if k := it.Key(); len(k) == 42 && k[41] == partHeader {
+			refs = append(refs, chain.Ref{Number: n, Hash: chain.Hash(k[9:41])})
+		}
+	}
+	if err := it.Error(); err != nil {
+		it.Close()
+		return nil, ioError("read", err)
+	}
+	return refs, ioError("read", it.Close())
+}
+
+// Tx implements chain.TxReader.
+func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		snap := db.NewSnapshot()
+		defer snap.Close()
+		raw, err := get(snap, []byte(hashed(keyTx, hash)))
+		if err != nil {
+			return err
+		}
+		if raw == nil {
+			return fmt.Errorf("ledger: transaction %v: %w", hash, chain.ErrNotFound)
+		}
+		p, err := decodePlace(raw)
+		if err != nil {
+			return corrupt("transaction %v: %v", hash, err)
+		}
+		at, _, err := resolve(snap, chain.Ref{Number: p.number})
+		if err != nil {
+			return corrupt("transaction %v is in block %d: %v", hash, p.number, err)
+		}
+		b, err := readBlock(snap, l.family, at)
+		if err != nil {
+			return err
+		}
+		txs, err := l.family.Txs(b)
+		if err != nil {
+			return corrupt("transactions of block %v: %v", at, err)
+		}
+		if int64(p.index) >= int64(len(txs)) || txs[p.index].Hash != hash {
+			return corrupt("transaction %v is not at %d in block %v", hash, p.index, at)
+		}
+		tx = txs[p.index]
+		tx.Bytes = append([]byte(nil), tx.Bytes...) // not the whole body
+		return nil
+	})
+	return tx, err
+}
+
+// TxBlock says which canonical block holds a transaction, and where in it.
+func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, index int, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		snap := db.NewSnapshot()
+		defer snap.Close()
+		raw, err := get(snap, []byte(hashed(keyTx, hash)))
+		if err != nil {
+			return err
+		}
+		if len(raw) != 12 {
+			return fmt.Errorf("ledger: transaction %v: %w", hash, chain.ErrNotFound)
+		}
+		index = int(binary.BigEndian.Uint32(raw[8:]))
+		at, _, err = resolve(snap, chain.Ref{Number: binary.BigEndian.Uint64(raw)})
+		return err
+	})
+	return at, index, err
+}
+
+// State gives the value under key of the state after the head, with that head.
+// Nil: there is none.
+func (l *Ledger) State(ctx context.Context, key []byte) (v []byte, at chain.Ref, err error) {
+	err = l.view(ctx, func(db *pebble.DB) error {
+		snap := db.NewSnapshot()
+		defer snap.Close()
+		raw, err := get(snap, []byte(metaKey(metaHead)))
+		if err != nil {
+			return err
+		}
+		if at, err = decodeRef(raw); err != nil {
+			return corrupt("head: %v", err)
+		}
+		v, err = get(snap, []byte(stateKey(key)))
+		return err
+	})
+	return v, at, err
+}

@@ -1,0 +1,456 @@
+package sequenced
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/starlingp2p/starling/chain"
+)
+
+// Limits of a Pool, where its configuration says nothing.
+const (
+	DefaultPerSender = 64
+	DefaultPoolBytes = 64 << 20
+	// localPerSender and localBytes are for this node's own transactions,
+	// which do not compete with those of others.
+	localPerSender = 4096
+	localBytes     = 64 << 20
+	// maxSenders bounds the accounts that a new head makes us read again.
+	maxSenders = 16384
+	// unfitKept is how many rejected hashes are remembered.
+	unfitKept = 4096
+	// subscriberQueue is how many bundles a subscriber may lag behind.
+	subscriberQueue = 64
+	// walkBlocks is how far a change of head is followed block by block.
+	walkBlocks = 128
+	// replaceNum/replaceDen is how much more fee replaces a transaction.
+	replaceNum, replaceDen = 11, 10
+	// txOverhead is what a transaction costs beside its bytes.
+	txOverhead = 256
+)
+
+// StateReader is what a Pool needs of a ledger.
+type StateReader interface {
+	chain.Reader
+	// State is the value under key after the head, nil where there is none,
+	// with that head.
+	State(ctx context.Context, key []byte) ([]byte, chain.Ref, error)
+}
+
+// PoolConfig configures a Pool. Family and State must be set.
+type PoolConfig struct {
+	Family *Family
+	State  StateReader
+	// Journal is the file in which AddLocal keeps transactions; empty: none.
+	Journal string
+	// FS is where the journal lies; nil: the disk.
+	FS vfs.FS
+	// PerSender bounds the transactions of a sender; 0: 64.
+	PerSender int
+	// MaxBytes bounds the transactions of others in sum, with some overhead
+	// each; 0: 64 MiB. Own ones have as much for themselves.
+	MaxBytes int
+	Logger   *slog.Logger
+}
+
+// Pool holds transactions that wait for a block. It is safe for concurrent use
+// and starts no goroutine. It is full when its bounds are reached: new
+// transactions of others are ignored then, in favour of those that are there.
+type Pool struct {
+	c  PoolConfig
+	f  *Family
+	mu sync.Mutex
+	// All below is guarded by mu, which is never held while the disk is read.
+	head     chain.Ref
+	txs      map[chain.Hash]*pooled
+	senders  map[Address]*queue
+	bytes    [2]int // of others, of our own
+	arrivals uint64
+	unfit    ring
+	subs     map[int]chan []chain.Tx
+	nextSub  int
+	dropped  map[string]uint64
+
+	journalMu sync.Mutex // guards journal, and is taken before mu
+	journal   *journal
+}
+
+type pooled struct {
+	tx      chain.Tx
+	t       Tx
+	local   bool
+	arrival uint64
+}
+
+func (p *pooled) cost() int { return len(p.tx.Bytes) + txOverhead }
+
+// queue is a sender's transactions by ascending nonce.
+type queue struct {
+	txs     []*pooled
+	account Account
+	known   bool // account is that of the pool's head
+}
+
+var (
+	_ chain.TxPool      = (*Pool)(nil)
+	_ chain.LocalTxPool = (*Pool)(nil)
+)
+
+// NewPool makes a pool and restores the journal. It reads the disk.
+func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
+	if c.Family == nil || c.State == nil {
+		return nil, errors.New("sequenced: PoolConfig needs Family and State")
+	}
+	if c.PerSender < 0 || c.MaxBytes < 0 {
+		return nil, fmt.Errorf("sequenced: PoolConfig has limits below zero: %d a sender, %d bytes", c.PerSender, c.MaxBytes)
+	}
+	if c.PerSender == 0 {
+		c.PerSender = DefaultPerSender
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultPoolBytes
+	}
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pool{
+		c: c, f: c.Family,
+		head:    c.State.Status().Head,
+		txs:     map[chain.Hash]*pooled{},
+		senders: map[Address]*queue{},
+		unfit:   ring{has: map[chain.Hash]bool{}},
+		subs:    map[int]chan []chain.Tx{},
+		dropped: map[string]uint64{},
+	}
+	if c.Journal == "" {
+		return p, nil
+	}
+	j, restored, lost, err := openJournal(c.FS, c.Journal, c.Family.c.MaxTxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if lost > 0 {
+		c.Logger.Warn("sequenced: the end of the transaction journal was torn", "path", c.Journal, "bytes", lost)
+	}
+	p.journal = j
+	for _, b := range restored {
+		p.admit(b, true)
+	}
+	if err := p.load(ctx); err != nil {
+		return nil, errors.Join(err, j.close())
+	}
+	return p, p.rotate(true)
+}
+
+// Close closes the journal. The pool is not to be used after it.
+func (p *Pool) Close() error {
+	p.journalMu.Lock()
+	defer p.journalMu.Unlock()
+	if p.journal == nil {
+		return nil
+	}
+	return p.journal.close()
+}
+
+// Has implements chain.TxPool.
+func (p *Pool) Has(h chain.Hash) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.txs[h] != nil || p.unfit.has[h]
+}
+
+// Get implements chain.TxPool.
+func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.txs[h]; e != nil {
+		return e.tx, true
+	}
+	return chain.Tx{}, false
+}
+
+// Len is the number of transactions and what they cost in bytes.
+func (p *Pool) Len() (n, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.txs), p.bytes[0] + p.bytes[1]
+}
+
+// Dropped counts, by reason, what was not taken or was lost to a lagging
+// subscriber.
+func (p *Pool) Dropped() map[string]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[string]uint64, len(p.dropped))
+	for k, v := range p.dropped {
+		out[k] = v
+	}
+	return out
+}
+
+// Add implements chain.TxPool.
+func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
+	vs := make([]chain.Verdict, len(txs))
+	var added []chain.Tx
+	for i, tx := range txs {
+		var e *pooled
+		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
+			added = append(added, e.tx)
+		}
+	}
+	p.publish(added)
+	return vs
+}
+
+// AddLocal implements chain.LocalTxPool. A transaction that is accepted is in
+// the journal, synced, when AddLocal returns. It blocks on the disk.
+func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
+	vs := make([]chain.Verdict, len(txs))
+	p.journalMu.Lock()
+	defer p.journalMu.Unlock()
+	var added []chain.Tx
+	var at []int
+	for i, tx := range txs {
+		if ctx.Err() != nil {
+			vs[i] = chain.Ignored("cancelled")
+			continue
+		}
+		var e *pooled
+		if e, vs[i] = p.admit(tx.Bytes, true); e != nil {
+			added, at = append(added, e.tx), append(at, i)
+		}
+	}
+	if p.journal != nil && len(added) > 0 {
+		if err := p.journal.append(added); err != nil {
+			p.c.Logger.Warn("sequenced: transactions could not be journalled", "err", err)
+			for k, tx := range added {
+				p.drop(tx.Hash, "journal-failed")
+				vs[at[k]] = chain.Ignored("journal-failed")
+			}
+			return vs
+		}
+	}
+	p.publish(added)
+	return vs
+}
+
+// admit checks an encoded transaction, cheapest first, and takes it in.
+func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
+	no := func(v chain.Verdict) (*pooled, chain.Verdict) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.dropped[v.Reason]++
+		return nil, v
+	}
+	if len(b) > p.f.c.MaxTxBytes {
+		return no(chain.Rejected("too-large"))
+	}
+	t, err := DecodeTx(b)
+	if err != nil {
+		return no(chain.Rejected("bad-encoding"))
+	}
+	if t.Chain != p.f.id {
+		return no(chain.Rejected("wrong-network"))
+	}
+	digest := unsigned(b)
+	hash := txHash(digest, b)
+	e := &pooled{tx: chain.Tx{Hash: hash, Sender: string(t.From[:]), Kind: t.Kind, Bytes: b}, t: t, local: local}
+	p.mu.Lock()
+	v := p.fit(e)
+	p.mu.Unlock()
+	if v.Reason != "" {
+		return no(v)
+	}
+	if !ed25519.Verify(t.From[:], txPreimage(p.f.hash, digest), t.Sig[:]) {
+		p.mu.Lock()
+		p.unfit.add(hash)
+		p.mu.Unlock()
+		return no(chain.Rejected("bad-signature"))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v := p.fit(e); v.Reason != "" { // another may have come while we verified
+		p.dropped[v.Reason]++
+		return nil, v
+	}
+	p.insert(e)
+	return e, chain.Accepted()
+}
+
+// fit says why a transaction is not wanted now; an empty reason: it is. None
+// of these is its deliverer's fault.
+func (p *Pool) fit(e *pooled) chain.Verdict {
+	if p.txs[e.tx.Hash] != nil {
+		return chain.Ignored("known")
+	}
+	if p.unfit.has[e.tx.Hash] {
+		return chain.Ignored("unfit")
+	}
+	perSender, maxBytes, pile := p.c.PerSender, p.c.MaxBytes, 0
+	if e.local {
+		perSender, maxBytes, pile = localPerSender, localBytes, 1
+	}
+	q := p.senders[e.t.From]
+	if q == nil {
+		if !e.local && len(p.senders) >= maxSenders {
+			return chain.Ignored("too-many-senders")
+		}
+		q = &queue{}
+	}
+	if q.known {
+		if e.t.Nonce < q.account.Nonce {
+			return chain.Ignored("nonce-used")
+		}
+		if e.t.Nonce-q.account.Nonce >= uint64(perSender) {
+			return chain.Ignored("nonce-too-far-ahead")
+		}
+	}
+	if i, ok := q.find(e.t.Nonce); ok {
+		old := q.txs[i]
+		if old.local && !e.local || e.t.Fee <= old.t.Fee || e.t.Fee/replaceNum < old.t.Fee/replaceDen {
+			return chain.Ignored("underpriced-replacement")
+		}
+		return chain.Verdict{}
+	}
+	if len(q.txs) >= perSender {
+		return chain.Ignored("sender-full")
+	}
+	if p.bytes[pile]+e.cost() > maxBytes {
+		return chain.Ignored("pool-full")
+	}
+	return chain.Verdict{}
+}
+
+func (q *queue) find(nonce uint64) (int, bool) {
+	return slices.BinarySearchFunc(q.txs, nonce, func(e *pooled, n uint64) int {
+		switch {
+		case e.t.Nonce < n:
+			return -1
+		case e.t.Nonce > n:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (p *Pool) insert(e *pooled) {
+	q := p.senders[e.t.From]
+	if q == nil {
+		q = &queue{}
+		p.senders[e.t.From] = q
+	}
+	i, ok := q.find(e.t.Nonce)
+	if ok {
+		p.forget(q.txs[i])
+		q.txs[i] = e
+	} else {
+		q.txs = slices.Insert(q.txs, i, e)
+	}
+	p.arrivals++
+	e.arrival = p.arrivals
+	p.txs[e.tx.Hash] = e
+	p.bytes[e.pile()] += e.cost()
+}
+
+func (e *pooled) pile() int {
+	if e.local {
+		return 1
+	}
+	return 0
+}
+
+// forget takes e out of the sums, not out of its sender's queue.
+func (p *Pool) forget(e *pooled) {
+	delete(p.txs, e.tx.Hash)
+	p.bytes[e.pile()] -= e.cost()
+}
+
+// drop takes a transaction out.
+func (p *Pool) drop(h chain.Hash, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.txs[h]
+	if e == nil {
+		return
+	}
+	p.forget(e)
+	p.dropped[reason]++
+	q := p.senders[e.t.From]
+	if i, ok := q.find(e.t.Nonce); ok && q.txs[i] == e {
+		q.txs = slices.Delete(q.txs, i, i+1)
+	}
+	if len(q.txs) == 0 {
+		delete(p.senders, e.t.From)
+	}
+}
+
+// Subscribe implements chain.TxPool.
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
+	c := make(chan []chain.Tx, subscriberQueue)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.nextSub
+	p.nextSub++
+	p.subs[id] = c
+	context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.subs, id)
+		close(c)
+	})
+	return c
+}
+
+// publish hands new transactions to subscribers; the oldest bundle of one that
+// lags is dropped. No send here waits.
+func (p *Pool) publish(txs []chain.Tx) {
+	if len(txs) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.subs { // each gets the same
+		for sent := false; !sent; {
+			select {
+			case c <- txs:
+				sent = true
+			default:
+				select {
+				case old := <-c:
+					p.dropped["subscriber-lags"] += uint64(len(old))
+				default:
+				}
+			}
+		}
+	}
+}
+
+// ring is a set of the hashes added last.
+type ring struct {
+	has  map[chain.Hash]bool
+	all  []chain.Hash
+	next int
+}
+
+func (r *ring) add(h chain.Hash) {
+	if r.has[h] {
+		return
+	}
+	if len(r.all) < unfitKept {
+		r.all = append(r.all, h)
+	} else {
+		delete(r.has, r.all[r.next])
+		r.all[r.next] = h
+		r.next = (r.next + 1) % unfitKept
+	}
+	r.has[h] = true
+}

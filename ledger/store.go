@@ -1,0 +1,362 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/starlingp2p/starling/chain"
+)
+
+const (
+	memTableBytes = 32 << 20
+	memTables     = 4 // writers wait for a flush beyond these
+	// separateBytes is the size from which values live in blob files of their
+	// own, which compactions do not rewrite.
+	separateBytes = 1 << 10
+	// reserveBytes is what a commit leaves free: logged values are written a
+	// second time when a memtable is flushed.
+	reserveBytes = 2 * memTableBytes
+	// patience is how long a commit waits for Pebble once a write has failed.
+	patience = 2 * time.Second
+)
+
+// StoreOptions are the options under which a Ledger opens Pebble, for
+// measurements that need the same. cacheBytes is the block cache; 0 is Pebble's
+// default.
+func StoreOptions(cacheBytes int64) *pebble.Options {
+	o := &pebble.Options{
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		CacheSize:                   cacheBytes,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		BytesPerSync:                1 << 20,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               64 << 20,
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = 16 << 10
+	}
+	// Bodies are signatures and hashes to a good part, and the network is not
+	// slower than a codec.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           separateBytes,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     5 * time.Minute,
+			TargetGarbageRatio:    0.3,
+		}
+	}
+	return o
+}
+
+// store is the database with its failures. Readers are many, of writers there
+// is one at a time. Pebble ends the process when it cannot write its log or
+// its manifest; here it is given up instead and opened again, first for reads.
+type store struct {
+	fs    vfs.FS
+	dir   string
+	cache *pebble.Cache
+	log   *slog.Logger
+	bytes int64
+
+	mu       sync.RWMutex // held by readers while they read, to keep db open
+	db       *pebble.DB   // nil: closed, see gone
+	gone     error
+	fence    *fence
+	readOnly bool
+
+	pending chan error // a commit that did not end in time; the writer's own
+}
+
+func openStore(fs vfs.FS, dir string, cacheBytes int64, log *slog.Logger) (*store, error) {
+	if cacheBytes == 0 {
+		cacheBytes = 32 << 20
+	}
+	s := &store{fs: fs, dir: dir, log: log, cache: pebble.NewCache(cacheBytes)}
+	db, fence, err := s.open(false)
+	if err != nil {
+		s.cache.Unref()
+		return nil, ioError("open "+dir, err)
+	}
+	s.db, s.fence = db, fence
+	return s, nil
+}
+
+// open opens Pebble on a goroutine of its own, since Pebble may end it.
+func (s *store) open(readOnly bool) (*pebble.DB, *fence, error) {
+	fence := newFence(s.fs)
+	o := StoreOptions(0)
+	o.FS, o.Cache, o.ReadOnly = fence, s.cache, readOnly
+	o.Logger = storeLogger{s.log, fence}
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) { s.log.Warn("storage: background write failed", "err", err) },
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			s.log.Error("storage: corrupt file", "path", i.Path, "err", i.Details, "hint", repair)
+		},
+	}
+	var db *pebble.DB
+	err := apart(fence, func() (err error) {
+		db, err = pebble.Open(s.dir, o)
+		return err
+	})
+	if err != nil {
+		fence.shut.Store(true)
+		return nil, nil, err
+	}
+	return db, fence, nil
+}
+
+// apart runs op on a goroutine of its own and waits for it. A panic or the end
+// of that goroutine is an error.
+func apart(f *fence, op func() error) error { return <-start(f, op) }
+
+func start(f *fence, op func() error) chan error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("the database stopped")
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("the database stopped: %v", r)
+			}
+			if cause, _, _ := f.trouble(); cause != nil && err != nil {
+				err = fmt.Errorf("%w (%v)", cause, err)
+			}
+			done <- err
+		}()
+		err = op()
+	}()
+	return done
+}
+
+// storeLogger passes what Pebble says on. Its Fatalf ends the goroutine
+// instead of the process.
+type storeLogger struct {
+	log   *slog.Logger
+	fence *fence
+}
+
+func (l storeLogger) Infof(format string, args ...any) {}
+
+func (l storeLogger) Errorf(format string, args ...any) {
+	l.log.Warn("storage", "err", fmt.Sprintf(format, args...))
+}
+
+func (l storeLogger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	if !l.fence.shut.Load() {
+		l.log.Error("storage: the database cannot go on; it will be opened again", "err", err)
+	}
+	l.fence.fail(err, true)
+	runtime.Goexit()
+}
+
+// read runs fn with the database kept open.
+func (s *store) read(fn func(*pebble.DB) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return s.gone
+	}
+	return fn(s.db)
+}
+
+// get gives the payload under key in memory of its own, nil where there is none.
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	v, c, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ioError("read", err)
+	}
+	defer c.Close()
+	payload, err := open(key, v)
+	if err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, len(payload)), payload...), nil
+}
+
+// ready prepares for a write of about n bytes: it opens the database again
+// where that is due. reopened says that what is stored must be read anew.
+func (s *store) ready(n int64) (reopened bool, err error) {
+	if s.gone != nil && s.db == nil && errors.Is(s.gone, ErrClosed) {
+		return false, ErrClosed
+	}
+	if s.pending != nil {
+		select {
+		case err := <-s.pending:
+			s.pending = nil
+			if err != nil {
+				s.giveUp(err)
+			}
+			reopened = true
+		default:
+			cause, _, _ := s.fence.trouble()
+			return false, ioError("a commit is still waiting", cause)
+		}
+	}
+	cause, hard, _ := s.fence.trouble()
+	if cause == nil && !s.readOnly && s.db != nil {
+		return reopened, s.space(n)
+	}
+	if err := s.space(n); err != nil {
+		return reopened, err
+	}
+	if err := s.probe(); err != nil {
+		return reopened, ioError("write", err)
+	}
+	if !hard && !s.readOnly && s.db != nil {
+		s.fence.clear()
+		return reopened, nil
+	}
+	if err := s.reopen(); err != nil {
+		return true, ioError("open again", err)
+	}
+	return true, nil
+}
+
+// space reports chain.ErrFull when too little would be left.
+func (s *store) space(n int64) error {
+	u, err := s.fs.GetDiskUsage(s.dir)
+	if err != nil || u.TotalBytes == 0 {
+		return nil // cannot tell; a write will
+	}
+	if want := min(reserveBytes, u.TotalBytes/8) + uint64(n); u.AvailBytes < want {
+		return fmt.Errorf("ledger: %s: %w: %d bytes are free, %d are wanted", s.dir, chain.ErrFull, u.AvailBytes, want)
+	}
+	return nil
+}
+
+// probe finds out whether the disk takes writes.
+func (s *store) probe() error {
+	name := s.fs.PathJoin(s.dir, "probe.tmp")
+	f, err := s.fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 64<<10))
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close(), s.fs.Remove(name))
+}
+
+// commit applies b and, where sync is set, waits until it is on the disk. On
+// an error nothing is known of b and the database may have been opened again.
+func (s *store) commit(b *pebble.Batch, sync bool) error {
+	f := s.fence
+	_, _, troubled := f.trouble()
+	done := start(f, func() error { return b.Commit(&pebble.WriteOptions{Sync: sync}) })
+	var err error
+	select {
+	case err = <-done:
+	case <-troubled:
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		select {
+		case err = <-done:
+		case <-t.C: // a flush fails and Pebble repeats it: the commit may yet come through
+			if cause, hard, _ := f.trouble(); hard {
+				s.giveUp(cause)
+				return ioError("commit", cause)
+			} else {
+				s.pending = done
+				return ioError("commit", cause)
+			}
+		}
+	}
+	if err != nil {
+		s.giveUp(err)
+		return ioError("commit", err)
+	}
+	return nil
+}
+
+// giveUp shuts the database out and goes on reading from what it has on disk.
+func (s *store) giveUp(cause error) {
+	s.log.Warn("storage: a write failed; reads go on", "err", cause)
+	s.fence.fail(cause, true)
+	s.fence.shut.Store(true)
+	db, fence, err := s.open(true)
+	if err != nil {
+		s.log.Warn("storage: cannot be opened for reads; reading goes on from memory", "err", err)
+		return
+	}
+	fence.fail(cause, true)
+	s.mu.Lock()
+	old, oldFence := s.db, s.fence
+	s.db, s.fence, s.readOnly = db, fence, true
+	s.mu.Unlock()
+	s.end(old, oldFence)
+}
+
+// reopen closes what is open and opens it for writes; it falls back to reads.
+func (s *store) reopen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db != nil {
+		s.fence.shut.Store(true)
+		s.end(s.db, s.fence)
+		s.db = nil
+	}
+	db, fence, err := s.open(false)
+	readOnly := false
+	if err != nil {
+		cause := err
+		readOnly = true
+		if db, fence, err = s.open(true); err != nil {
+			s.gone = ioError("open", cause)
+			return cause
+		}
+		fence.fail(cause, true)
+		err = cause
+	} else {
+		s.log.Info("storage: writes go on")
+	}
+	s.db, s.fence, s.readOnly, s.gone = db, fence, readOnly, nil
+	return err
+}
+
+// end closes db, which may not end by itself if it failed in the background.
+func (s *store) end(db *pebble.DB, f *fence) error {
+	done := start(f, db.Close)
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		f.shut.Store(true)
+		return errors.New("ledger: the database does not close; it was given up")
+	}
+}
+
+func (s *store) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		s.gone = ErrClosed
+		return nil
+	}
+	_, hard, _ := s.fence.trouble()
+	err := s.end(s.db, s.fence)
+	if hard || s.readOnly {
+		err = nil // reported when it happened
+	}
+	s.fence.shut.Store(true)
+	s.db, s.gone = nil, ErrClosed
+	s.cache.Unref()
+	return ioError("close", err)
+}
