@@ -171,8 +171,10 @@ func valuesKept(e *Env) error {
 	if _, err := e.grow(3); err != nil {
 		return err
 	}
-	if _, err := e.Chain.Blocks(e.ctx, chain.Range{From: blocks[0].Ref(), Count: 7}); err != nil {
-		return fmt.Errorf("Blocks: %w", err)
+	for _, from := range blocks {
+		if _, err := e.Chain.Blocks(e.ctx, chain.Range{From: from.Ref(), Count: 7}); err != nil {
+			return fmt.Errorf("Blocks: %w", err)
+		}
 	}
 	for i := range kept {
 		if err := sameBlock(kept[i], copies[i]); err != nil {
