@@ -113,7 +113,11 @@ type TxPool interface {
 // LocalTxPool is a role of a TxPool that treats this node's own transactions
 // apart: they are journalled and never evicted for others.
 type LocalTxPool interface {
+	// AddLocal is TxPool.Add for transactions of our own. It may write the disk.
 	AddLocal(ctx context.Context, txs []Tx) []Verdict
+	// Local gives those of them that still wait, in an order in which a pool
+	// can take them. The node tells its peers of them again now and then.
+	Local() []Tx
 }
 
 // Consensus is a role: the engine behind the consensus lane.
