@@ -189,12 +189,12 @@ func (e *endpoint) receive(size int, done func()) (waited time.Duration) {
 		e.traffic.WireReceived += uint64(wire)
 		done()
 	}
-	if e.down == 0 {
-		finish()
-		return 0
-	}
 	start := max(e.f.q.now, e.downFree)
 	e.downFree = start + txTime(wire, e.down)
-	e.f.q.at(e.downFree, finish)
+	if e.downFree == e.f.q.now {
+		finish()
+	} else {
+		e.f.q.at(e.downFree, finish)
+	}
 	return time.Duration(start - e.f.q.now)
 }

@@ -140,25 +140,41 @@ func TestOrderIsKeptWhateverTheLink(t *testing.T) {
 				Buffer: rapid.IntRange(0, 50000).Draw(t, "buffer"),
 			}})
 		p := f.Pipe(host(1), host(2))
-		var got []int
-		sent, want := 0, uint64(0)
+		var got, sent []int
+		want := uint64(0)
 		for i, size := range rapid.SliceOfN(rapid.IntRange(0, 30000), 1, 20).Draw(t, "sizes") {
 			s.After(ms("at", 1000), func() {
 				if p.Send(size, func() { got = append(got, i) }) {
-					sent++
+					sent = append(sent, i)
 					want += uint64(size)
 				}
 			})
 		}
-		if rapid.Bool().Draw(t, "partition") {
-			s.After(ms("from", 500), func() { f.Partition(Silent, []netip.Addr{host(1)}) })
-			s.After(time.Second, f.Heal)
+		for range rapid.IntRange(0, 6).Draw(t, "faults") {
+			kind, rate := rapid.IntRange(0, 4).Draw(t, "kind"), rapid.Int64Range(0, 1e6).Draw(t, "new rate")
+			s.After(ms("when", 2000), func() {
+				switch kind {
+				case 0:
+					f.Partition(Silent, []netip.Addr{host(1)})
+				case 1:
+					f.Heal()
+				case 2:
+					f.StallOneWay(host(1), host(2), rate > 5e5)
+				case 3:
+					f.SetRates(host(1), rate, rate/2)
+					f.SetRates(host(2), rate/2, rate)
+				case 4:
+					f.SetLink(host(1), host(2), Link{Rate: rate, Latency: time.Duration(rate)})
+				}
+			})
 		}
+		s.After(2*time.Second, f.Heal)
+		s.After(2*time.Second, func() { f.Unstall(host(1), host(2)) })
 		if !s.Drain(1 << 16) {
 			t.Fatal("calls are left")
 		}
-		if len(got) != sent {
-			t.Errorf("%d messages arrived of %d", len(got), sent)
+		if !slices.Equal(got, sent) {
+			t.Errorf("sent %v, arrived %v", sent, got)
 		}
 		if r := f.Traffic(host(2)).Received; r != want {
 			t.Errorf("Received = %d bytes, want %d", r, want)

@@ -231,29 +231,40 @@ func (p *Pipe) arrive(s segment) {
 	if p.broken {
 		return
 	}
-	if p.path.block != 0 {
-		if p.gram {
-			p.path.from.traffic.Lost++
-			p.inflight -= s.size
-			return
-		}
+	switch {
+	case p.gram && p.path.block != 0:
+		p.path.from.traffic.Lost++
+		p.inflight -= s.size
+	case p.path.block != 0 || len(p.held) > 0: // not past what waits
 		p.held = append(p.held, s)
-		return
+	default:
+		p.enter(s)
 	}
+}
+
+// enter hands the segment to the other host's downlink.
+func (p *Pipe) enter(s segment) {
 	if waited := p.path.to.receive(s.size, func() { p.deliver(s) }); waited > queueDelay {
 		p.ease()
 	}
 }
 
-// release lets what a fault held arrive.
+// release lets what a fault held arrive after one latency, and holds what
+// comes meanwhile behind it.
 func (p *Pipe) release() {
-	held := p.held
-	p.held = nil
-	for _, s := range held {
-		at := max(p.f.q.now+int64(p.path.link.Latency), p.last)
-		p.last = at
-		p.f.q.at(at, func() { p.arrive(s) })
+	if len(p.held) == 0 {
+		return
 	}
+	p.f.q.at(p.f.q.now+int64(p.path.link.Latency), func() {
+		if p.path.block != 0 || p.broken {
+			return // the next release
+		}
+		held := p.held
+		p.held = nil
+		for _, s := range held {
+			p.enter(s)
+		}
+	})
 }
 
 func (p *Pipe) deliver(s segment) {
