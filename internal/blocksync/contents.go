@@ -1,0 +1,325 @@
+package blocksync
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// bodySize is how large a block is expected to be, from those that came.
+func (c *Core) bodySize() int {
+	if c.avgBody == 0 {
+		return 16 << 10
+	}
+	return max(int(c.avgBody), headerCost)
+}
+
+// sized takes in the size of n blocks.
+func (c *Core) sized(bytes, n int) {
+	sample := float64(bytes) / float64(n)
+	if c.avgBody == 0 {
+		c.avgBody = sample
+	} else {
+		c.avgBody += (sample - c.avgBody) / 4
+	}
+}
+
+func (c *Core) bodyKind() string {
+	if c.cfg.Caps.BodiesApart {
+		return "bodies"
+	}
+	return "blocks"
+}
+
+// pick is the best peer that serves block n and has a slot.
+func (c *Core) pick(j *job, n uint64, kind string) *remote {
+	for _, p := range c.ranked() {
+		if !j.excluded[p] && !p.unsupported[kind] && c.slots(p) > 0 && p.serves(n, c.now) {
+			return p
+		}
+	}
+	return nil
+}
+
+// askBodies hands the missing bodies to all peers, one request each in turn,
+// the best first, until the slots or the memory are used up.
+func (c *Core) askBodies(j *job) {
+	if j.needs == 0 {
+		return
+	}
+	kind := c.bodyKind()
+	ranked := c.ranked()
+	for given := true; given && j.needs > 0; {
+		given = false
+		for _, p := range ranked {
+			if j.needs == 0 {
+				return
+			}
+			if j.excluded[p] || p.unsupported[kind] || c.slots(p) <= 0 {
+				continue
+			}
+			numbers, front := c.nextBodies(j, p)
+			if len(numbers) == 0 {
+				continue
+			}
+			expect := len(numbers) * c.bodySize()
+			if !c.room(expect) {
+				// What is missing at the front must come, or nothing is ever freed.
+				if !front {
+					return
+				}
+				numbers = numbers[:1]
+				expect = c.bodySize()
+			}
+			c.askFor(j, p, numbers, expect)
+			given = true
+		}
+	}
+}
+
+// nextBodies gives the next run of missing bodies that p may have, of at most
+// what p is worth, and whether the first of all missing ones is in it.
+func (c *Core) nextBodies(j *job, p *remote) ([]uint64, bool) {
+	most := max(1, min(c.wantBytes(p)/c.bodySize(), c.cfg.Caps.MaxBatch.Bodies))
+	if !c.cfg.Caps.BodiesApart {
+		most = min(most, max(1, c.cfg.Caps.MaxBatch.Blocks))
+	}
+	up := j.connected
+	lo, hi := j.low, j.high()
+	if up {
+		j.scan = max(j.scan, lo)
+	} else {
+		j.scan = min(j.scan, hi)
+	}
+	var numbers []uint64
+	settled := true // nothing missing was passed over
+	for n := j.scan; n >= lo && n <= hi && len(numbers) < most; {
+		if e := j.entry(n); e.state == need && c.gives(j, p, n) {
+			numbers = append(numbers, n)
+		} else if len(numbers) > 0 {
+			break
+		} else if e.state == need {
+			settled = false
+		} else if settled {
+			j.scan = n // everything before is under way or done
+		}
+		if up {
+			n++
+		} else {
+			if n == 0 {
+				break
+			}
+			n--
+		}
+	}
+	return numbers, settled && len(numbers) > 0 && (!up || numbers[0] == j.low)
+}
+
+// askFor asks p for bodies.
+func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
+	lo, hi := numbers[0], numbers[0]
+	hashes := make([]chain.Hash, len(numbers))
+	for i, n := range numbers {
+		e := j.entry(n)
+		hashes[i] = e.hdr.Ref.Hash
+		j.set(e, flying)
+		lo, hi = min(lo, n), max(hi, n)
+	}
+	var rq wire.Request
+	switch {
+	case c.cfg.Caps.BodiesApart:
+		rq = wire.GetBodies{Hashes: hashes}
+	case c.cfg.Caps.ByHash:
+		rq = wire.GetBlocksByHash{Hashes: hashes}
+	default:
+		rq = c.rangeRequest(chain.Range{From: chain.Ref{Number: lo}, Count: len(numbers)}, true)
+	}
+	var r *request
+	r = c.ask(p, rq, expect, lo, hi, func(resp wire.Response, _ error) {
+		if c.job != j {
+			return
+		}
+		c.onBodies(j, r, numbers, resp)
+	})
+}
+
+// onBodies takes in an answer to askFor: what is good of it goes on to be
+// verified, the rest is asked for again, of somebody else first.
+func (c *Core) onBodies(j *job, r *request, numbers []uint64, resp wire.Response) {
+	defer func() {
+		for _, n := range numbers {
+			if e := j.entry(n); e != nil && e.state == flying {
+				j.set(e, need)
+			}
+		}
+	}()
+	if resp == nil {
+		return
+	}
+	p := r.peer
+	got, bytes, off, detail := c.sortBodies(j, numbers, resp)
+	if off != "" {
+		c.emit(Charge{p.id, off, detail})
+		c.offPath(j, p)
+	}
+	if len(got) == 0 {
+		if off == "" {
+			c.emptyBodies(j, p, r)
+		}
+		return
+	}
+	c.answered(p, r, bytes)
+	c.sized(bytes, len(got))
+	front := j.connected && numbers[0] == j.low
+	if c.held+bytes > c.cfg.MaxBytes && !front {
+		c.drops.OverBudget++
+		return
+	}
+	j.progress = c.now
+	taken := make([]uint64, 0, len(got))
+	for i, b := range got {
+		e := j.entry(numbers[i])
+		if e == nil || e.state != flying {
+			continue // it came by another way
+		}
+		e.body, e.extra, e.from = b.Body, b.Extra, p.id
+		n := len(b.Body) + len(b.Extra)
+		e.cost += n
+		c.held += n
+		j.set(e, checking)
+		taken = append(taken, numbers[i])
+	}
+	c.verifyBodies(j, p.id, taken)
+}
+
+// emptyBodies: p gave nothing of what it was asked for.
+func (c *Core) emptyBodies(j *job, p *remote, r *request) {
+	if p.claimless() || p.claim.Head.Number < r.hi {
+		p.addLack(r.lo, r.hi, c.now.Add(missFor))
+		return
+	}
+	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("no body of %d to %d", r.lo, r.hi)})
+	p.addLack(r.lo, r.hi, c.now.Add(lackFor))
+	p.lower(r.lo - 1)
+}
+
+// sortBodies gives the bodies for the first of numbers, in order, and the
+// offense in the rest of the answer.
+func (c *Core) sortBodies(j *job, numbers []uint64, resp wire.Response) ([]wire.Body, int, peer.Offense, string) {
+	var hashes []chain.Hash
+	var bodies []wire.Body
+	switch resp := resp.(type) {
+	case wire.Bodies:
+		hashes, bodies = resp.Hashes, resp.Bodies
+	case wire.Blocks:
+		for _, b := range resp.Blocks {
+			hashes = append(hashes, b.Header.Ref.Hash)
+			bodies = append(bodies, wire.Body{Body: b.Body, Extra: b.Extra})
+		}
+	default:
+		return nil, 0, "", ""
+	}
+	bytes := 0
+	seen := map[chain.Hash]bool{}
+	for i, h := range hashes {
+		if i >= len(bodies) {
+			break
+		}
+		e := (*entry)(nil)
+		if i < len(numbers) {
+			e = j.entry(numbers[i])
+		}
+		if e != nil && e.hdr.Ref.Hash == h {
+			seen[h] = true
+			bytes += len(bodies[i].Body) + len(bodies[i].Extra)
+			continue
+		}
+		if e == nil && i < len(numbers) {
+			return nil, 0, "", "" // the path has moved on
+		}
+		switch {
+		case seen[h]:
+			return nil, 0, peer.UnorderedAnswer, "the same body twice"
+		case c.among(j, numbers[min(i, len(numbers)):], h):
+			return bodies[:i], bytes, peer.ShortAnswer, fmt.Sprintf("the body of %d is left out", numbers[i])
+		default:
+			return nil, 0, peer.WrongBlock, fmt.Sprintf("body of %s was not asked for", h.Short())
+		}
+	}
+	return bodies[:min(len(hashes), len(bodies))], bytes, "", ""
+}
+
+func (c *Core) among(j *job, numbers []uint64, h chain.Hash) bool {
+	for _, n := range numbers {
+		if e := j.entry(n); e != nil && e.hdr.Ref.Hash == h {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) onVerifiedHeaders(in VerifiedHeaders) {
+	if c.tip.headersID == in.ID && in.ID != 0 {
+		c.onTipHeaders(in)
+		return
+	}
+	j := c.job
+	if j == nil || j.verifying == nil || j.verifyID != in.ID {
+		return
+	}
+	s := j.verifying
+	j.verifying = nil
+	if j.forward {
+		c.onVerifiedForward(j, s, in)
+	} else {
+		c.onVerifiedBackward(j, s, in)
+	}
+}
+
+func (c *Core) onVerifiedBodies(in VerifiedBodies) {
+	if c.tip.bodiesID == in.ID && in.ID != 0 {
+		c.onTipBodies(in)
+		return
+	}
+	j := c.job
+	if j == nil {
+		return
+	}
+	ck, ok := j.checks[in.ID]
+	if !ok {
+		return
+	}
+	delete(j.checks, in.ID)
+	charged := false
+	for i, n := range ck.numbers {
+		e := j.entry(n)
+		if e == nil || e.state != checking {
+			continue
+		}
+		var err error
+		if i < len(in.Errs) {
+			err = in.Errs[i]
+		}
+		if err == nil {
+			j.set(e, ready)
+			j.progress = c.now
+			continue
+		}
+		c.empty(e)
+		j.set(e, need)
+		switch {
+		case !errors.Is(err, chain.ErrInvalid):
+			c.ownTrouble("verifying bodies: "+errText(err), false)
+		case ck.from == "":
+			// It came by gossip, from a relay that need not have looked inside.
+			c.loose.remove(c, e.hdr.Ref.Hash)
+		case !charged:
+			charged = true
+			c.emit(Charge{ck.from, peer.InvalidBlock, fmt.Sprintf("body of %v: %s", e.hdr.Ref, errText(err))})
+			c.offPath(j, c.byID[ck.from])
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package blocksync
+
+import (
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+)
+
+// Event is something that an operator or an embedder may want to know. The
+// set is sealed here; receivers ignore kinds that they do not know.
+type Event interface{ event() }
+
+// The events.
+type (
+	// GapFound: blocks are missing below a block or a target that we trust.
+	GapFound struct {
+		Target chain.Ref // the highest one missing
+		Head   chain.Ref // ours
+	}
+	// GapClosed: the blocks up to Target are imported.
+	GapClosed struct{ Target chain.Ref }
+	// Syncing: a forward sync started, or went on for another ten seconds.
+	Syncing struct {
+		Master peer.ID // who gives the headers
+		Head   chain.Ref
+		Goal   uint64  // the number that Master claims
+		Rate   float64 // blocks per second, imported
+	}
+	// Synced: there is nothing better to fetch, as far as peers claim.
+	Synced struct{ Head chain.Ref }
+	// Stuck: there is something to fetch and no progress. Sent when the reason
+	// changes; an empty Reason says that it is over.
+	Stuck struct{ Reason string }
+	// Reorg: the head moved to another branch; Depth blocks of the old one
+	// were undone.
+	Reorg struct {
+		Old, New chain.Ref
+		Depth    int
+	}
+	// ReorgRefused: a branch was not taken since it would undo more than the
+	// chain allows. It is not asked for again while this node runs. The operator must look.
+	ReorgRefused struct {
+		Fork chain.Ref // the first block of the branch
+		From peer.ID   // who delivered it
+	}
+	// TargetRefused: a trusted target cannot be reached, ever: it does not
+	// descend from what is final here, or breaks a rule of the chain.
+	TargetRefused struct {
+		Target chain.Ref
+		Reason string
+	}
+)
+
+func (GapFound) event()      {}
+func (GapClosed) event()     {}
+func (Syncing) event()       {}
+func (Synced) event()        {}
+func (Stuck) event()         {}
+func (Reorg) event()         {}
+func (ReorgRefused) event()  {}
+func (TargetRefused) event() {}
+
+// Mode is what the scheduler is doing.
+type Mode string
+
+// The modes.
+const (
+	ModeStarting Mode = "starting" // the chain is being read
+	ModeIdle     Mode = "idle"     // no peers
+	ModeSynced   Mode = "synced"   // following the tip
+	ModeForward  Mode = "forward"
+	ModeBackward Mode = "backward"
+	ModeBehind   Mode = "behind" // peers claim more; not fetching yet, or none delivers
+	ModeStuck    Mode = "stuck"  // StuckReason says why
+)
+
+// Snapshot is the state of the sync at one moment.
+type Snapshot struct {
+	Mode        Mode
+	Head        chain.Ref
+	Finalized   chain.Ref
+	Target      chain.Ref // where the active job goes; zero if none, the hash zero if only the number is known
+	Master      peer.ID   // of a forward sync
+	Peers       int
+	InFlight    int    // requests
+	BytesHeld   int    // blocks and headers in memory
+	BytesAsked  int    // expected in answers under way
+	Quarantined int    // offered blocks that wait for their parent
+	QueuedGaps  int    // missing parents of those
+	Staged      int    // blocks on disk that are not linked to the chain yet
+	Highest     uint64 // the highest head that a peer claims, unproven
+	Imported    uint64 // blocks since start
+	Rate        float64
+	StuckReason string
+	Drops       Drops
+	Taken       time.Time
+}
+
+// Drops counts what was let go, by reason.
+type Drops struct {
+	OfferQueue uint64 // offered faster than the owner took them
+	Quarantine uint64 // furthest ahead, over the bound of the quarantine
+	Duplicate  uint64 // offered again
+	Stale      uint64 // offered at or below what is final, or known to be bad
+	OverBudget uint64 // answers that came while memory was full
+	Late       uint64 // answers after their deadline, or of a job that ended
+	Events     uint64 // events that nobody read in time
+}
