@@ -52,6 +52,7 @@ type Producer struct {
 	produced atomic.Uint64
 	skipped  atomic.Uint64
 	dropped  atomic.Uint64
+	paused   atomic.Bool
 	// signed is the last block made by this run; only Run's loop touches it.
 	signed chain.Block
 }
@@ -88,6 +89,10 @@ func NewProducer(c ProducerConfig) (*Producer, error) {
 func (p *Producer) Stats() (produced, skipped, dropped uint64) {
 	return p.produced.Load(), p.skipped.Load(), p.dropped.Load()
 }
+
+// Pause stops the making of blocks, or lets it go on, from the next interval.
+// It may be called from any goroutine.
+func (p *Producer) Pause(on bool) { p.paused.Store(on) }
 
 // Run produces a block each interval until ctx ends, and gives its cause. It
 // must be called once. A block that can't be made is logged and tried again at
@@ -128,6 +133,9 @@ func (p *Producer) Run(ctx context.Context) error {
 
 // produce makes and hands on the next block.
 func (p *Producer) produce(ctx context.Context) error {
+	if p.paused.Load() {
+		return nil
+	}
 	head := p.c.State.Status().Head
 	b := p.signed
 	if b.Header.Ref.Number <= head.Number {
