@@ -6,21 +6,27 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// errFenced is what a database that was given up gets for a write.
+// errFenced is what a database that was given up gets for a write of a table.
 var errFenced = errors.New("the database was given up after a write error")
 
-// fence is the file system of one opening of the database. It notices the
-// first write that fails, and once it is shut nothing more is written through
-// it, so that an opening which Pebble can no longer close does no harm to the
-// next one.
+// fence is the file system of one opening of the database. It exists because
+// Pebble does not survive a failed write to its log or manifest: it ends the
+// process, at worst by unlocking what is not locked, which no recover stops.
+// So such a write does not return an error: it is noted and then waits, which
+// freezes the opening while reads go on. When the store has given the opening
+// up it shuts the fence: the write then pretends to have worked, as does each
+// after it, nothing reaches the disk any more, and Pebble can close. Nothing
+// that such an opening says is believed.
+//
+// Failed writes of tables are Pebble's to repeat, and pass as they are.
 type fence struct {
 	vfs.FS
-	shut     atomic.Bool
+	shut     chan struct{} // closed when the opening is given up
+	once     sync.Once
 	troubled chan struct{} // closed by the first failed write
 
 	mu    sync.Mutex
@@ -28,7 +34,21 @@ type fence struct {
 	hard  bool  // one of them was to a log or a manifest, which Pebble does not survive
 }
 
-func newFence(fs vfs.FS) *fence { return &fence{FS: fs, troubled: make(chan struct{})} }
+func newFence(fs vfs.FS) *fence {
+	return &fence{FS: fs, shut: make(chan struct{}), troubled: make(chan struct{})}
+}
+
+// close shuts the fence.
+func (f *fence) close() { f.once.Do(func() { close(f.shut) }) }
+
+func (f *fence) isShut() bool {
+	select {
+	case <-f.shut:
+		return true
+	default:
+		return false
+	}
+}
 
 // fail notes a failed write.
 func (f *fence) fail(err error, hard bool) {
@@ -57,16 +77,25 @@ func (f *fence) clear() {
 	}
 }
 
-// write runs a write to a file of the given name, unless the fence is shut.
-func (f *fence) write(name string, op func() error) error {
-	if f.shut.Load() {
-		return errFenced
+// write runs a write to a file of the given name. pretended says that it was
+// not done and that nobody is to know.
+func (f *fence) write(name string, op func() error) (pretended bool, err error) {
+	again := repeated(name)
+	if !f.isShut() {
+		err := op()
+		if err == nil || errors.Is(err, os.ErrNotExist) {
+			return false, err
+		}
+		f.fail(err, !again)
+		if again {
+			return false, err
+		}
+		<-f.shut
 	}
-	err := op()
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		f.fail(err, !repeated(name))
+	if again {
+		return false, errFenced
 	}
-	return err
+	return true, nil
 }
 
 // repeated reports whether Pebble repeats failed writes to the file: those of
@@ -75,56 +104,61 @@ func repeated(name string) bool {
 	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
 }
 
-func (f *fence) Create(name string, c vfs.DiskWriteCategory) (file vfs.File, err error) {
-	err = f.write(name, func() error { file, err = f.FS.Create(name, c); return err })
-	return f.wrap(name, file, err)
+func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.file(name, func() (vfs.File, error) { return f.FS.Create(name, c) })
 }
 
-func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (file vfs.File, err error) {
-	err = f.write(name, func() error { file, err = f.FS.OpenReadWrite(name, c, o...); return err })
-	return f.wrap(name, file, err)
+func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	return f.file(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
 }
 
-func (f *fence) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (file vfs.File, err error) {
-	err = f.write(name, func() error { file, err = f.FS.ReuseForWrite(old, name, c); return err })
-	return f.wrap(name, file, err)
+func (f *fence) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.file(name, func() (vfs.File, error) { return f.FS.ReuseForWrite(old, name, c) })
 }
 
+// OpenDir opens a directory to sync it.
 func (f *fence) OpenDir(name string) (vfs.File, error) {
-	file, err := f.FS.OpenDir(name)
-	return f.wrap(name, file, err)
+	return f.file(name, func() (vfs.File, error) { return f.FS.OpenDir(name) })
 }
 
-func (f *fence) wrap(name string, file vfs.File, err error) (vfs.File, error) {
+func (f *fence) file(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	var file vfs.File
+	pretended, err := f.write(name, func() (err error) { file, err = open(); return err })
 	if err != nil {
 		return nil, err
+	}
+	if pretended {
+		file = vfs.NewMemFile(nil) // for Stat and Close
 	}
 	return &fencedFile{File: file, fence: f, name: name}, nil
 }
 
 func (f *fence) Link(from, to string) error {
-	return f.write(to, func() error { return f.FS.Link(from, to) })
+	_, err := f.write(to, func() error { return f.FS.Link(from, to) })
+	return err
 }
 
 func (f *fence) Rename(from, to string) error {
-	return f.write(to, func() error { return f.FS.Rename(from, to) })
+	_, err := f.write(to, func() error { return f.FS.Rename(from, to) })
+	return err
 }
 
 func (f *fence) MkdirAll(dir string, perm os.FileMode) error {
-	return f.write(dir, func() error { return f.FS.MkdirAll(dir, perm) })
+	_, err := f.write(dir, func() error { return f.FS.MkdirAll(dir, perm) })
+	return err
 }
 
 // Remove and RemoveAll only tidy up: their failures are Pebble's to count.
 func (f *fence) Remove(name string) error {
-	if f.shut.Load() {
-		return errFenced
+	if f.isShut() {
+		return nil
 	}
 	return f.FS.Remove(name)
 }
 
 func (f *fence) RemoveAll(name string) error {
-	if f.shut.Load() {
-		return errFenced
+	if f.isShut() {
+		return nil
 	}
 	return f.FS.RemoveAll(name)
 }
@@ -142,20 +176,40 @@ type fencedFile struct {
 }
 
 func (f *fencedFile) Write(p []byte) (n int, err error) {
-	err = f.fence.write(f.name, func() error { n, err = f.File.Write(p); return err })
+	pretended, err := f.fence.write(f.name, func() error { n, err = f.File.Write(p); return err })
+	if pretended {
+		n = len(p)
+	}
 	return n, err
 }
 
 func (f *fencedFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.fence.write(f.name, func() error { n, err = f.File.WriteAt(p, off); return err })
+	pretended, err := f.fence.write(f.name, func() error { n, err = f.File.WriteAt(p, off); return err })
+	if pretended {
+		n = len(p)
+	}
 	return n, err
 }
 
-func (f *fencedFile) Sync() error { return f.fence.write(f.name, f.File.Sync) }
+func (f *fencedFile) Sync() error {
+	_, err := f.fence.write(f.name, f.File.Sync)
+	return err
+}
 
-func (f *fencedFile) SyncData() error { return f.fence.write(f.name, f.File.SyncData) }
+func (f *fencedFile) SyncData() error {
+	_, err := f.fence.write(f.name, f.File.SyncData)
+	return err
+}
 
 func (f *fencedFile) SyncTo(n int64) (full bool, err error) {
-	err = f.fence.write(f.name, func() error { full, err = f.File.SyncTo(n); return err })
+	_, err = f.fence.write(f.name, func() error { full, err = f.File.SyncTo(n); return err })
 	return full, err
+}
+
+// Preallocate only helps: its failure is no trouble.
+func (f *fencedFile) Preallocate(off, n int64) error {
+	if f.fence.isShut() {
+		return nil
+	}
+	return f.File.Preallocate(off, n)
 }

@@ -111,26 +111,50 @@ func (s *store) open(readOnly bool) (*pebble.DB, *fence, error) {
 		return err
 	})
 	if err != nil {
-		fence.shut.Store(true)
+		if db != nil { // opened on pretended writes
+			s.end(db, fence)
+		}
 		return nil, nil, err
 	}
 	return db, fence, nil
 }
 
-// apart runs op on a goroutine of its own and waits for it. A panic or the end
-// of that goroutine is an error.
-func apart(f *fence, op func() error) error { return <-start(f, op) }
+// apart runs op, which uses the fence, on a goroutine of its own and waits for
+// it. It shuts the fence where a write fails that op would not survive, and
+// reports that.
+func apart(f *fence, op func() error) error {
+	done := start(op)
+	_, _, troubled := f.trouble()
+	for {
+		select {
+		case err := <-done:
+			cause, hard, _ := f.trouble()
+			if err == nil && !hard {
+				return nil
+			}
+			f.close()
+			if cause != nil {
+				return fmt.Errorf("%w (%v)", cause, err)
+			}
+			return err
+		case <-troubled:
+			if _, hard, _ := f.trouble(); hard {
+				f.close()
+			}
+			troubled = nil
+		}
+	}
+}
 
-func start(f *fence, op func() error) chan error {
+// start runs op on a goroutine of its own. A panic, or the end of that
+// goroutine, is an error.
+func start(op func() error) chan error {
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("the database stopped")
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("the database stopped: %v", r)
-			}
-			if cause, _, _ := f.trouble(); cause != nil && err != nil {
-				err = fmt.Errorf("%w (%v)", cause, err)
 			}
 			done <- err
 		}()
@@ -154,7 +178,7 @@ func (l storeLogger) Errorf(format string, args ...any) {
 
 func (l storeLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
-	if !l.fence.shut.Load() {
+	if !l.fence.isShut() {
 		l.log.Error("storage: the database cannot go on; it will be opened again", "err", err)
 	}
 	l.fence.fail(err, true)
@@ -191,25 +215,28 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 // ready prepares for a write of about n bytes: it opens the database again
 // where that is due. reopened says that what is stored must be read anew.
 func (s *store) ready(n int64) (reopened bool, err error) {
-	if s.gone != nil && s.db == nil && errors.Is(s.gone, ErrClosed) {
+	if s.db == nil && errors.Is(s.gone, ErrClosed) {
 		return false, ErrClosed
 	}
-	if s.pending != nil {
+	cause, hard, _ := s.fence.trouble()
+	if s.pending != nil && !hard {
 		select {
 		case err := <-s.pending:
-			s.pending = nil
+			s.pending, reopened = nil, true
 			if err != nil {
-				s.giveUp(err)
+				s.giveUp(err, nil)
+				return true, ioError("commit", err)
 			}
-			reopened = true
 		default:
-			cause, _, _ := s.fence.trouble()
-			return false, ioError("a commit is still waiting", cause)
+			return false, ioError("the last commit still waits", cause)
 		}
 	}
-	cause, hard, _ := s.fence.trouble()
 	if cause == nil && !s.readOnly && s.db != nil {
 		return reopened, s.space(n)
+	}
+	if hard && !s.readOnly && s.db != nil { // it failed in the background
+		s.giveUp(cause, s.pending)
+		s.pending, reopened = nil, true
 	}
 	if err := s.space(n); err != nil {
 		return reopened, err
@@ -221,10 +248,7 @@ func (s *store) ready(n int64) (reopened bool, err error) {
 		s.fence.clear()
 		return reopened, nil
 	}
-	if err := s.reopen(); err != nil {
-		return true, ioError("open again", err)
-	}
-	return true, nil
+	return true, ioError("open again", s.reopen())
 }
 
 // space reports chain.ErrFull when too little would be left.
@@ -258,47 +282,68 @@ func (s *store) probe() error {
 func (s *store) commit(b *pebble.Batch, sync bool) error {
 	f := s.fence
 	_, _, troubled := f.trouble()
-	done := start(f, func() error { return b.Commit(&pebble.WriteOptions{Sync: sync}) })
-	var err error
-	select {
-	case err = <-done:
-	case <-troubled:
-		t := time.NewTimer(patience)
-		defer t.Stop()
+	done := start(func() error { return b.Commit(&pebble.WriteOptions{Sync: sync}) })
+	var patient <-chan time.Time
+	for {
 		select {
-		case err = <-done:
-		case <-t.C: // a flush fails and Pebble repeats it: the commit may yet come through
+		case err := <-done:
+			cause, hard, _ := f.trouble()
+			if hard {
+				err = cause
+			}
+			if err != nil {
+				s.giveUp(err, nil)
+			}
+			return ioError("commit", err)
+		case <-troubled:
+			troubled = nil
 			if cause, hard, _ := f.trouble(); hard {
-				s.giveUp(cause)
-				return ioError("commit", cause)
-			} else {
-				s.pending = done
+				s.giveUp(cause, done)
 				return ioError("commit", cause)
 			}
+			// A table could not be written, and Pebble tries again; the commit
+			// waits for that only where the memtables are full.
+			t := time.NewTimer(patience)
+			defer t.Stop()
+			patient = t.C
+		case <-patient:
+			cause, hard, _ := f.trouble()
+			if hard {
+				s.giveUp(cause, done)
+			} else {
+				s.pending = done
+			}
+			return ioError("commit", cause)
 		}
 	}
-	if err != nil {
-		s.giveUp(err)
-		return ioError("commit", err)
-	}
-	return nil
 }
 
 // giveUp shuts the database out and goes on reading from what it has on disk.
-func (s *store) giveUp(cause error) {
+// running is a commit that has not ended, or nil.
+func (s *store) giveUp(cause error, running chan error) {
 	s.log.Warn("storage: a write failed; reads go on", "err", cause)
-	s.fence.fail(cause, true)
-	s.fence.shut.Store(true)
-	db, fence, err := s.open(true)
-	if err != nil {
-		s.log.Warn("storage: cannot be opened for reads; reading goes on from memory", "err", err)
-		return
-	}
-	fence.fail(cause, true)
-	s.mu.Lock()
 	old, oldFence := s.db, s.fence
-	s.db, s.fence, s.readOnly = db, fence, true
+	oldFence.fail(cause, true)
+	oldFence.close()
+	db, fence, err := s.open(true)
+	s.mu.Lock()
+	if err != nil {
+		s.log.Warn("storage: cannot be opened for reads", "err", err)
+		s.db, s.gone = nil, ioError("open for reads", err)
+	} else {
+		fence.fail(cause, true)
+		s.db, s.fence, s.gone = db, fence, nil
+	}
+	s.readOnly = true
 	s.mu.Unlock()
+	if running != nil {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		select {
+		case <-running:
+		case <-t.C:
+		}
+	}
 	s.end(old, oldFence)
 }
 
@@ -307,56 +352,69 @@ func (s *store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.db != nil {
-		s.fence.shut.Store(true)
+		s.fence.close()
 		s.end(s.db, s.fence)
 		s.db = nil
 	}
 	db, fence, err := s.open(false)
-	readOnly := false
-	if err != nil {
-		cause := err
-		readOnly = true
-		if db, fence, err = s.open(true); err != nil {
-			s.gone = ioError("open", cause)
-			return cause
-		}
-		fence.fail(cause, true)
-		err = cause
-	} else {
+	if err == nil {
 		s.log.Info("storage: writes go on")
+		s.db, s.fence, s.readOnly, s.gone = db, fence, false, nil
+		return nil
 	}
-	s.db, s.fence, s.readOnly, s.gone = db, fence, readOnly, nil
+	s.readOnly = true
+	ro, fence, roErr := s.open(true)
+	if roErr != nil {
+		s.gone = ioError("open", errors.Join(err, roErr))
+		return err
+	}
+	fence.fail(err, true)
+	s.db, s.fence, s.gone = ro, fence, nil
 	return err
 }
 
-// end closes db, which may not end by itself if it failed in the background.
+// end closes db, which may not end by itself after a failure: then it is left
+// behind, shut out from the disk.
 func (s *store) end(db *pebble.DB, f *fence) error {
-	done := start(f, db.Close)
+	done := start(db.Close)
 	t := time.NewTimer(patience)
 	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		f.shut.Store(true)
-		return errors.New("ledger: the database does not close; it was given up")
+	_, _, troubled := f.trouble()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-troubled:
+			troubled = nil
+			if cause, hard, _ := f.trouble(); hard && !f.isShut() {
+				f.close()
+				defer s.log.Warn("storage: closed after a failed write", "err", cause)
+			}
+		case <-t.C:
+			f.close()
+			return errors.New("ledger: the database does not close; it was left behind")
+		}
 	}
 }
 
 func (s *store) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.cache.Unref()
 	if s.db == nil {
 		s.gone = ErrClosed
 		return nil
 	}
-	_, hard, _ := s.fence.trouble()
-	err := s.end(s.db, s.fence)
-	if hard || s.readOnly {
-		err = nil // reported when it happened
+	cause, hard, _ := s.fence.trouble()
+	known := hard || s.readOnly || cause != nil
+	if known {
+		s.fence.close()
 	}
-	s.fence.shut.Store(true)
+	err := s.end(s.db, s.fence)
+	s.fence.close()
 	s.db, s.gone = nil, ErrClosed
-	s.cache.Unref()
+	if known {
+		return nil // it was reported when it happened, and nothing acknowledged is lost
+	}
 	return ioError("close", err)
 }

@@ -1,0 +1,70 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// OpenSchema is Open by a program whose schema is another, with steps to it.
+func OpenSchema(dir string, o Options, version int, steps map[int]func(*pebble.DB) error) (*Ledger, error) {
+	return openSchema(dir, o, schema{version, steps})
+}
+
+// Each calls fn for everything that is stored, by ascending key.
+func (l *Ledger) Each(fn func(key, sealed []byte)) error {
+	return l.store.read(func(db *pebble.DB) error {
+		it, err := db.NewIter(nil)
+		if err != nil {
+			return err
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			fn(it.Key(), it.Value())
+		}
+		return it.Close()
+	})
+}
+
+// Set stores a value as it is, seal and all.
+func (l *Ledger) Set(key, sealed []byte) error {
+	return l.store.read(func(db *pebble.DB) error { return db.Set(key, sealed, pebble.Sync) })
+}
+
+// Unset removes a value.
+func (l *Ledger) Unset(key []byte) error {
+	return l.store.read(func(db *pebble.DB) error { return db.Delete(key, pebble.Sync) })
+}
+
+// Flush writes the memtable to a table.
+func (l *Ledger) Flush() error {
+	return l.store.read(func(db *pebble.DB) error { return db.Flush() })
+}
+
+// Reading keeps the store from being swapped while fn runs.
+func (l *Ledger) Reading(ctx context.Context, fn func()) error {
+	return l.view(ctx, func(*pebble.DB) error { fn(); return nil })
+}
+
+// DecodeUndo, DecodeSpec and DecodeInfo decode and encode again.
+func DecodeUndo(b []byte) ([]byte, error) {
+	ws, err := decodeUndo(b)
+	return encodeUndo(ws), err
+}
+
+func DecodeSpec(b []byte) ([]byte, error) {
+	s, err := decodeSpec(b)
+	return s.encode(), err
+}
+
+func DecodeInfo(b []byte) ([]byte, error) {
+	i, err := decodeInfo(b)
+	return i.encode(), err
+}
+
+// StoreFiles opens Pebble with a ledger's options on a directory of its own.
+func StoreFiles(fs vfs.FS, dir string) (*pebble.DB, error) {
+	o := StoreOptions(0)
+	o.FS = fs
+	return pebble.Open(dir, o)
+}
