@@ -1,0 +1,21 @@
+// Package p2phost is what the wires on go-libp2p share: the host with its
+// gater, pinned resource limits and identity key; streams on a chosen
+// connection; name resolution; Kademlia and mDNS; auxiliary connections; and
+// gossipsub behind a host that lets it see nothing but sessions.
+//
+// The library obeys and never judges. Its connection manager is null, its
+// dial back-off is cleared before each dial of ours, its black-hole counters
+// and rate limiters are off, its resource limits are fixed numbers. Whether a
+// link may be opened is asked of a Judge, which is the node.
+//
+// The wires native and opstack construct one Host each and own it; nobody
+// else imports the package.
+//
+// A hostile peer reaches this code before it is anybody's peer. It may stall a
+// handshake (ended after HandshakeTimeout), bring an identity key of a kind
+// that is costly to check (refused by its ID alone), keep connections open
+// that serve nothing (at most MaxAuxiliary, each AuxiliaryTime), send frames
+// that claim much memory (granted from a budget, with a deadline), hog the
+// validation queue (a quota for each peer) or flood subscriptions (filtered
+// and reported). Every drop is counted under a fixed name.
+package p2phost

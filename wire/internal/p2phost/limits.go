@@ -1,0 +1,83 @@
+package p2phost
+
+import (
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/x/rate"
+)
+
+// Limits are what a host may use in all. The library's own defaults grow with
+// the machine's memory, so that a node would behave differently on each; these
+// do not.
+type Limits struct {
+	Conns          int   // connections, handshakes included; 0: 1024
+	Handshakes     int   // inbound connections before they are secured; 0: 128
+	ConnsPerPeer   int   // 0: 8
+	Streams        int   // 0: 16384
+	StreamsPerPeer int   // 0: 1024
+	Memory         int64 // bytes, of multiplexer windows; 0: 1 GiB
+	MemoryPerPeer  int64 // bytes; 0: 64 MiB
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&l.Conns, 1024)
+	def(&l.Handshakes, 128)
+	def(&l.ConnsPerPeer, 8)
+	def(&l.Streams, 16384)
+	def(&l.StreamsPerPeer, 1024)
+	if l.Memory == 0 {
+		l.Memory = 1 << 30
+	}
+	if l.MemoryPerPeer == 0 {
+		l.MemoryPerPeer = 64 << 20
+	}
+	return l
+}
+
+// resourceManager builds the library's manager from fixed numbers.
+func (l Limits) resourceManager() (network.ResourceManager, error) {
+	l = l.withDefaults()
+	system := rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(l.Conns), ConnsInbound: rcmgr.LimitVal(l.Conns), ConnsOutbound: rcmgr.LimitVal(l.Conns), FD: rcmgr.LimitVal(l.Conns),
+		Streams: rcmgr.LimitVal(l.Streams), StreamsInbound: rcmgr.LimitVal(l.Streams), StreamsOutbound: rcmgr.LimitVal(l.Streams),
+		Memory: rcmgr.LimitVal64(l.Memory),
+	}
+	// What is not yet anybody's: connections in their handshake, streams in
+	// their negotiation.
+	transient := rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(2 * l.Handshakes), ConnsInbound: rcmgr.LimitVal(l.Handshakes), ConnsOutbound: rcmgr.LimitVal(l.Handshakes), FD: rcmgr.LimitVal(2 * l.Handshakes),
+		Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024,
+		Memory: rcmgr.LimitVal64(l.Memory / 4),
+	}
+	onePeer := rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(l.ConnsPerPeer), ConnsInbound: rcmgr.LimitVal(l.ConnsPerPeer), ConnsOutbound: rcmgr.LimitVal(l.ConnsPerPeer), FD: rcmgr.LimitVal(l.ConnsPerPeer),
+		Streams: rcmgr.LimitVal(l.StreamsPerPeer), StreamsInbound: rcmgr.LimitVal(l.StreamsPerPeer), StreamsOutbound: rcmgr.LimitVal(l.StreamsPerPeer),
+		Memory: rcmgr.LimitVal64(l.MemoryPerPeer),
+	}
+	concrete := rcmgr.PartialLimitConfig{
+		System: system, Transient: transient, PeerDefault: onePeer,
+		// The wires bound protocols and streams themselves, with a reason.
+		AllowlistedSystem: system, AllowlistedTransient: transient,
+	}.Build(rcmgr.InfiniteLimits)
+
+	everywhere := func(bits int) []rcmgr.ConnLimitPerSubnet {
+		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: l.Conns}}
+	}
+	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
+		rcmgr.WithMetricsDisabled(),
+		// Limits per address and prefix are the node's: see Judge.
+		rcmgr.WithLimitPerSubnet(everywhere(32), everywhere(56)),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("p2phost: resource manager: %w", err)
+	}
+	return m, nil
+}

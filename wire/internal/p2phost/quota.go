@@ -1,0 +1,122 @@
+package p2phost
+
+import (
+	"sync"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	libpeer "github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// PeerQuota is how many messages of one peer may wait for validation.
+	PeerQuota = 8
+	// quotaLife is when a message that pubsub dropped without a word stops
+	// counting; longer than a validation can take.
+	quotaLife = 30 * time.Second
+)
+
+// quota takes messages of a peer that has too many in validation out of its
+// RPC before pubsub sees them. Later would be too late: pubsub marks a message
+// as seen before it validates it, so one that is dropped then is lost from
+// every other peer too, and a hog could censor.
+type quota struct {
+	bytes   int // of all peers together
+	perPeer int // bytes
+	ours    func(topic string) bool
+	dropped func(id libpeer.ID, queue string, n int)
+
+	mu    sync.Mutex
+	used  int // bytes
+	peers map[libpeer.ID]*inQueue
+}
+
+type inQueue struct {
+	bytes int
+	msgs  map[*pb.Message]time.Time
+}
+
+func newQuota(total, perMessage int, ours func(string) bool, dropped func(libpeer.ID, string, int)) *quota {
+	return &quota{bytes: total, perPeer: 2 * perMessage, ours: ours, dropped: dropped, peers: map[libpeer.ID]*inQueue{}}
+}
+
+// inspect is pubsub's RPC inspector.
+func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
+	if len(rpc.Publish) == 0 {
+		return nil
+	}
+	now := time.Now()
+	keep := rpc.Publish[:0]
+	over, full, alien := 0, 0, 0
+	q.mu.Lock()
+	p := q.peers[from]
+	if p == nil {
+		p = &inQueue{msgs: map[*pb.Message]time.Time{}}
+		q.peers[from] = p
+	}
+	for _, m := range rpc.Publish {
+		n := len(m.GetData())
+		if len(p.msgs) >= PeerQuota {
+			q.expire(p, now)
+		}
+		switch {
+		case !q.ours(m.GetTopic()):
+			alien++
+		case len(p.msgs) >= PeerQuota || p.bytes+n > q.perPeer:
+			over++
+		case q.used+n > q.bytes && q.used > 0:
+			full++
+		default:
+			p.msgs[m] = now
+			p.bytes += n
+			q.used += n
+			keep = append(keep, m)
+		}
+	}
+	q.tidy(from, p)
+	q.mu.Unlock()
+	clear(rpc.Publish[len(keep):])
+	rpc.Publish = keep
+	for _, d := range []struct {
+		queue string
+		n     int
+	}{{"gossip-peer-quota", over}, {"gossip-validation-bytes", full}, {"gossip-unknown-topic", alien}} {
+		if d.n > 0 {
+			q.dropped(from, d.queue, d.n)
+		}
+	}
+	return nil
+}
+
+// done says that a message has left validation, whatever became of it.
+func (q *quota) done(from libpeer.ID, m *pb.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if p := q.peers[from]; p != nil {
+		q.remove(p, m)
+		q.tidy(from, p)
+	}
+}
+
+func (q *quota) remove(p *inQueue, m *pb.Message) {
+	if _, ok := p.msgs[m]; ok {
+		delete(p.msgs, m)
+		p.bytes -= len(m.GetData())
+		q.used -= len(m.GetData())
+	}
+}
+
+func (q *quota) expire(p *inQueue, now time.Time) {
+	for m, since := range p.msgs {
+		if now.Sub(since) > quotaLife {
+			q.remove(p, m)
+		}
+	}
+}
+
+func (q *quota) tidy(id libpeer.ID, p *inQueue) {
+	if len(p.msgs) == 0 {
+		delete(q.peers, id)
+	}
+}

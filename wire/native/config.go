@@ -1,0 +1,109 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	ma "github.com/multiformats/go-multiaddr"
+	madns "github.com/multiformats/go-multiaddr-dns"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/wire/native/codec"
+)
+
+// Config says what a Wire is. Status is required; the zero value of all else
+// works.
+type Config struct {
+	// Network is the network's name, which peers compare; empty: that of Status.
+	Network string
+	// Status tells where the chain stands. It never blocks; the genesis hash in
+	// it never changes and decides topics and the Kademlia prefix.
+	Status func() chain.Status
+
+	Listen    []string // multiaddrs; none: /ip4/0.0.0.0/tcp/0 and /ip4/0.0.0.0/udp/0/quic-v1
+	Advertise []string // multiaddrs without /p2p that others are told instead; none: what we listen on
+	NoListen  bool     // dial only
+
+	Key     crypto.PrivKey // the identity; nil: KeyFile
+	KeyFile string         // read, or made once; empty with a nil Key: a fresh identity each run
+	Agent   string         // what we call ourselves; empty: "starling"
+
+	NoDHT        bool     // no Kademlia
+	NoQUIC       bool     // TCP only
+	MDNS         bool     // look for peers in the local network
+	AllowPrivate bool     // discovery passes on loopback and private addresses
+	Topics       []string // application topics joined from the start
+
+	MaxBlockBytes     int // of a gossiped block, decoded; 0: 10 MiB, which is the most
+	MaxTxBundleBytes  int // of gossiped transactions; 0: 1 MiB, which is the most
+	MaxConsensusBytes int // of a consensus message; 0: 1 MiB, which is the most
+	DecodeBudget      int // bytes of gossip that are decoded at once; 0: 256 MiB or a quarter of the memory limit
+	// ServeUnpaced leaves the pace of answers to the multiplexer: for measuring
+	// throughput. Then bulk can delay consensus.
+	ServeUnpaced bool
+	ServeRate    int // bytes a second that the node serves one peer, as peers are told; 0: not told
+	ServeBurst   int // bytes beyond that at once
+
+	// Libp2pOptions, if there are any, bring the transports in place of TCP and
+	// QUIC, and may be anything else.
+	Libp2pOptions []libp2p.Option
+	Resolver      *madns.Resolver // nil: the system's
+	Wall          env.Wall        // nil: the system's
+	Logger        *slog.Logger    // nil: none
+}
+
+func (c Config) withDefaults() Config {
+	if c.Network == "" {
+		c.Network = c.Status().Network
+	}
+	if c.Agent == "" {
+		c.Agent = "starling"
+	}
+	if len(c.Listen) == 0 && !c.NoListen {
+		c.Listen = []string{"/ip4/0.0.0.0/tcp/0"}
+		if !c.NoQUIC && len(c.Libp2pOptions) == 0 {
+			c.Listen = append(c.Listen, "/ip4/0.0.0.0/udp/0/quic-v1")
+		}
+	}
+	if c.NoListen {
+		c.Listen = nil
+	}
+	most := func(v *int, d int) {
+		if *v <= 0 || *v > d {
+			*v = d
+		}
+	}
+	most(&c.MaxBlockBytes, codec.MaxBlock)
+	most(&c.MaxTxBundleBytes, codec.MaxTxBundle)
+	most(&c.MaxConsensusBytes, codec.MaxConsensus)
+	if c.Wall == nil {
+		c.Wall = env.SystemWall()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// addrs parses listen and advertise addresses; the error names all bad ones.
+func (c Config) addrs() (listen, advertise []ma.Multiaddr, err error) {
+	var errs []error
+	parse := func(what string, in []string) (out []ma.Multiaddr) {
+		for _, s := range in {
+			m, err := ma.NewMultiaddr(s)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("native: %s address %q is no multiaddr: write it as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1", what, s))
+				continue
+			}
+			out = append(out, m)
+		}
+		return out
+	}
+	listen = parse("listen", c.Listen)
+	advertise = parse("advertised", c.Advertise)
+	return listen, advertise, errors.Join(errs...)
+}

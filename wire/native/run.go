@@ -1,0 +1,252 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	libpeer "github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/native/codec"
+)
+
+// node is one Run of a Wire.
+type node struct {
+	w      *Wire
+	host   wire.Host
+	p2p    *p2phost.Host
+	gossip *p2phost.Gossip
+	kad    *p2phost.Kad // nil: off
+	budget *p2phost.Budget
+
+	ctx  context.Context // ends when the node has said goodbye
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex // nobody waits under it
+	stopping bool
+	links    map[network.Conn]*link
+	peers    map[libpeer.ID]*contact
+}
+
+// Run implements wire.Wire.
+func (w *Wire) Run(ctx context.Context, h wire.Host) error {
+	if w.ran.Swap(true) {
+		return errors.New("native: Run was called twice")
+	}
+	key, err := w.key()
+	if err != nil {
+		return err
+	}
+	n := &node{w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)),
+		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{}}
+	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer n.stop()
+	undo, err := n.start(key)
+	if err != nil {
+		undo()
+		return err
+	}
+	w.node.Store(n)
+	close(w.ready)
+	w.cfg.Logger.Info("native wire is listening", "peer", n.p2p.ID().String(), "addr", w.Addrs())
+
+	<-ctx.Done()
+	n.farewell()
+	w.node.Store(nil)
+	undo()
+	return nil
+}
+
+// key is the identity that the config asks for.
+func (w *Wire) key() (crypto.PrivKey, error) {
+	switch {
+	case w.cfg.Key != nil:
+		return w.cfg.Key, nil
+	case w.cfg.KeyFile != "":
+		return p2phost.LoadOrCreateKey(w.cfg.KeyFile)
+	}
+	return p2phost.NewKey()
+}
+
+// start brings up the parts; undo takes down, in reverse, what is up, and is
+// to be called whether there was an error or not.
+func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
+	var down []func()
+	undo = func() {
+		n.mu.Lock() // so that no handler slips in: see handle
+		n.stop()
+		n.mu.Unlock()
+		for i := len(down) - 1; i >= 0; i-- {
+			down[i]()
+		}
+		n.wg.Wait()
+	}
+	cfg := n.w.cfg
+	listen, advertise, err := cfg.addrs()
+	if err != nil {
+		return undo, err
+	}
+	n.p2p, err = p2phost.New(p2phost.Config{
+		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
+		NoQUIC: cfg.NoQUIC, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
+		Options: cfg.Libp2pOptions, NoTransports: len(cfg.Libp2pOptions) > 0,
+		Logger: cfg.Logger, Flood: n.charge,
+	})
+	if err != nil {
+		return undo, fmt.Errorf("native: %w", err)
+	}
+	down = append(down, func() { n.p2p.Close() })
+	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
+	if err != nil {
+		return undo, fmt.Errorf("native: %w", err)
+	}
+	down = append(down, n.gossip.Close)
+	topics := []string{n.w.names.Block, n.w.names.Tx, n.w.names.Consensus}
+	for _, name := range cfg.Topics {
+		t, err := n.w.names.App(name)
+		if err != nil {
+			return undo, fmt.Errorf("native: topic %q: %w", name, err)
+		}
+		topics = append(topics, t)
+	}
+	for _, t := range topics {
+		if err := n.gossip.Join(t); err != nil {
+			return undo, fmt.Errorf("native: %w", err)
+		}
+	}
+	host := n.p2p.P2P()
+	host.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) }})
+	host.SetStreamHandler(codec.StatusProtocol, n.handle(n.acceptStatus))
+	host.SetStreamHandler(codec.RequestProtocol, n.handle(n.acceptRequest))
+	host.SetStreamHandler(codec.ConsensusProtocol, n.handle(n.acceptConsensus))
+	host.SetStreamHandler(codec.GoodbyeProtocol, n.handle(n.acceptGoodbye))
+	if !cfg.NoDHT {
+		if n.kad, err = n.p2p.StartKademlia(n.w.names.Prefix); err != nil {
+			return undo, fmt.Errorf("native: %w", err)
+		}
+		n.wg.Go(n.bootstrap)
+	}
+	if err := n.p2p.Listen(); err != nil {
+		return undo, fmt.Errorf("native: %w", err)
+	}
+	if cfg.MDNS {
+		end, err := n.p2p.StartMDNS("_starling-" + n.w.names.Prefix[len("/starling/"):] + "._udp")
+		if err != nil {
+			return undo, fmt.Errorf("native: %w", err)
+		}
+		down = append(down, func() { end() })
+	}
+	return undo, nil
+}
+
+// handle runs a stream handler among the goroutines that Run waits for. A
+// panic costs the peer a charge and the process nothing.
+func (n *node) handle(f func(network.Stream)) network.StreamHandler {
+	return func(s network.Stream) {
+		n.mu.Lock()
+		if n.ctx.Err() != nil {
+			n.mu.Unlock()
+			s.Reset()
+			return
+		}
+		n.wg.Add(1)
+		n.mu.Unlock()
+		defer n.wg.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				s.Reset()
+				n.charge(s.Conn(), peer.BrokeHandler, fmt.Sprintf("%s: panic: %v", s.Protocol(), p))
+			}
+		}()
+		f(s)
+	}
+}
+
+// goes starts a goroutine that Run waits for, unless the node has ended.
+func (n *node) goes(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx.Err() == nil {
+		n.wg.Go(f)
+	}
+}
+
+// bootstrap does the first round of discovery; the node paces the others.
+func (n *node) bootstrap() {
+	t := time.NewTimer(firstDiscover)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		n.kad.Discover(n.ctx)
+	case <-n.ctx.Done():
+	}
+}
+
+// farewell tells every peer that we are quitting.
+func (n *node) farewell() {
+	n.mu.Lock()
+	n.stopping = true
+	var all []*session
+	for _, c := range n.peers {
+		if c.session != nil {
+			all = append(all, c.session)
+		}
+	}
+	n.mu.Unlock()
+	for _, s := range all {
+		s.Close(peer.Stopping)
+	}
+	late := time.NewTimer(stopTime)
+	defer late.Stop()
+	for _, s := range all {
+		select {
+		case <-s.link.gone:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// charge reports a fault of whoever is at the other end of a connection.
+func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
+	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: linkOf(c)}
+	if s := n.sessionOn(c); s != nil {
+		r.Session = s
+	}
+	n.host.Report(r)
+}
+
+// fault is charge for an error, if it is one that the remote caused.
+func (n *node) fault(c network.Conn, err error) {
+	var f *wire.Fault
+	if errors.As(err, &f) {
+		n.charge(c, f.Offense, f.Err.Error())
+	}
+}
+
+// judge passes on what the host asks and reports, with our names of topics.
+type judge struct{ n *node }
+
+// Admit implements p2phost.Judge.
+func (j judge) Admit(l wire.Link) peer.Reason { return j.n.host.Admit(l) }
+
+// Report implements p2phost.Judge.
+func (j judge) Report(r wire.Report) {
+	if t, ok := r.(wire.TopicChanged); ok {
+		if name, ok := j.n.w.names.AppName(t.Topic); ok {
+			t.Topic = name
+			r = t
+		}
+	}
+	j.n.host.Report(r)
+}
+
+func linkOf(c network.Conn) wire.Link { return p2phost.LinkOf(c) }

@@ -1,0 +1,164 @@
+package native
+
+import (
+	"bufio"
+	"context"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/native/reqresp"
+)
+
+// session is our relation to one peer over one link.
+type session struct {
+	node *node
+	link *link
+	ours bool // we opened the status stream: we dialled
+	info peer.Info
+
+	stream network.Stream // of status; one goroutine uses it
+	in     *bufio.Reader
+
+	ctx  context.Context // ends with the session
+	stop context.CancelFunc
+
+	window   *reqresp.Window // nil: unpaced
+	limiter  *reqresp.SelfLimiter
+	inFlight chan struct{} // a place for each request of ours
+	costs    costs
+	lane     *lane
+
+	mu      sync.Mutex // a leaf
+	taken   bool       // the Host took it
+	ended   bool
+	closed  wire.Closed
+	claimed codec.Status // the last that was reported
+}
+
+var _ wire.Session = (*session)(nil)
+
+func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
+	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight)}
+	s.ctx, s.stop = context.WithCancel(n.ctx)
+	if !n.w.cfg.ServeUnpaced {
+		s.window = reqresp.NewWindow()
+	}
+	s.lane = newLane(s)
+	return s
+}
+
+// describe fixes what Peer tells.
+func (s *session) describe(theirs codec.Status, dialled peer.Addr) {
+	s.info = s.node.p2p.Info(s.link.conn)
+	s.info.Wire = Name
+	s.info.Direction = peer.Inbound
+	if s.ours {
+		s.info.Direction = peer.Outbound
+	}
+	if !dialled.IsZero() {
+		s.info.Addr = dialled
+	}
+	if theirs.Agent != "" {
+		s.info.Agent = peer.Clean(theirs.Agent)
+	}
+}
+
+// Peer implements wire.Session.
+func (s *session) Peer() peer.Info { return s.info }
+
+// Done implements wire.Session.
+func (s *session) Done() <-chan struct{} { return s.ctx.Done() }
+
+// Close implements wire.Session.
+func (s *session) Close(why peer.Reason) { s.end(why, false, "") }
+
+// Send implements wire.Session: consensus messages only. Blocks, transactions
+// and broadcasts travel over topics.
+func (s *session) Send(ctx context.Context, _ wire.Lane, m wire.Message) error {
+	if c, ok := m.(wire.Consensus); ok {
+		return s.lane.send(ctx, c.Bytes)
+	}
+	return wire.ErrUnsupported
+}
+
+// opened marks that the Host took the session. If it has ended meanwhile, its
+// end is reported now, and the reason is given back.
+func (s *session) opened() peer.Reason {
+	s.mu.Lock()
+	s.taken = true
+	ended, closed := s.ended, s.closed
+	s.mu.Unlock()
+	if !ended {
+		return peer.OK
+	}
+	s.node.host.Report(closed)
+	return closed.Reason
+}
+
+// end ends the session, once. It never blocks. Unless the remote did it, the
+// remote is told why.
+func (s *session) end(why peer.Reason, byRemote bool, detail string) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.closed = wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
+	taken, closed := s.taken, s.closed
+	s.mu.Unlock()
+
+	s.node.unclaim(s)
+	s.stop()
+	if taken {
+		s.node.host.Report(closed)
+	}
+	if byRemote {
+		s.link.conn.Close()
+	} else {
+		s.node.part(s.link, why, detail)
+	}
+}
+
+// abandon ends a session that the Host did not take.
+func (s *session) abandon(why *peer.RefusedError) {
+	s.mu.Lock()
+	s.ended = true
+	s.closed = wire.Closed{Session: s, Reason: why.Reason, ByRemote: why.Remote}
+	s.mu.Unlock()
+	s.node.unclaim(s)
+	s.stop()
+	n := s.node
+	n.mu.Lock()
+	other := s.link.session != nil && s.link.session != s
+	n.mu.Unlock()
+	if !other { // otherwise the link serves another session
+		n.part(s.link, why.Reason, why.Detail)
+	}
+}
+
+// await blocks until the session on a link is open, at most SessionTime: what
+// a peer sends as soon as its side is open must not be lost. nil if there is
+// no session.
+func (n *node) await(l *link) *session {
+	ctx, cancel := context.WithTimeout(n.ctx, p2phost.SessionTime)
+	defer cancel()
+	select {
+	case <-l.ready:
+	case <-l.gone:
+		return nil
+	case <-ctx.Done():
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l.session.ctx.Err() != nil {
+		return nil
+	}
+	return l.session
+}
