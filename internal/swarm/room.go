@@ -1,0 +1,328 @@
+package swarm
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/starlingp2p/starling/peer"
+)
+
+const (
+	rotateEvery = 10 * time.Minute // a full table lets the least useful go
+	useWindow   = 10 * time.Minute // without a delivery this long, a session is idle
+)
+
+// counts is how the slots are used. Ordinary sessions are those that limits
+// apply to.
+type counts struct {
+	all, ordinary, inbound, outbound int // inbound and outbound of the ordinary
+	seededOut                        int
+}
+
+func (c *core) counts() (n counts) {
+	for _, id := range c.order {
+		s := c.sessions[id]
+		n.all++
+		if !s.inbound && s.seeded {
+			n.seededOut++
+		}
+		if c.isExempt(s) {
+			continue
+		}
+		n.ordinary++
+		if s.inbound {
+			n.inbound++
+		} else {
+			n.outbound++
+		}
+	}
+	return n
+}
+
+// crowded reports whether an IP address or its prefix has all the ordinary
+// sessions that it may have.
+func (c *core) crowded(ip netip.Addr) peer.Reason {
+	if !c.cfg.counted(ip) {
+		return peer.OK
+	}
+	sameIP, samePrefix := 0, 0
+	p := prefixOf(ip)
+	for _, id := range c.order {
+		s := c.sessions[id]
+		if !s.ep.IsValid() || !p.Contains(s.ep.Addr()) || c.isExempt(s) {
+			continue
+		}
+		samePrefix++
+		if s.ep.Addr() == ip {
+			sameIP++
+		}
+	}
+	switch {
+	case sameIP >= c.cfg.MaxPerAddr:
+		return peer.TooManyFromAddr
+	case samePrefix >= c.cfg.MaxPerPrefix:
+		return peer.TooManyInPrefix
+	}
+	return peer.OK
+}
+
+// ordinaryCap is how many ordinary sessions there may be.
+func (c *core) ordinaryCap() int { return c.cfg.MaxPeers - c.cfg.Reserved }
+
+// makeRoom finds a slot for s, and lets a less useful session go for it where
+// the rules allow. It gives the reason if there is no slot.
+func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.Reason, string) {
+	n := c.counts()
+	if exempt {
+		if n.all >= c.cfg.MaxPeers {
+			if v := c.leastUseful(now, func(*session) bool { return true }, false); v != nil {
+				c.drop(now, v, peer.Useless, false, true)
+			}
+		}
+		return peer.OK, "" // with all slots held by such peers, the lists that name them are the bound
+	}
+	if why := c.crowded(s.ep.Addr()); why != peer.OK && s.ep.IsValid() {
+		return why, s.ep.Addr().String()
+	}
+	full := n.ordinary >= c.ordinaryCap() || n.all >= c.cfg.MaxPeers
+	detail := fmt.Sprintf("%d of %d sessions, %d of %d inbound", n.all, c.cfg.MaxPeers, n.inbound, c.cfg.MaxInbound)
+	switch {
+	case s.inbound && (full || n.inbound >= c.cfg.MaxInbound):
+		v := c.leastUseful(now, func(o *session) bool { return o.inbound }, true)
+		if v == nil {
+			if n.inbound >= c.cfg.MaxInbound {
+				return peer.TooManyInbound, detail
+			}
+			return peer.TooManyPeers, detail
+		}
+		c.drop(now, v, peer.Useless, false, true)
+	case s.inbound:
+	case d != nil && d.why == whyFeeler:
+		return c.feelerArrived(now, n, full, detail)
+	case full && s.asked:
+		v := c.leastUseful(now, func(o *session) bool { return !o.asked }, false)
+		if v == nil {
+			return peer.TooManyPeers, detail
+		}
+		c.drop(now, v, peer.Useless, false, true)
+	case full:
+		return peer.TooManyPeers, detail
+	}
+	return peer.OK, ""
+}
+
+// feelerArrived keeps a test dial that reached a peer only if a slot is wanted
+// for it: otherwise it has done its work, which was to prove the address. Now
+// and then it takes the place of an outbound session that delivers nothing
+// while others do, so that a full table does not freeze.
+func (c *core) feelerArrived(now time.Time, n counts, full bool, detail string) (peer.Reason, string) {
+	if !full && n.outbound < c.outboundWanted(n) {
+		return peer.OK, ""
+	}
+	if now.Before(c.nextRotate) {
+		return peer.TooManyPeers, detail
+	}
+	others := false
+	for _, id := range c.order {
+		others = others || now.Sub(c.sessions[id].lastUseful) < useWindow && c.sessions[id].blocks+c.sessions[id].txs > 0
+	}
+	v := c.leastUseful(now, func(o *session) bool {
+		return !o.inbound && !o.asked && now.Sub(o.opened) >= useWindow && now.Sub(o.lastUseful) >= useWindow
+	}, false)
+	if !others || v == nil {
+		return peer.TooManyPeers, detail
+	}
+	c.nextRotate = now.Add(c.jitter(rotateEvery))
+	c.drop(now, v, peer.Useless, false, true)
+	return peer.OK, ""
+}
+
+// leastUseful finds whom to let go among the ordinary sessions that match. With
+// spare, those that are hard to fake for an attacker stay, as in Bitcoin: some
+// of the rarest prefixes, the quickest, the last deliverers of transactions and
+// of blocks, and the longest connected. Of the rest the idle go first, then
+// those of the most crowded group, the youngest of them first.
+func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool) *session {
+	var left []*session
+	for _, id := range c.order {
+		if s := c.sessions[id]; match(s) && !c.isExempt(s) {
+			left = append(left, s)
+		}
+	}
+	if spare {
+		left = c.spare(left)
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	groups := map[string]int{}
+	for _, s := range left {
+		groups[s.group()]++
+	}
+	return slices.MinFunc(left, func(a, b *session) int {
+		return cmp.Or(
+			boolFirst(a.isIdle(now), b.isIdle(now)),
+			-cmp.Compare(groups[a.group()], groups[b.group()]),
+			-a.opened.Compare(b.opened),
+			-cmp.Compare(a.id, b.id))
+	})
+}
+
+// isIdle reports whether the session has only kept itself alive.
+func (s *session) isIdle(now time.Time) bool {
+	return now.Sub(s.opened) >= useWindow && now.Sub(s.lastUseful) >= useWindow
+}
+
+func (s *session) group() string {
+	if !s.ep.IsValid() {
+		return string(s.info.ID)
+	}
+	if s.ep.Addr().IsLoopback() {
+		return s.ep.String()
+	}
+	return groupOf(s.ep.Addr()).String()
+}
+
+// spare takes the protected out of left: 28 of a full table, less of a small
+// one, so that always somebody can be let go.
+func (c *core) spare(left []*session) []*session {
+	total := min(protectedInFull, int(math.Ceil(0.85*float64(c.cfg.MaxInbound))), max(0, c.cfg.MaxInbound-1))
+	room := total
+	keep := func(share int, better func(a, b *session) int) {
+		n := (share*total + protectedInFull - 1) / protectedInFull
+		slices.SortFunc(left, func(a, b *session) int { return cmp.Or(better(a, b), cmp.Compare(a.id, b.id)) })
+		n = min(n, room, len(left))
+		left = left[n:]
+		room -= n
+	}
+	// A group's rank under our secret cannot be aimed at from outside.
+	keep(4, func(a, b *session) int {
+		return -cmp.Compare(keyed(c.book.salt, "netgroup", a.group()), keyed(c.book.salt, "netgroup", b.group()))
+	})
+	keep(8, func(a, b *session) int { return cmp.Compare(rttRank(a), rttRank(b)) })
+	keep(4, func(a, b *session) int { return -a.lastTx.Compare(b.lastTx) })
+	keep(4, func(a, b *session) int { return -a.lastBlock.Compare(b.lastBlock) })
+	keep(8, func(a, b *session) int { return a.opened.Compare(b.opened) })
+	return left
+}
+
+func rttRank(s *session) time.Duration {
+	if s.rtt == 0 {
+		return math.MaxInt64
+	}
+	return s.rtt
+}
+
+// trim lets ordinary sessions go until the limits hold again: after a peer has
+// lost its exemption.
+func (c *core) trim(now time.Time) {
+	for {
+		n := c.counts()
+		var v *session
+		switch {
+		case n.inbound > c.cfg.MaxInbound:
+			v = c.leastUseful(now, func(s *session) bool { return s.inbound }, false)
+		case n.ordinary > c.ordinaryCap():
+			v = c.leastUseful(now, func(*session) bool { return true }, false)
+		default:
+			c.trimCrowds(now)
+			return
+		}
+		if v == nil {
+			return
+		}
+		c.drop(now, v, peer.TooManyPeers, false, true)
+	}
+}
+
+// trimCrowds makes the per-address and per-prefix limits hold again.
+func (c *core) trimCrowds(now time.Time) {
+	byIP, byPrefix := map[netip.Addr]int{}, map[netip.Prefix]int{}
+	for _, id := range slices.Clone(c.order) {
+		s := c.sessions[id]
+		if c.isExempt(s) || !c.cfg.counted(s.ep.Addr()) {
+			continue
+		}
+		ip := s.ep.Addr()
+		switch {
+		case byIP[ip] >= c.cfg.MaxPerAddr:
+			c.drop(now, s, peer.TooManyFromAddr, false, true)
+		case byPrefix[prefixOf(ip)] >= c.cfg.MaxPerPrefix:
+			c.drop(now, s, peer.TooManyInPrefix, false, true)
+		default:
+			byIP[ip]++
+			byPrefix[prefixOf(ip)]++
+		}
+	}
+}
+
+// Usefulness is what a peer delivered since the last word about it.
+type Usefulness struct {
+	Blocks, Txs int           // first deliveries that were valid
+	RTT         time.Duration // a round trip; 0: not measured
+}
+
+func (c *core) useful(now time.Time, ev inUseful) {
+	id, ok := c.byID[ev.ID]
+	if !ok {
+		return
+	}
+	s := c.sessions[id]
+	if ev.Note.RTT > 0 && (s.rtt == 0 || ev.Note.RTT < s.rtt) {
+		s.rtt = ev.Note.RTT
+	}
+	if ev.Note.Blocks > 0 {
+		s.blocks += float64(ev.Note.Blocks)
+		s.lastBlock, s.lastUseful = now, now
+	}
+	if ev.Note.Txs > 0 {
+		s.txs += float64(ev.Note.Txs)
+		s.lastTx, s.lastUseful = now, now
+	}
+	if ev.Note.Blocks > 0 || ev.Note.Txs > 0 {
+		c.board.of(now, s.subj).earn(now, 0.1*float64(max(0, ev.Note.Blocks))+0.01*float64(max(0, ev.Note.Txs)))
+		c.board.touch(s.subj)
+	}
+}
+
+// pingAll starts the keep-alive checks that are due.
+func (c *core) pingAll(now time.Time) {
+	if c.cfg.Ping == nil || c.stopping {
+		return
+	}
+	for _, id := range c.order {
+		if s := c.sessions[id]; !s.pinging && !now.Before(s.pingAt) {
+			s.pinging = true
+			c.do(effPing{Sid: id})
+		}
+	}
+}
+
+// pong takes the outcome of a keep-alive check. Two misses in a row end the
+// session; silence is never a fault here.
+func (c *core) pong(now time.Time, ev inPong) {
+	s := c.sessions[ev.Sid]
+	if s == nil {
+		return
+	}
+	s.pinging = false
+	s.pingAt = now.Add(c.jitter(c.cfg.KeepAlive))
+	if ev.OK {
+		s.misses = 0
+		if ev.RTT > 0 && (s.rtt == 0 || ev.RTT < s.rtt) {
+			s.rtt = ev.RTT
+			c.peersChanged = true
+		}
+		return
+	}
+	s.misses++
+	if s.misses >= 2 {
+		c.drop(now, s, peer.Idle, false, true)
+		return
+	}
+	s.pingAt = now // once more, at the next tick
+}
