@@ -57,7 +57,9 @@ type half struct {
 	read    int // bytes read in all
 }
 
-func newHalf(l *link, room int) *half { return &half{link: l, room: room, changed: make(chan struct{})} }
+func newHalf(l *link, room int) *half {
+	return &half{link: l, room: room, changed: make(chan struct{})}
+}
 
 func (h *half) change(f func()) {
 	h.mu.Lock()

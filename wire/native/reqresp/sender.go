@@ -48,7 +48,7 @@ func (o *sender) write(frame []byte) error {
 	}
 	o.s.SetReadDeadline(late)
 	for len(frame) > 0 {
-		piece := frame[:min(len(frame), pieceBytes)]
+		piece := frame[:min(len(frame), pieceBytes, o.every)]
 		for !o.w.take(len(piece), o.sent-o.acked, o.every) {
 			if err := o.await(); err != nil {
 				return err

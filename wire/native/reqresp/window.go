@@ -7,13 +7,15 @@ import (
 
 // The window's bounds: docs/wire/native.md, section 7.
 const (
-	windowStart = 256 << 10
-	windowLeast = 32 << 10
+	windowStart = 64 << 10
+	windowShort = 256 << 10 // the most up to shortTrip
+	windowLeast = 16 << 10
 	windowMost  = 4 << 20
 	pieceBytes  = 32 << 10
-	shortTrip   = 10 * time.Millisecond // up to which windowStart is the most
-	queueSlack  = 20 * time.Millisecond // a round trip this far above the least shows a queue
-	baseEpoch   = 10 * time.Second      // the least round trip is of the last one to two epochs
+	shortTrip   = 10 * time.Millisecond  // up to which windowShort is the most
+	queueLeast  = 20 * time.Millisecond  // a round trip this far above the least shows a queue: half the least,
+	queueMost   = 100 * time.Millisecond // between these two
+	baseEpoch   = time.Minute            // the least round trip is of the last one to two epochs
 )
 
 // Window bounds the bytes of answers that lie between us and one peer, over
@@ -26,7 +28,7 @@ type Window struct {
 	inFlight int // written and not acknowledged, bytes
 }
 
-// NewWindow makes a window of 256 KiB.
+// NewWindow makes a window of 64 KiB.
 func NewWindow() *Window { return &Window{pace: newPace()} }
 
 // take adds n bytes if they fit, or if own (the caller's unacknowledged
@@ -60,6 +62,17 @@ func (w *Window) acked(now time.Time, n int, trip time.Duration) {
 	}
 }
 
+// Observe takes in a round trip that was measured beside the answers: the
+// Status exchange's, above all the first, when nothing stands in its way.
+func (w *Window) Observe(trip time.Duration) {
+	if trip <= 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pace.base(time.Now(), trip)
+}
+
 // Size is the bound now, and how much of it is in flight, in bytes.
 func (w *Window) Size() (window, inFlight int) {
 	w.mu.Lock()
@@ -82,11 +95,14 @@ func newPace() pace { return pace{window: windowStart} }
 // them was written.
 func (p *pace) acked(now time.Time, n int, trip time.Duration) {
 	base := p.base(now, trip)
-	slack := max(queueSlack, base/2)
+	slack := min(max(queueLeast, base/2), queueMost)
 	switch {
 	case trip > base+slack:
+		// To what would have met the bound, but gently; and once a round trip,
+		// since what is on its way still shows the old size.
 		if !now.Before(p.cut) {
-			p.window = max(p.window/4*3, windowLeast)
+			fit := int(float64(p.window) * float64(base+slack) / float64(trip))
+			p.window = max(min(fit, p.window/8*7), p.window/4, windowLeast)
 			p.cut = now.Add(trip)
 		}
 		p.brake = false
@@ -116,7 +132,7 @@ func (p *pace) base(now time.Time, trip time.Duration) time.Duration {
 // most is the largest window for a base round trip.
 func (p *pace) most(base time.Duration) int {
 	if base <= shortTrip {
-		return windowStart
+		return windowShort
 	}
-	return min(int(windowStart*(base/time.Microsecond)/(shortTrip/time.Microsecond)), windowMost)
+	return min(int(windowShort*(base/time.Microsecond)/(shortTrip/time.Microsecond)), windowMost)
 }
