@@ -46,7 +46,7 @@ type Wire interface {
 	Addrs() []peer.Addr
 }
 
-// Role interfaces of a Wire. The node looks for them.
+// Role interfaces of a Wire, and one of a Session. The node looks for them.
 type (
 	// Readier is a role of a Wire: Ready is closed once Run is listening.
 	Readier interface{ Ready() <-chan struct{} }
@@ -63,6 +63,19 @@ type (
 	// DNS and gives addresses without names. It blocks until ctx ends.
 	Resolver interface {
 		Resolve(ctx context.Context, a peer.Addr) ([]peer.Addr, error)
+	}
+
+	// Locator is a role of a Wire that can read IP address, port and identity
+	// out of an address. False where there is no IP address in it; the identity
+	// may be given all the same. Pure.
+	Locator interface {
+		Locate(a peer.Addr) (Endpoint, peer.ID, bool)
+	}
+
+	// Pinger is a role of a Session: Ping measures a round trip. It blocks
+	// until the answer, an error, or the end of ctx.
+	Pinger interface {
+		Ping(ctx context.Context) (time.Duration, error)
 	}
 
 	// Identified is a role of a Wire with an identity of its own. Self never

@@ -52,6 +52,17 @@ func parseInfo(s string) (*libpeer.AddrInfo, error) {
 	return info, nil
 }
 
+// Locate reads IP address, port and identity out of an address.
+func Locate(a peer.Addr) (wire.Endpoint, peer.ID, bool) {
+	m, err := ma.NewMultiaddr(a.Text)
+	if err != nil || a.Scheme != Scheme || len(a.Text) > maxAddrText {
+		return wire.Endpoint{}, "", false
+	}
+	place, id := libpeer.SplitAddr(m)
+	ep := endpointOf(place)
+	return ep, peer.ID(id.String()), ep.IsValid()
+}
+
 // checkPlace refuses what no transport of ours can dial: it must start with an
 // IP address or a name, and go on with TCP, or with UDP and QUIC.
 func checkPlace(m ma.Multiaddr) error {

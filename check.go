@@ -1,0 +1,162 @@
+package starling
+
+import (
+	"context"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/swarm"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// validationTimeout bounds the check of one message, its wait included.
+const validationTimeout = 3 * time.Second
+
+// validationQuota is how many messages of one peer may be under check or wait
+// for it, in each class.
+const validationQuota = 8
+
+// gates are the validation pools. Consensus has its own, so that it never
+// waits behind bulk; so has the application, whose code may be slow.
+type gates struct{ block, tx, consensus, app *gate }
+
+func newGates(workers int) gates {
+	return gates{
+		block:     newGate(workers, validationQuota),
+		tx:        newGate(workers, validationQuota),
+		consensus: newGate(workers, validationQuota),
+		app:       newGate(workers, validationQuota),
+	}
+}
+
+// of is the pool for a message; nil where the node takes no such message.
+func (g gates) of(m wire.Message) *gate {
+	switch m.(type) {
+	case wire.Block, wire.BlockAnnounce:
+		return g.block
+	case wire.Txs, wire.TxAnnounce:
+		return g.tx
+	case wire.Consensus:
+		return g.consensus
+	case wire.App:
+		return g.app
+	}
+	return nil
+}
+
+// Check implements wire.Host.
+func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.Verdict {
+	g := h.node.gates.of(m)
+	if g == nil {
+		return chain.Ignored("unknown-message")
+	}
+	ctx, cancel := context.WithTimeout(ctx, validationTimeout)
+	defer cancel()
+	id := s.Peer().ID
+	leave, why := g.enter(ctx, id)
+	if leave == nil {
+		h.node.counts.verdict(m, chain.Ignored(why))
+		return chain.Ignored(why)
+	}
+	v, panicked := h.judge(ctx, s, id, m)
+	leave()
+	if v.Action == chain.Reject && v.Clock && h.node.swarm.ClockSuspect() {
+		v = chain.Ignored("clock-suspect")
+	}
+	h.node.counts.verdict(m, v)
+	switch {
+	case v.Action == chain.Reject && panicked:
+		h.node.charge(s, peer.BrokeHandler, v.Severity, v.Reason)
+	case v.Action == chain.Reject && v.Severity != peer.None:
+		h.node.charge(s, peer.InvalidGossip, v.Severity, v.Reason)
+	case v.Action == chain.Accept:
+		h.take(s, m)
+	}
+	return v
+}
+
+// judge asks whoever knows about the message. A panic in a chain's or an
+// application's check is caught: a peer must not be able to stop the node by
+// finding one.
+func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Message) (v chain.Verdict, panicked bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			h.node.log.Warn("a check panicked", "peer", id, "msg", kindOf(m), "err", r)
+			v, panicked = chain.Rejected("panic"), true
+		}
+	}()
+	n := h.node
+	switch m := m.(type) {
+	case wire.Block:
+		return n.chain.Check(m.Block), false
+	case wire.BlockAnnounce:
+		return chain.Accepted(), false
+	case wire.Txs:
+		if n.pool == nil {
+			return chain.Ignored("no-pool"), false
+		}
+		return bundleVerdict(n.pool.Add(m.Txs)), false
+	case wire.TxAnnounce:
+		return chain.Ignored("not-fetched"), false
+	case wire.Consensus:
+		if n.consensus == nil {
+			return chain.Ignored("no-consensus"), false
+		}
+		return n.consensus.Handle(ctx, id, m.Bytes), false
+	case wire.App:
+		return n.judgeApp(ctx, id, m), false
+	}
+	return chain.Ignored("unknown-message"), false
+}
+
+// bundleVerdict is the verdict on a bundle of transactions: one that must not
+// be relayed spoils it, one that is new carries it.
+func bundleVerdict(vs []chain.Verdict) chain.Verdict {
+	out := chain.Ignored("known-txs")
+	for _, v := range vs {
+		switch {
+		case v.Action == chain.Reject && (out.Action != chain.Reject || v.Severity < out.Severity):
+			out = v
+		case v.Action == chain.Accept && out.Action == chain.Ignore:
+			out = v
+		case v.Action == chain.Ignore && out.Action == chain.Ignore && v.Reason != "":
+			out = v
+		}
+	}
+	return out
+}
+
+// take hands an accepted message on.
+func (h *host) take(s wire.Session, m wire.Message) {
+	switch m := m.(type) {
+	case wire.Block:
+		id := s.Peer().ID
+		h.node.swarm.Useful(id, swarm.Usefulness{Blocks: 1})
+		h.node.bus.publish(BlockSeen{Ref: m.Block.Ref(), From: id})
+		h.node.sync.Offer(s, m.Block)
+	case wire.Txs:
+		h.node.swarm.Useful(s.Peer().ID, swarm.Usefulness{Txs: len(m.Txs)})
+	case wire.BlockAnnounce:
+		h.node.sync.Announced(s.Peer().ID, m.Ref, m.Weight)
+	}
+}
+
+// kindOf is the fixed name of a message, fit for a metric label.
+func kindOf(m wire.Message) string {
+	switch m.(type) {
+	case wire.Block:
+		return "block"
+	case wire.BlockAnnounce:
+		return "block-announce"
+	case wire.Txs:
+		return "txs"
+	case wire.TxAnnounce:
+		return "tx-announce"
+	case wire.Consensus:
+		return "consensus"
+	case wire.App:
+		return "app"
+	}
+	return "unknown"
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/devnet"
+)
+
+// newNet makes a network whose nodes are processes of this test's binary.
+func newNet(t *testing.T, nodes int, edit func(int, *daemon.Config)) *devnet.Net {
+	t.Helper()
+	n, err := devnet.New(devnet.Options{
+		Nodes: nodes, Dir: t.TempDir(), BlockInterval: 200 * time.Millisecond,
+		Binary: os.Args[0], Env: []string{asProgram + "=1"}, Edit: edit,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// TestKilledNodesLoseNothingAcknowledged kills a follower at random moments
+// under load, 20 times (200 in full). Each time it reopens, its ledger's
+// invariants hold, and its head is at least the last one that it acknowledged.
+// Threat row S-01.
+func TestKilledNodesLoseNothingAcknowledged(t *testing.T) {
+	rounds := 20
+	if full() {
+		rounds = 200
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rounds)*time.Minute)
+	defer cancel()
+	net := newNet(t, 4, nil)
+	for i := range net.Len() {
+		if err := net.Node(i).Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := net.Load(ctx, 100, 4<<10)
+	defer stop()
+	const seed = 1
+	random := rand.New(rand.NewPCG(seed, seed))
+	victim := net.Node(2)
+	var slowest time.Duration
+	for round := range rounds {
+		from := victim.Acked()
+		// Let it make some progress, then kill it at a random moment.
+		if err := victim.Await(ctx, "progress", func(s daemon.StatusReply) bool { return s.Head.Number > from }); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		pause(ctx, time.Duration(random.Int64N(int64(400*time.Millisecond))))
+		victim.Kill()
+		acked := victim.Acked()
+		began := time.Now()
+		if err := victim.Start(ctx); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		took := time.Since(began)
+		slowest = max(slowest, took)
+		if full() && took > 3*time.Second {
+			t.Errorf("round %d: reopened in %v, want at most 3s", round, took)
+		}
+		if got := victim.Reopened(); got < acked {
+			t.Fatalf("round %d: reopened at head %d, had acknowledged %d", round, got, acked)
+		}
+		if err := victim.Call(ctx, "starling_checkInvariants", nil); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	stop()
+	t.Logf("%d rounds, slowest start %v", rounds, slowest.Round(time.Millisecond))
+	if err := equalHeads(ctx, net); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pause waits in real time, so that a process is killed at a random moment. No
+// assertion depends on how long it takes.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// equalHeads pauses the sequencer and waits until every node has its head.
+func equalHeads(ctx context.Context, net *devnet.Net) error {
+	if err := net.Node(0).Call(ctx, "sequencer_pause", nil); err != nil {
+		return err
+	}
+	top, err := net.Node(0).Status(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range net.Len() {
+		err := net.Node(i).Await(ctx, fmt.Sprintf("head %d", top.Head.Number), func(s daemon.StatusReply) bool { return s.Head == top.Head })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"crypto/ed25519"
+	"crypto/rand"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "run a node until it is told to stop (Ctrl-C; twice: at once)",
+		Flags: []cli.Flag{
+			&cli.StringFlag{
+				Name: "config", Usage: "the config `FILE`; \"starling init\" makes one", TakesFile: true,
+				Value: filepath.Join(defaultDatadir(), "config.toml"), Sources: cli.EnvVars("STARLING_CONFIG"),
+			},
+			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines"},
+			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Sources: cli.EnvVars("STARLING_LOG_LEVEL")},
+		},
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			cfg, err := daemon.LoadConfig(cmd.String("config"))
+			if err != nil {
+				return err
+			}
+			if level := cmd.String("log-level"); level != "" {
+				cfg.LogLevel = level
+				if _, err := cfg.Level(); err != nil {
+					return &usageError{err}
+				}
+			}
+			return daemon.Run(ctx, cfg, daemon.Output{Out: cmd.Root().Writer, Err: cmd.Root().ErrWriter, JSON: cmd.Bool("json")})
+		},
+	}
+}
+
+func initCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name:  "init",
+		Usage: "make a datadir with a config file and keys",
+		Description: "Without --join, it makes a new private network of which this node is the sequencer.\n" +
+			"With --join FILE, it makes a follower of the network in FILE, another node's config.toml.",
+		Flags: []cli.Flag{
+			datadir,
+			&cli.StringFlag{Name: "name", Usage: "name of the new network", Value: "private"},
+			&cli.DurationFlag{Name: "block-time", Usage: "pause between blocks of the new network", Value: 2 * time.Second},
+			&cli.StringFlag{Name: "join", Usage: "config `FILE` of a node whose network to join", TakesFile: true},
+			&cli.StringSliceFlag{Name: "seed", Usage: "address `ADDR` of a node to meet first (with --join)"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on", Value: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
+		},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			cfg, key, err := initial(cmd)
+			if err != nil {
+				return &usageError{err}
+			}
+			dir := cmd.String("datadir")
+			if err := daemon.Init(dir, cfg, key); err != nil {
+				return &usageError{err}
+			}
+			path := filepath.Join(dir, "config.toml")
+			fmt.Fprintf(cmd.Root().Writer, "made %s\nnext: starling run --config %s\n", path, path)
+			return nil
+		},
+	}
+}
+
+// initial is the config of a new datadir, and the sequencer's key if the node
+// is to be one.
+func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
+	cfg := daemon.Config{ConfigVersion: daemon.ConfigVersion, LogLevel: "info"}
+	network := daemon.Network{Wire: "native", Listen: cmd.StringSlice("listen"), AllowPrivate: true}
+	if file := cmd.String("join"); file != "" {
+		other, err := daemon.LoadConfig(file)
+		if err != nil {
+			return cfg, nil, err
+		}
+		if len(cmd.StringSlice("seed")) == 0 {
+			return cfg, nil, errors.New("--join needs --seed ADDR too: the address of a running node (\"starling id\" prints it)")
+		}
+		network.Name, network.Sequenced = other.Networks[0].Name, other.Networks[0].Sequenced
+		network.Sequenced.ProduceKey = ""
+		network.Seeds = cmd.StringSlice("seed")
+		cfg.Networks = []daemon.Network{network}
+		return cfg, nil, nil
+	}
+	if len(cmd.StringSlice("seed")) > 0 {
+		return cfg, nil, errors.New("--seed goes with --join")
+	}
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return cfg, nil, err
+	}
+	network.Name = cmd.String("name")
+	network.Sequenced = daemon.Sequenced{
+		Sequencer: hex.EncodeToString(pub), GenesisTime: time.Now().UTC().Truncate(time.Second),
+		BlockInterval: daemon.Duration(cmd.Duration("block-time")),
+	}
+	cfg.Networks = []daemon.Network{network}
+	return cfg, key, nil
+}

@@ -1,0 +1,73 @@
+package starling
+
+import (
+	"fmt"
+
+	"github.com/starlingp2p/starling/internal/blocksync"
+	"github.com/starlingp2p/starling/internal/swarm"
+	"github.com/starlingp2p/starling/peer"
+)
+
+// onSwarm turns what the peer table tells into events. It runs on the table's
+// own goroutine and never blocks.
+func (n *Node) onSwarm(ev swarm.Event) {
+	switch ev := ev.(type) {
+	case swarm.Opened:
+		n.bus.publish(PeerOpened{Info: ev.Info})
+	case swarm.Closed:
+		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote})
+	case swarm.DialFailed:
+		n.bus.publish(PeerRefused{Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
+	case swarm.Refused:
+		n.bus.publish(PeerRefused{ID: ev.ID, Direction: ev.Direction, Reason: ev.Reason})
+	case swarm.Offended:
+		n.bus.publish(PeerCharged{ID: ev.ID, Offense: ev.Offense, Severity: ev.Severity, Score: ev.Score, Detail: ev.Detail})
+	case swarm.Banned:
+		if ev.Auto {
+			n.counts.bansByScore.Add(1)
+		}
+		n.bus.publish(PeerBanned{Who: ev.Target.String(), For: ev.For, Reason: ev.Reason, ByScore: ev.Auto})
+	case swarm.Unbanned:
+		n.bus.publish(PeerUnbanned{Who: ev.Target.String()})
+	case swarm.TopicChanged:
+		n.bus.publish(TopicChanged(ev))
+	case swarm.ClockSuspect:
+		n.log.Warn("our clock disagrees with our peers'", "suspect", ev.On, "skew", ev.Skew)
+		n.bus.publish(ClockSuspected{On: ev.On, Skew: ev.Skew})
+	case swarm.Alarm:
+		n.bus.publish(Alarm{Text: ev.Kind + ": " + ev.Detail})
+	}
+}
+
+// onSync turns what the sync tells into events. It never blocks.
+func (n *Node) onSync(ev blocksync.Event) {
+	switch ev := ev.(type) {
+	case blocksync.GapFound:
+		n.bus.publish(SyncChanged{What: "gap-found", Detail: fmt.Sprintf("below %v, head %v", ev.Target, ev.Head)})
+	case blocksync.GapClosed:
+		n.bus.publish(SyncChanged{What: "gap-closed", Detail: ev.Target.String()})
+	case blocksync.Syncing:
+		n.log.Info("syncing", "head", ev.Head.Number, "goal", ev.Goal, "blocks_per_second", int(ev.Rate))
+		n.bus.publish(SyncChanged{What: "syncing", Detail: fmt.Sprintf("head %v, goal %d", ev.Head, ev.Goal)})
+	case blocksync.Synced:
+		n.bus.publish(SyncChanged{What: "synced", Detail: ev.Head.String()})
+	case blocksync.Stuck:
+		if ev.Reason != "" {
+			n.log.Warn("sync makes no progress", "reason", ev.Reason)
+		}
+		n.bus.publish(SyncChanged{What: "stuck", Detail: ev.Reason})
+	case blocksync.Reorg:
+		n.log.Info("the head moved to another branch", "old", ev.Old, "new", ev.New, "depth", ev.Depth)
+		n.bus.publish(SyncChanged{What: "reorg", Detail: fmt.Sprintf("from %v to %v, %d undone", ev.Old, ev.New, ev.Depth)})
+	case blocksync.ReorgRefused:
+		n.alarm(fmt.Sprintf("a branch from %v was refused: it would undo more blocks than the chain allows", ev.Fork))
+	case blocksync.TargetRefused:
+		n.alarm(fmt.Sprintf("target %v cannot be reached: %s", ev.Target, ev.Reason))
+	}
+}
+
+// alarm tells the operator.
+func (n *Node) alarm(text string) {
+	n.log.Warn(text)
+	n.bus.publish(Alarm{Text: text})
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test's own binary be the program: TestTwoProcessesMeet
+// runs it as two processes.
+func TestMain(m *testing.M) {
+	if os.Getenv("HELLO_AS_PROGRAM") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// program is a running hello.
+type program struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "HELLO_AS_PROGRAM=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{t: t, cmd: cmd, lines: make(chan string, 64)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(p.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			p.lines <- s.Text()
+		}
+		io.Copy(io.Discard, out)
+	}()
+	t.Cleanup(func() { cancel(); <-read; cmd.Wait() })
+	return p
+}
+
+// expect reads lines until one holds want, and gives it.
+func (p *program) expect(want string) string {
+	p.t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("the program ended before it printed %q", want)
+			}
+			if strings.Contains(line, want) {
+				return line
+			}
+		case <-deadline:
+			p.t.Fatalf("no line with %q", want)
+		}
+	}
+}
+
+func TestTwoProcessesMeet(t *testing.T) {
+	first := start(t)
+	address := strings.TrimPrefix(first.expect("listening on "), "listening on ")
+
+	second := start(t, address)
+	second.expect("found ")
+	second.expect(`answers: "hello, `)
+	first.expect(`asks: "who is there?"`)
+	second.expect(`tells everybody: "hello at `)
+
+	second.cmd.Process.Signal(os.Interrupt)
+	first.expect(" is gone: quitting")
+	if err := second.cmd.Wait(); err != nil {
+		t.Errorf("the program ended with %v at an interrupt, want success", err)
+	}
+}

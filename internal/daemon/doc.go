@@ -1,0 +1,10 @@
+// Package daemon makes a whole node out of a datadir and a config file: it
+// opens and locks the datadir, reads config.toml, opens the ledger, the pool
+// and the wire, registers the sequencer where the node has one, and serves
+// the RPC socket while the node runs.
+//
+// It owns the datadir and its lock, and the order in which these are opened
+// and closed. The starling command calls it. Nothing here meets a peer; a
+// hostile user of the machine is met by file modes and by refusing what is
+// loose or not ours.
+package daemon

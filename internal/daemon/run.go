@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/starlingp2p/starling/internal/rpc"
+)
+
+// Version is the version of this program.
+const Version = "0.1.0"
+
+// Output says where a run tells what it does.
+type Output struct {
+	Out, Err io.Writer // data, and chatter and the log
+	JSON     bool      // print events on Out as JSON lines
+	OnEvent  func(Event)
+}
+
+// StartError is a reason for which a node did not start: the config, a key
+// file, the datadir, a port. Nothing was left half-started.
+type StartError struct{ Err error }
+
+func (e *StartError) Error() string { return e.Err.Error() }
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Run runs the node that cfg describes until ctx ends. An error before it was
+// ready is a *StartError.
+func Run(ctx context.Context, cfg Config, out Output) (err error) {
+	log := newLogger(cfg, out.Err)
+	n, err := Open(cfg, log)
+	if err != nil {
+		return &StartError{err}
+	}
+	defer func() { err = errors.Join(err, n.Close()) }()
+	return n.run(ctx, out, log)
+}
+
+// run serves the socket and runs the node, and stops both when either ends.
+func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	socket := SocketPath(n.dir.Path)
+	listener, err := rpc.Listen(socket)
+	if err != nil {
+		return &StartError{err}
+	}
+	defer listener.Close()
+
+	p := &printer{out: out.Out}
+	emit := func(ev Event) {
+		if out.JSON {
+			p.print(ev)
+		}
+		if out.OnEvent != nil {
+			out.OnEvent(ev)
+		}
+	}
+	var (
+		wg     sync.WaitGroup
+		rpcErr error
+	)
+	defer wg.Wait()
+	defer cancel()
+	sub := n.node.Client().Subscribe(ctx, 4096)
+	n.onReady = func() error {
+		server, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
+		if err != nil {
+			return err
+		}
+		st := n.ledger.Status()
+		ready := Event{Event: EventReady, ID: string(n.wire.Self()), Socket: socket, Number: st.Head.Number, Hash: st.Head.Hash.String()}
+		for _, a := range n.wire.Addrs() {
+			ready.Addrs = append(ready.Addrs, a.String())
+		}
+		wg.Go(func() {
+			if err := server.Serve(ctx, listener); err != nil {
+				rpcErr = err
+				cancel()
+			}
+		})
+		emit(ready)
+		if !out.JSON {
+			fmt.Fprintf(out.Out, "starling %s  network %s on the native wire, block %d\n", Version, st.Network, st.Head.Number)
+			for _, a := range ready.Addrs {
+				fmt.Fprintf(out.Out, "  %s\n", a)
+			}
+			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
+		}
+		wg.Go(func() {
+			for ev := range sub.C() {
+				if line, ok := eventOf(ev); ok {
+					emit(line)
+				}
+			}
+		})
+		return nil
+	}
+	err = n.node.Run(ctx)
+	cancel()
+	wg.Wait()
+	emit(Event{Event: EventStop})
+	return errors.Join(n.startError(err), rpcErr)
+}
+
+// startError marks an error from before the node was ready.
+func (n *Node) startError(err error) error {
+	if err == nil || n.isReady.Load() {
+		return err
+	}
+	return &StartError{err}
+}
+
+// newLogger writes text, or JSON where the config says so.
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
+	level, err := cfg.Level()
+	if err != nil || w == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

@@ -1,0 +1,277 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+// Demo is what "starling dev" does with a Net: it starts the sequencer and all
+// followers but one, sends transactions, lets the last follower join late,
+// kills another and starts it again, and at the end checks what it claims.
+type Demo struct {
+	Net *Net
+	// Txs is the number of transactions a second; 0 sends none. PayloadBytes is
+	// how much data each carries.
+	Txs, PayloadBytes int
+	// For is how long it goes on; 0: until the context ends.
+	For time.Duration
+	// Say gets what a person should see, from one goroutine at a time.
+	Say func(Line)
+}
+
+// Line is something that the demo says. Fields are added, never renamed.
+type Line struct {
+	V     int    `json:"v"`
+	Event string `json:"event"` // "node", "ready", "joined", "killed", "restarted", "progress", "trouble", "summary"
+
+	Node    string   `json:"node,omitempty"`
+	Role    string   `json:"role,omitempty"`
+	Addrs   []string `json:"addrs,omitempty"`
+	Datadir string   `json:"datadir,omitempty"`
+	Head    uint64   `json:"head,omitempty"`
+	Sent    int      `json:"txs_sent,omitempty"`
+	Took    string   `json:"took,omitempty"`
+	Text    string   `json:"text,omitempty"`
+}
+
+// Summary is the last line: what was checked.
+type Summary struct {
+	V                  int      `json:"v"`
+	Event              string   `json:"event"`
+	Nodes              int      `json:"nodes"`
+	Head               uint64   `json:"head"`
+	HeadsEqual         bool     `json:"heads_equal"`
+	LateJoinerSynced   bool     `json:"late_joiner_synced"`
+	RestartedRecovered bool     `json:"restarted_recovered"`
+	TxsSent            int      `json:"-"` // taken by nodes; all of them must be included
+	TxsIncluded        int      `json:"txs_included"`
+	HonestBans         int      `json:"honest_bans"`
+	InProcess          bool     `json:"in_process,omitempty"`
+	Troubles           []string `json:"troubles,omitempty"`
+}
+
+// OK reports whether every claim of the summary holds.
+func (s Summary) OK() bool {
+	return s.HeadsEqual && s.LateJoinerSynced && s.RestartedRecovered && s.HonestBans == 0 &&
+		s.TxsIncluded == s.TxsSent && len(s.Troubles) == 0
+}
+
+// How the time of a demo is used, in shares of For; without For, of defaultSpan.
+const (
+	joinAt      = 0.25
+	killAt      = 0.40
+	drainAt     = 0.75
+	defaultSpan = 40 * time.Second
+	downFor     = 2 * time.Second
+	settleFor   = 30 * time.Second // how long the end may take at the most
+)
+
+// Run runs the demo. Without For it ends with ctx and gives no summary.
+func (d *Demo) Run(ctx context.Context) (*Summary, error) {
+	defer d.Net.Stop()
+	began := time.Now()
+	late, victim := d.Net.Node(d.Net.Len()-1), d.Net.Node(min(1, d.Net.Len()-1))
+	if err := d.startAll(ctx, late); err != nil {
+		return nil, err
+	}
+	d.Say(Line{Event: "ready", Took: time.Since(began).Round(10 * time.Millisecond).String()})
+
+	span := d.For
+	if span == 0 {
+		span = defaultSpan
+	}
+	sum := &Summary{Event: "summary", Nodes: d.Net.Len(), InProcess: d.Net.opts.InProcess}
+	load := newLoad(d.Net, d.Txs, d.PayloadBytes)
+	loadCtx, endLoad := context.WithCancel(ctx)
+	defer endLoad()
+	var loading sync.WaitGroup
+	loading.Go(func() { load.run(loadCtx) })
+	defer loading.Wait()
+	defer endLoad()
+
+	begin := time.Now()
+	at := func(share float64) error {
+		return d.waitUntil(ctx, begin.Add(time.Duration(share*float64(span))), load)
+	}
+	if err := at(joinAt); err != nil {
+		return nil, err
+	}
+	if err := d.start(ctx, late); err != nil {
+		return nil, err
+	}
+	d.Say(Line{Event: "joined", Node: late.Name(), Head: d.Net.Node(0).Acked()})
+	if err := at(killAt); err != nil {
+		return nil, err
+	}
+	acked, err := d.restart(ctx, victim)
+	if err != nil {
+		return nil, err
+	}
+	if d.For == 0 {
+		return nil, d.waitUntil(ctx, time.Time{}, load)
+	}
+	if err := at(drainAt); err != nil {
+		return nil, err
+	}
+	endLoad()
+	loading.Wait()
+	return sum, d.settle(ctx, sum, load, acked)
+}
+
+// startAll starts every node but the late one.
+func (d *Demo) startAll(ctx context.Context, late *Node) error {
+	if err := d.start(ctx, d.Net.Node(0)); err != nil {
+		return err
+	}
+	var (
+		wg   sync.WaitGroup
+		errs = make([]error, d.Net.Len())
+	)
+	for i := 1; i < d.Net.Len(); i++ {
+		if node := d.Net.Node(i); node != late {
+			wg.Go(func() { errs[i] = node.Start(ctx) })
+		}
+	}
+	wg.Wait()
+	for i := 1; i < d.Net.Len(); i++ {
+		if node := d.Net.Node(i); node != late && errs[i] == nil {
+			d.introduce(node)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Demo) start(ctx context.Context, n *Node) error {
+	if err := n.Start(ctx); err != nil {
+		return err
+	}
+	d.introduce(n)
+	return nil
+}
+
+func (d *Demo) introduce(n *Node) {
+	role := "follower"
+	if n.index == 0 {
+		role = "sequencer"
+	}
+	d.Say(Line{Event: "node", Node: n.Name(), Role: role, Addrs: n.Addrs(), Datadir: n.Dir()})
+}
+
+// restart kills a node, leaves it down for a moment and starts it again. It
+// gives the last head that the node had acknowledged.
+func (d *Demo) restart(ctx context.Context, n *Node) (acked uint64, err error) {
+	n.Kill()
+	acked = n.Acked()
+	d.Say(Line{Event: "killed", Node: n.Name(), Head: acked})
+	if err := sleep(ctx, downFor); err != nil {
+		return acked, err
+	}
+	if err := n.Start(ctx); err != nil {
+		return acked, err
+	}
+	d.Say(Line{Event: "restarted", Node: n.Name(), Head: n.current().ready().Number})
+	return acked, nil
+}
+
+// waitUntil waits until a time, or without one for ctx, and tells progress.
+func (d *Demo) waitUntil(ctx context.Context, until time.Time, l *load) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	var due <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		due = t.C
+	}
+	for {
+		select {
+		case <-due:
+			return nil
+		case <-tick.C:
+			d.Say(Line{Event: "progress", Head: d.Net.Node(0).Acked(), Sent: l.sent()})
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle lets what was sent be included, pauses the sequencer, waits for all
+// nodes to have its head, and fills the summary with what it then sees.
+func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	trouble := func(format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		sum.Troubles = append(sum.Troubles, text)
+		d.Say(Line{Event: "trouble", Text: text})
+	}
+	sum.TxsSent = l.sent()
+	if err := l.err(); err != nil {
+		trouble("sending transactions: %v", err)
+	}
+	sequencer := d.Net.Node(0)
+	if err := sequencer.Await(ctx, "an empty pool", func(s daemon.StatusReply) bool { return s.PoolTxs == 0 }); err != nil {
+		trouble("%v", err)
+	}
+	if err := sequencer.Call(ctx, "sequencer_pause", nil); err != nil {
+		return fmt.Errorf("devnet: pause the sequencer: %w", err)
+	}
+	top, err := sequencer.Status(ctx)
+	if err != nil {
+		return err
+	}
+	sum.Head, sum.HeadsEqual = top.Head.Number, true
+	for i := range d.Net.Len() {
+		node := d.Net.Node(i)
+		err := node.Await(ctx, fmt.Sprintf("head %d", sum.Head), func(s daemon.StatusReply) bool { return s.Head == top.Head })
+		if err != nil {
+			sum.HeadsEqual = false
+			trouble("%v", err)
+		}
+	}
+	late, victim := d.Net.Node(d.Net.Len()-1), d.Net.Node(min(1, d.Net.Len()-1))
+	if sum.LateJoinerSynced, err = sameChain(ctx, sequencer, late, sum.Head); err != nil {
+		trouble("%v", err)
+	}
+	back, err := victim.Status(ctx)
+	if err != nil {
+		return err
+	}
+	started := victim.current().ready().Number
+	sum.RestartedRecovered = started >= acked && back.Head == top.Head
+	if started < acked {
+		trouble("%s came back at head %d, but had acknowledged %d", victim.Name(), started, acked)
+	}
+	if sum.TxsIncluded, err = l.included(ctx, late); err != nil {
+		trouble("%v", err)
+	}
+	for i := range d.Net.Len() {
+		s, err := d.Net.Node(i).Status(ctx)
+		if err != nil {
+			return err
+		}
+		sum.HonestBans += int(s.BansEver)
+	}
+	for i := range d.Net.Len() {
+		if err := d.Net.Node(i).Call(ctx, "starling_checkInvariants", nil); err != nil {
+			trouble("ledger of %s: %v", d.Net.Node(i).Name(), err)
+		}
+	}
+	return nil
+}

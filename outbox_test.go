@@ -1,0 +1,211 @@
+package starling
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// hall is a Publisher that somebody listens to, or nobody.
+type hall struct {
+	listeners int
+	heard     []wire.Message
+	stall     chan struct{} // not nil: Publish waits for it
+}
+
+func (h *hall) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error) {
+	if h.stall != nil {
+		select {
+		case <-h.stall:
+		case <-ctx.Done():
+			return wire.Receipt{}, context.Cause(ctx)
+		}
+	}
+	if h.listeners == 0 {
+		return wire.Receipt{}, wire.ErrUnheard
+	}
+	h.heard = append(h.heard, m)
+	return wire.Receipt{MeshPeers: h.listeners, Queued: h.listeners}, nil
+}
+
+// runOutbox runs an outbox of the given capacity until the test ends.
+func runOutbox(t *testing.T, h *hall, capacity int) *outbox {
+	t.Helper()
+	o := newOutbox(h, capacity, func(publication, outcome) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); o.run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return o
+}
+
+func TestBlockIsHeldUntilSomebodyListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hall{}
+		o := runOutbox(t, h, 4)
+		reply := o.put("block", chain.Ref{Number: 1}, wire.Block{}, 2*time.Second)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		select {
+		case out := <-reply:
+			t.Fatalf("published to nobody: %+v", out)
+		default:
+		}
+		h.listeners = 3
+		o.heard()
+		if out := <-reply; out.err != nil || out.receipt.MeshPeers != 3 {
+			t.Errorf("outcome = %+v, want 3 mesh peers", out)
+		}
+	})
+}
+
+func TestBlockThatNobodyHearsExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := runOutbox(t, &hall{}, 4)
+		began := time.Now()
+		out := <-o.put("block", chain.Ref{Number: 1}, wire.Block{}, 2*time.Second)
+		if !errors.Is(out.err, ErrExpired) || time.Since(began) != 2*time.Second {
+			t.Errorf("outcome %v after %v, want ErrExpired after 2s", out.err, time.Since(began))
+		}
+	})
+}
+
+// Producing never waits for publishing, whatever the capacity.
+func TestPutNeverWaitsForAStalledPublisher(t *testing.T) {
+	for _, capacity := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &hall{listeners: 1, stall: make(chan struct{})}
+			o := runOutbox(t, h, capacity)
+			synctest.Wait()
+			began := time.Now()
+			var replies []<-chan outcome
+			for n := range uint64(5) {
+				replies = append(replies, o.put("block", chain.Ref{Number: n}, wire.Block{}, time.Second))
+				synctest.Wait()
+			}
+			if took := time.Since(began); took != 0 {
+				t.Errorf("capacity %d: five puts took %v", capacity, took)
+			}
+			last := <-replies[4]
+			if !errors.Is(last.err, wire.ErrQueueFull) {
+				t.Errorf("capacity %d: the fifth = %v, want ErrQueueFull", capacity, last.err)
+			}
+			close(h.stall)
+			if first := <-replies[0]; first.err != nil {
+				t.Errorf("capacity %d: the first = %v", capacity, first.err)
+			}
+		})
+	}
+}
+
+func TestOutboxIsBoundedInBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := runOutbox(t, &hall{}, 64)
+		large := wire.Block{Block: chain.Block{Body: make([]byte, outboxBytes/2+1)}}
+		first := o.put("block", chain.Ref{Number: 1}, large, time.Second)
+		if out := <-o.put("block", chain.Ref{Number: 2}, large, time.Second); !errors.Is(out.err, wire.ErrQueueFull) {
+			t.Errorf("second large block = %v, want ErrQueueFull", out.err)
+		}
+		<-first
+		synctest.Wait()
+		if n := o.bytes.Load(); n != 0 {
+			t.Errorf("%d bytes are still counted", n)
+		}
+	})
+}
+
+func TestTransactionsTravelInBundles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hall{listeners: 1}
+		b := &bundler{in: make(chan []chain.Tx, 64), out: runOutbox(t, h, 64)}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); b.run(ctx) }()
+		for range 10 {
+			b.in <- []chain.Tx{{Bytes: make([]byte, 100)}}
+		}
+		time.Sleep(bundleWait)
+		synctest.Wait()
+		if len(h.heard) != 1 || len(h.heard[0].(wire.Txs).Txs) != 10 {
+			t.Fatalf("10 transactions came as %d messages", len(h.heard))
+		}
+		// Large ones fill a bundle before the time is up.
+		b.in <- []chain.Tx{{Bytes: make([]byte, bundleBytes)}, {Bytes: make([]byte, bundleBytes)}}
+		synctest.Wait()
+		if len(h.heard) != 2 {
+			t.Errorf("a full bundle waited: %d messages", len(h.heard))
+		}
+		cancel()
+		<-done
+	})
+}
+
+func TestGateKeepsOnePeerFromFillingThePool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 2)
+		ctx := t.Context()
+		leave, why := g.enter(ctx, "hog")
+		if why != "" {
+			t.Fatal(why)
+		}
+		waiting := make(chan func())
+		go func() {
+			leave, _ := g.enter(ctx, "hog")
+			waiting <- leave
+		}()
+		synctest.Wait()
+		if _, why := g.enter(ctx, "hog"); why != "validation-quota" {
+			t.Errorf("third of the hog = %q, want validation-quota", why)
+		}
+		honest := make(chan func())
+		go func() {
+			leave, _ := g.enter(ctx, "honest")
+			honest <- leave
+		}()
+		synctest.Wait()
+		leave()
+		for range 2 {
+			select {
+			case leave := <-waiting:
+				leave()
+			case leave := <-honest:
+				leave()
+			}
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		leave, _ = g.enter(short, "a")
+		if _, why := g.enter(short, "b"); why != "validation-timeout" {
+			t.Errorf("no room = %q, want validation-timeout", why)
+		}
+		leave()
+		if len(g.inside) != 0 {
+			t.Errorf("%d peers are still inside", len(g.inside))
+		}
+	})
+}
+
+func TestBundleVerdictTakesTheWorst(t *testing.T) {
+	bad, worse := chain.RejectedAt(peer.Low, "bad"), chain.Rejected("worse")
+	tests := []struct {
+		name string
+		in   []chain.Verdict
+		want chain.Verdict
+	}{
+		{"empty", nil, chain.Ignored("known-txs")},
+		{"all known", []chain.Verdict{chain.Ignored("known")}, chain.Ignored("known")},
+		{"one new", []chain.Verdict{chain.Ignored("known"), chain.Accepted()}, chain.Accepted()},
+		{"one bad", []chain.Verdict{chain.Accepted(), bad, worse, chain.Accepted()}, worse},
+	}
+	for _, tt := range tests {
+		if got := bundleVerdict(tt.in); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package starling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// running is a part that was started.
+type running struct {
+	name   string
+	cancel context.CancelCauseFunc
+	done   chan error // capacity 1; the part's result
+}
+
+// result gives the result of a part that has ended, and keeps it there.
+func (p *running) result() error {
+	err := <-p.done
+	p.done <- err
+	return err
+}
+
+// run is one run of a node: what was started, in order.
+type run struct {
+	node    *Node
+	started []*running
+	ended   chan *running // parts that have ended; as large as there are parts
+	failed  *running      // the part whose failure ended the run
+}
+
+// Parts with a place of their own in the order of stopping.
+const (
+	partWire  = "wire"
+	partSwarm = "swarm"
+)
+
+// errStopping is the cause with which parts are stopped.
+var errStopping = errors.New("starling: node is stopping")
+
+func newRun(n *Node) *run {
+	return &run{node: n, ended: make(chan *running, len(n.services)+8)}
+}
+
+// launch starts a part in a goroutine of its own. The part lives on a context
+// apart from the node's, so that parts can be stopped in order.
+func (r *run) launch(ctx context.Context, name string, work func(ctx context.Context) error) *running {
+	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	p := &running{name: name, cancel: cancel, done: make(chan error, 1)}
+	r.started = append(r.started, p)
+	go func() {
+		err := work(own)
+		cancel(nil)
+		p.done <- err
+		r.ended <- p
+	}()
+	return p
+}
+
+// loop starts a part of the node that cannot fail to start.
+func (r *run) loop(ctx context.Context, name string, work func(ctx context.Context)) {
+	r.launch(ctx, name, func(ctx context.Context) error { work(ctx); return nil })
+}
+
+// start starts the wire, the node's own loops, and then the services in order.
+// On an error, what was started is left for stop.
+func (r *run) start(ctx context.Context, services []Service) error {
+	n := r.node
+	w := r.launch(ctx, partWire, func(ctx context.Context) error { return n.wire.Run(ctx, n.host) })
+	if rd, ok := n.wire.(wire.Readier); ok {
+		if err := r.await(ctx, w, rd.Ready()); err != nil {
+			return err
+		}
+	}
+	r.launch(ctx, partSwarm, n.swarm.Run)
+	r.launch(ctx, "blocksync", n.sync.Run)
+	r.loop(ctx, "block publisher", n.blocks.run)
+	r.loop(ctx, "transaction publisher", n.txs.run)
+	r.loop(ctx, "transaction bundler", n.bundler.run)
+	if n.cfg.Target != (chain.Ref{}) {
+		if err := n.sync.SetTarget(ctx, n.cfg.Target); err != nil {
+			return fmt.Errorf("starling: Target %v: %w", n.cfg.Target, err)
+		}
+	}
+	n.client.open.Store(true)
+	for _, s := range services {
+		kind, part := s.Kind(), n.parts[s.Kind()]
+		ready := make(chan struct{})
+		tell := sync.OnceFunc(func() { close(ready) })
+		p := r.launch(ctx, "service "+kind, func(ctx context.Context) error { return part.Run(ctx, tell) })
+		if err := r.await(ctx, p, ready); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await blocks until a part is ready, any part has failed, or ctx ends.
+func (r *run) await(ctx context.Context, p *running, ready <-chan struct{}) error {
+	for {
+		select {
+		case <-ready:
+			return nil
+		case q := <-r.ended:
+			err := q.result()
+			if q != p {
+				if err == nil {
+					continue
+				}
+				return r.fail(q, "run", err)
+			}
+			if err != nil {
+				return r.fail(q, "start", err)
+			}
+			select {
+			case <-ready: // it was ready, and its work is done
+				return nil
+			default:
+				return r.fail(q, "start", errors.New("ended before it was ready"))
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fail notes which part ended the run.
+func (r *run) fail(p *running, op string, err error) error {
+	r.failed = p
+	return &PartError{Part: p.name, Op: op, Err: err}
+}
+
+// wait blocks until ctx ends or a part fails. The wire may not end at all; a
+// service whose work is done may.
+func (r *run) wait(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case q := <-r.ended:
+			err := q.result()
+			if err == nil && q.name == partWire {
+				err = errors.New("ended by itself")
+			}
+			if err != nil {
+				return r.fail(q, "run", err)
+			}
+		}
+	}
+}
+
+// stop ends what was started: services in reverse, then the node's loops,
+// then the wire, which tells the peers, and at last the peer table, which
+// keeps what it learned until then. All of it takes stopWithin at most; a part
+// that does not end by then is named.
+func (r *run) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	var errs []error
+	end := func(p *running) {
+		p.cancel(errStopping)
+		select {
+		case err := <-p.done:
+			if err != nil && p != r.failed && !errors.Is(err, errStopping) && !errors.Is(err, context.Canceled) {
+				errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: err})
+			}
+		case <-ctx.Done():
+			errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: fmt.Errorf("still running after %v", stopWithin)})
+		}
+	}
+	last := map[string]*running{}
+	for _, p := range slices.Backward(r.started) {
+		if p.name == partWire || p.name == partSwarm {
+			last[p.name] = p
+			continue
+		}
+		end(p)
+	}
+	for _, name := range []string{partWire, partSwarm} {
+		if p := last[name]; p != nil {
+			end(p)
+		}
+	}
+	return errors.Join(errs...)
+}
