@@ -64,7 +64,8 @@ func (c *Core) failed(r *request, err error) {
 		default:
 			d := backOff()
 			if refusal.RetryAfter > 0 {
-				d = min(refusal.RetryAfter, time.Minute)
+				// To come back early would be a flood.
+				d = min(max(refusal.RetryAfter, 50*time.Millisecond), lackFor)
 			}
 			pause(d)
 		}

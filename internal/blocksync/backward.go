@@ -146,7 +146,8 @@ func (c *Core) verifyDown(j *job) {
 		return
 	}
 	hs := s.hs
-	if c.proven() && j.entries.len() > 0 {
+	s.paired = c.proven() && j.entries.len() > 0 && j.entries.at(0).hdr.Bytes != nil
+	if s.paired {
 		hs = append(slices.Clone(hs), j.entries.at(0).hdr) // its parent is known now
 	}
 	var staged []chain.Hash
@@ -170,7 +171,7 @@ func (c *Core) proven() bool { return !c.cfg.Caps.Skeleton }
 func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 	hs := s.hs
 	total := len(hs)
-	if c.proven() && j.entries.len() > 0 {
+	if s.paired {
 		total++ // the lowest entry was verified with it
 	}
 	if in.First+in.N < total {

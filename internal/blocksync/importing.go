@@ -175,8 +175,11 @@ func (c *Core) stagePath(j *job) {
 		return
 	}
 	var blocks []chain.Block
-	bytes := 0
-	for i := j.entries.len() - 1; i >= 0 && len(blocks) < importBlocks && bytes < importBytes; i-- {
+	bytes, low := 0, 0
+	if c.proven() {
+		low = 1 // the lowest is verified with its parent, when that comes
+	}
+	for i := j.entries.len() - 1; i >= low && len(blocks) < importBlocks && bytes < importBytes; i-- {
 		e := j.entries.at(i)
 		if e.state != ready {
 			continue

@@ -86,6 +86,7 @@ type span struct {
 	hs       []chain.Header // ascending
 	bs       []chain.Block  // the same as whole blocks, or nil
 	cost     int
+	paired   bool // it is verified together with the lowest entry of the path
 }
 
 func (c *Core) newJob(forward bool) *job {
