@@ -17,8 +17,6 @@ import (
 	"os/signal"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/examples/counterchain"
 	"github.com/starlingp2p/starling/wire/native"
@@ -46,8 +44,8 @@ func main() {
 
 // region: run
 
-// run is a member of the chain's network until ctx ends or use fails.
-func run(ctx context.Context, c *counterchain.Chain, seeds []string, use func(context.Context, *starling.Client) error) error {
+// run is a member of the chain's network until ctx ends or its work fails.
+func run(ctx context.Context, c *counterchain.Chain, seeds []string, work work) error {
 	w, err := native.New(native.Config{Status: c.Status, AllowPrivate: true, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
 		return err
@@ -58,15 +56,36 @@ func run(ctx context.Context, c *counterchain.Chain, seeds []string, use func(co
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return node.Run(ctx) })
-	g.Go(func() error { return use(ctx, node.Client()) })
-	return g.Wait()
+	if err := node.Register(work); err != nil {
+		return err
+	}
+	return node.Run(ctx)
+}
+
+// region: work
+
+// work is a service: what the program does while the node runs. The node
+// starts it when it listens, and ends its context first when it stops.
+type work func(context.Context, *starling.Client) error
+
+func (work) Kind() string    { return "counter" }
+func (work) Needs() []string { return nil }
+
+func (w work) Build(b *starling.Builder) (starling.Part, error) { return part{w, b.Client()}, nil }
+
+type part struct {
+	work   work
+	client *starling.Client
+}
+
+func (p part) Run(ctx context.Context, ready func()) error {
+	ready()
+	return p.work(ctx, p.client)
 }
 
 // region: follow
 
-// follow prints the node's addresses, and each new head.
+// follow prints each peer that comes, and each new head.
 func follow(ctx context.Context, client *starling.Client) error {
 	for ev := range client.Subscribe(ctx, 0).C() {
 		switch ev := ev.(type) {
@@ -76,27 +95,27 @@ func follow(ctx context.Context, client *starling.Client) error {
 			fmt.Println("head", ev.Status.Head)
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // region: produce
 
 // produce signs a block each second, adding one to the counter.
 func produce(ctx context.Context, client *starling.Client, c *counterchain.Chain, key ed25519.PrivateKey) error {
-	for tick := time.NewTicker(time.Second); ; {
+	fmt.Println("reachable at", client.Status().Addrs)
+	for {
 		select {
-		case now := <-tick.C:
+		case now := <-time.After(time.Second):
 			head, err := c.Header(ctx, c.Status().Head)
 			if err != nil {
 				return err
 			}
-			err = client.SubmitBlock(ctx, counterchain.Seal(key, head, now, 1))
-			if err != nil && !errors.Is(err, starling.ErrNotRunning) { // it may still be starting
+			if err := client.SubmitBlock(ctx, counterchain.Seal(key, head, now, 1)); err != nil {
 				return err
 			}
-			fmt.Println("made", c.Status().Head, "reachable at", client.Status().Addrs)
+			fmt.Println("made", c.Status().Head)
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		}
 	}
 }
