@@ -208,7 +208,7 @@ func TestNoWriteErrorIsSkipped(t *testing.T) {
 			return nil
 		})
 		l := open(t, fs, ledger.Options{})
-		main := large(headOf(t, l), 8)
+		main := large(headOf(t, l), 6)
 		armed.Store(true)
 		acked := 0
 		for i := range main {
@@ -220,6 +220,8 @@ func TestNoWriteErrorIsSkipped(t *testing.T) {
 				if k != 1 || err != nil {
 					t.Fatalf("write %d: second Import = %d, %v", at, k, err)
 				}
+			} else if i < len(main)-1 {
+				continue
 			}
 			acked = i + 1
 			o := open(t, mem.CrashClone(vfs.CrashCloneCfg{}), ledger.Options{})

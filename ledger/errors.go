@@ -107,6 +107,16 @@ func ioError(op string, err error) error {
 	return fmt.Errorf("ledger: %s: %w", op, err)
 }
 
+// openError is ioError for what opening the database reports. What the system
+// did not refuse is the database's own word on its files.
+func openError(dir string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT {
+		return ioError("open "+dir, err)
+	}
+	return fmt.Errorf("ledger: open %s: %w: %w; %s", dir, chain.ErrCorrupt, err, repair)
+}
+
 // isFull reports whether err says that the disk, or our share of it, is full.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)

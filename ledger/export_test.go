@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -66,5 +67,13 @@ func DecodeInfo(b []byte) ([]byte, error) {
 func StoreFiles(fs vfs.FS, dir string) (*pebble.DB, error) {
 	o := StoreOptions(0)
 	o.FS = fs
+	o.Logger = quiet{}
 	return pebble.Open(dir, o)
 }
+
+// quiet says nothing, and stops the test where Pebble would the process.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)           {}
+func (quiet) Errorf(string, ...any)          {}
+func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }

@@ -21,7 +21,8 @@ type Family interface {
 	// strict: bytes left over are an error. b is kept.
 	DecodeHeader(b []byte) (chain.Header, error)
 	// Txs lists the transactions of a block whose body was verified, in order.
-	// They may share the body's memory. Nil where a family has none to find.
+	// They may share the body's memory. Nil where a family has none to find. No
+	// chain has the same transaction twice; branches may share some.
 	Txs(b chain.Block) ([]chain.Tx, error)
 }
 

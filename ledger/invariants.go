@@ -250,7 +250,12 @@ func (c *inspector) seals() error {
 	if err != nil {
 		return err
 	}
-	return c.each(keyState, func(k, v []byte) error { return nil })
+	for _, prefix := range []byte{keyState, keyMeta} {
+		if err := c.each(prefix, func(k, v []byte) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckState executes the canonical chain from genesis in memory and compares

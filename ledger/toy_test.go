@@ -88,8 +88,8 @@ func (f toy) Txs(b chain.Block) ([]chain.Tx, error) {
 	if b.Ref().Number == 0 {
 		return nil, nil
 	}
-	// The transaction is the same in blocks of different branches.
-	return []chain.Tx{{Hash: sha256.Sum256(b.Body), Bytes: b.Body}}, nil
+	// The transaction may be the same in blocks of different branches.
+	return []chain.Tx{{Hash: sha256.Sum256(binary.BigEndian.AppendUint64(b.Body[:len(b.Body):len(b.Body)], b.Ref().Number)), Bytes: b.Body}}, nil
 }
 
 func (f toy) Weight(parent chain.Weight, h chain.Header) chain.Weight {
