@@ -146,9 +146,9 @@ func TestMessagesAreTheirGoldenBytes(t *testing.T) {
 		delete(golden, s.name)
 	}
 	framed := map[string][]byte{
-		"frame":         codec.AppendFrame(nil, []byte("hello")),
-		"packed-plain":  codec.AppendPacked(nil, []byte("hello")),
-		"message-id":    []byte(codec.MessageID("/starling/8081828384858687/tx/1", []byte("hello"))),
+		"frame":        codec.AppendFrame(nil, []byte("hello")),
+		"packed-plain": codec.AppendPacked(nil, []byte("hello")),
+		"message-id":   []byte(codec.MessageID("/starling/8081828384858687/tx/1", []byte("hello"))),
 	}
 	for name, b := range framed {
 		if !bytes.Equal(b, golden[name]) {
