@@ -46,7 +46,7 @@ type Config struct {
 	OutboundFloor float64 // share of MaxPeers kept free of inbound; 0: a third; negative: none
 	LowWater      int     // fewer sessions than this bring the seeds back; 0: 8, at most MaxPeers
 	MaxPending    int     // handshakes of inbound links under way; 0: 64
-	MaxDials      int     // dials under way; 0: 32
+	MaxDials      int     // dials under way; 0: 48
 	Reserved      int     // of MaxPeers, slots only for protected, static and trusted peers
 	MaxPerAddr    int     // sessions per IP address; 0: 5
 	MaxPerPrefix  int     // sessions per /24 (IPv4) or /56 (IPv6); 0: 5
@@ -116,7 +116,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxInbound, max(0, c.MaxPeers-c.Reserved-c.floor()))
 	def(&c.LowWater, min(8, c.MaxPeers))
 	def(&c.MaxPending, 64)
-	def(&c.MaxDials, 32)
+	def(&c.MaxDials, 48)
 	def(&c.MaxPerAddr, 5)
 	def(&c.MaxPerPrefix, 5)
 	def(&c.Queue, 1024)

@@ -84,6 +84,7 @@ type dial struct {
 	reqs     []uint64
 	resolved []peer.Addr
 	proven   bool // the address was proven before
+	seeded   bool // only seeds and DNS lists vouch for it
 	started  time.Time
 	reached  bool // a session came of it, kept or not
 	opened   bool // and was kept
@@ -158,6 +159,16 @@ func (c *core) outboundWanted(n counts) int {
 // and DNS lists vouch for.
 func (c *core) seededCap(n counts) int { return max(1, c.outboundWanted(n)/2) }
 
+// seededRoom reports whether another such peer may be dialled.
+func (c *core) seededRoom(n counts) bool {
+	for _, d := range c.dials {
+		if d.seeded && !d.reached {
+			n.seededOut++
+		}
+	}
+	return n.seededOut < c.seededCap(n)
+}
+
 // schedule starts what is due, the most wanted first.
 func (c *core) schedule(now time.Time) {
 	if !c.started || c.stopping {
@@ -180,30 +191,15 @@ func (c *core) schedule(now time.Time) {
 }
 
 func (c *core) dialFixed(now time.Time, seeds bool) {
-	n := c.counts()
-	inFlight := 0
-	for _, d := range c.dials {
-		if d.why == whySeed {
-			inFlight++
-		}
-	}
 	for _, f := range c.fixed {
 		if seeds != !(f.static || f.trusted) || f.connected || f.dialling || now.Before(f.nextAt) || !c.wants(f) {
 			continue
-		}
-		if seeds && n.seededOut+inFlight >= c.seededCap(n) {
-			return
 		}
 		why := whyFixed
 		if seeds {
 			why = whySeed
 		}
-		if !c.start(now, &dial{addr: f.addr, ep: f.ep, id: f.id, why: why, fixed: f, proven: true}) {
-			continue
-		}
-		if seeds {
-			inFlight++
-		}
+		c.start(now, &dial{addr: f.addr, ep: f.ep, id: f.id, why: why, fixed: f, proven: true, seeded: seeds})
 	}
 }
 
@@ -253,7 +249,7 @@ func (c *core) dialBook(now time.Time) {
 	if now.Before(c.nextPick) {
 		return
 	}
-	spare := max(1, c.cfg.MaxDials/4) // slots left for what is configured or asked for
+	spare := max(1, c.cfg.MaxDials/6) // slots left for what is configured or asked for
 	for len(c.slots.free) > spare || len(c.slots.free) == c.cfg.MaxDials {
 		n := c.counts()
 		want := c.outboundWanted(n) - n.outbound
@@ -280,7 +276,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 	}
 	ok := func(e *entry) bool {
 		return e.dialable(now, c.backOff) &&
-			(!e.seeded || n.seededOut < c.seededCap(n)) &&
+			(!e.seeded || c.seededRoom(n)) &&
 			c.bars(now, e.addr, e.ep, e.id) == peer.OK &&
 			c.mayTarget(now, e.ep, !e.lastOK.IsZero()) &&
 			c.crowded(e.ep.Addr()) == peer.OK
@@ -392,6 +388,11 @@ func (c *core) start(now time.Time, d *dial) bool {
 		}
 		return false
 	}
+	e := c.book.by[d.addr]
+	d.seeded = d.seeded || e != nil && e.seeded && d.fixed == nil
+	if d.seeded && d.why != whyRequested && !c.seededRoom(c.counts()) {
+		return false
+	}
 	s, ok := c.slots.Reserve()
 	if !ok {
 		return false
@@ -409,7 +410,7 @@ func (c *core) start(now time.Time, d *dial) bool {
 	if !d.proven && d.ep.IsValid() {
 		c.targets[d.ep] = now
 	}
-	if e := c.book.by[d.addr]; e != nil {
+	if e != nil {
 		e.lastTry = now
 	}
 	c.do(effDial{Slot: s, Addr: d.addr, Resolve: c.cfg.Resolve != nil && !d.ep.IsValid()})

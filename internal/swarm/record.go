@@ -141,7 +141,7 @@ type writer struct{ b []byte }
 func (w *writer) uint(v uint64)         { w.b = binary.AppendUvarint(w.b, v) }
 func (w *writer) int(v int64)           { w.b = binary.AppendVarint(w.b, v) }
 func (w *writer) str(s string)          { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) dur(d time.Duration)   { w.int(d.Milliseconds()) }
+func (w *writer) dur(d time.Duration)   { w.int(min(max(d, -longestBan), longestBan).Milliseconds()) }
 func (w *writer) float(f float64)       { w.b = binary.BigEndian.AppendUint64(w.b, math.Float64bits(f)) }
 func (w *writer) time(t time.Time)      { w.int(min(max(t.UnixMilli(), 0), lastMilli)) } // a lying clock must not spoil the record
 func (w *writer) prefix(p netip.Prefix) { w.str(p.String()) }

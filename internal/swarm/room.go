@@ -177,7 +177,10 @@ func (s *session) isIdle(now time.Time) bool {
 	return now.Sub(s.opened) >= useWindow && now.Sub(s.lastUseful) >= useWindow
 }
 
-func (s *session) group() string {
+// group is the group that eviction counts s in.
+func (s *session) group() string { return s.grp }
+
+func (s *session) findGroup() string {
 	if !s.ep.IsValid() {
 		return string(s.info.ID)
 	}
@@ -201,7 +204,7 @@ func (c *core) spare(left []*session) []*session {
 	}
 	// A group's rank under our secret cannot be aimed at from outside.
 	keep(4, func(a, b *session) int {
-		return -cmp.Compare(keyed(c.book.salt, "netgroup", a.group()), keyed(c.book.salt, "netgroup", b.group()))
+		return -cmp.Compare(a.rank, b.rank)
 	})
 	keep(8, func(a, b *session) int { return cmp.Compare(rttRank(a), rttRank(b)) })
 	keep(4, func(a, b *session) int { return -a.lastTx.Compare(b.lastTx) })

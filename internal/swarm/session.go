@@ -24,6 +24,8 @@ type session struct {
 	asked   bool      // by the embedder or the operator
 	named   bool      // static or trusted
 	opened  time.Time
+	grp     string // address group
+	rank    uint64 // the group's place in a secret order
 
 	head       uint64
 	rtt        time.Duration // smallest seen; 0: unknown
@@ -109,7 +111,7 @@ func (c *core) open(now time.Time, in inOpen) {
 		s.addr = info.Addr
 		if d = c.dialOf(info); d != nil {
 			s.addr, s.fixed, s.asked = d.addr, d.fixed, d.why == whyRequested
-			s.seeded = d.why == whySeed
+			s.seeded = d.seeded
 			d.reached = true
 			if d.fixed != nil && d.fixed.id == "" && c.cfg.ProvenIdentity && info.ID != in.Self {
 				d.fixed.learned = info.ID
@@ -220,6 +222,8 @@ func (c *core) replaces(now time.Time, s, old *session, self peer.ID) bool {
 // admit takes s into the table.
 func (c *core) admit(now time.Time, s *session, d *dial) {
 	s.named = c.isNamed(s)
+	s.grp = s.findGroup()
+	s.rank = keyed(c.book.salt, "netgroup", s.grp)
 	c.sessions[s.id] = s
 	c.order = append(c.order, s.id)
 	slices.Sort(c.order)
