@@ -51,6 +51,9 @@ func (l *lane) send(ctx context.Context, b []byte) error {
 	case len(b) > most:
 		return fmt.Errorf("native: consensus message: %w: %d bytes, at most %d", wire.ErrTooLarge, len(b), most)
 	}
+	if l.s.ctx.Err() != nil {
+		return wire.ErrClosed
+	}
 	select {
 	case <-l.start:
 		l.s.node.goes(l.write)

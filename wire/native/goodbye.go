@@ -20,7 +20,7 @@ func (n *node) sayGoodbye(l *link, why peer.Reason, detail string) {
 	defer l.conn.CloseWithError(closeCode(why))
 	ctx, cancel := context.WithTimeout(n.ctx, farewellTime)
 	defer cancel()
-	s, err := n.p2p.OpenStream(ctx, l.conn, codec.GoodbyeProtocol)
+	s, err := n.p2p.OpenBlind(ctx, l.conn, codec.GoodbyeProtocol)
 	if err != nil {
 		return
 	}

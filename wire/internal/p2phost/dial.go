@@ -92,6 +92,9 @@ func (h *Host) refusal(id libpeer.ID, judged peer.Reason, err error) error {
 		return refuse(peer.BadAddr, "%s: no address that we can dial", id)
 	}
 	text := strings.Join(strings.Fields(err.Error()), " ")
+	if strings.Contains(text, "peer id mismatch") { // a transport that lost the type
+		return refuse(peer.WrongIdentity, "wanted %s: %s", id, text)
+	}
 	if strings.Contains(text, "i/o timeout") {
 		return refuse(peer.DialTimeout, "no connection to %s: %s", id, text)
 	}

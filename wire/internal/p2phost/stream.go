@@ -28,15 +28,20 @@ func (h *Host) OpenStream(ctx context.Context, c network.Conn, protos ...protoco
 	if len(spoken) == 0 {
 		return nil, fmt.Errorf("%w: %v", ErrNoProtocol, protos)
 	}
+	return h.OpenBlind(ctx, c, spoken[0])
+}
+
+// OpenBlind is OpenStream before identify has told what the peer speaks.
+func (h *Host) OpenBlind(ctx context.Context, c network.Conn, proto protocol.ID) (network.Stream, error) {
 	s, err := c.NewStream(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("p2phost: open %s: %w", spoken[0], err)
+		return nil, fmt.Errorf("p2phost: open %s: %w", proto, err)
 	}
-	if err := s.SetProtocol(spoken[0]); err != nil {
+	if err := s.SetProtocol(proto); err != nil {
 		s.ResetWithError(network.StreamResourceLimitExceeded)
-		return nil, fmt.Errorf("p2phost: open %s: %w", spoken[0], err)
+		return nil, fmt.Errorf("p2phost: open %s: %w", proto, err)
 	}
-	return &lazyStream{Stream: s, rw: msmux.NewMSSelect(s, spoken[0])}, nil
+	return &lazyStream{Stream: s, rw: msmux.NewMSSelect(s, proto)}, nil
 }
 
 // lazyStream negotiates its protocol with the first bytes.
