@@ -100,7 +100,9 @@ func (l *SelfLimiter) reserve(now time.Time, cost int, deadline time.Time, bound
 	if bounded && delay > 0 && now.Add(delay).After(deadline) {
 		return delay, false
 	}
-	l.tokens -= float64(cost)
+	if l.rate > 0 {
+		l.tokens -= float64(cost)
+	}
 	return delay, true
 }
 
@@ -111,7 +113,9 @@ func (l *SelfLimiter) Settle(cost, got int, took time.Duration, err error) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.fill(now)
-	l.tokens = min(l.tokens+float64(cost-got), max(l.burst, 0))
+	if l.rate > 0 {
+		l.tokens = min(l.tokens+float64(cost-got), l.burst)
+	}
 	if got > 0 && took > 0 {
 		r := float64(got) / took.Seconds()
 		if l.seen == 0 {
@@ -135,7 +139,7 @@ func (l *SelfLimiter) Settle(cost, got int, took time.Duration, err error) {
 		l.rate = max(l.rate*selfBackOff, selfFloor)
 	default:
 		l.rate = max(l.seen*selfBackOff, selfFloor)
-		l.burst = l.rate
+		l.burst, l.tokens = l.rate, 0
 	}
 	l.grown = l.quiet
 	l.tokens = min(l.tokens, 0)

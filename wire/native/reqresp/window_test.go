@@ -19,6 +19,7 @@ func bulk(t *testing.T, to, back *link, w *reqresp.Window, n, par int, l reqresp
 	t.Helper()
 	resp := wire.Blocks{Blocks: blocks(16, 64<<10)}
 	began := time.Now()
+	l.Exchange = time.Hour
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, par)
 	for range n {
@@ -31,7 +32,6 @@ func bulk(t *testing.T, to, back *link, w *reqresp.Window, n, par int, l reqresp
 		})
 		wg.Go(func() {
 			defer func() { <-slots }()
-			l.Exchange = time.Hour
 			got, err := reqresp.Do(t.Context(), a, wire.GetBlocks{Range: chain.Range{Count: 16}}, l)
 			if err != nil || len(got.(wire.Blocks).Blocks) != 16 {
 				t.Errorf("Do: %v", err)
@@ -120,6 +120,7 @@ func TestWindowGetsEveryByteBack(t *testing.T) {
 			w := reqresp.NewWindow()
 			to, back := &link{latency: time.Millisecond}, &link{rate: 2 << 20, latency: time.Millisecond}
 			var wg sync.WaitGroup
+			var mu sync.Mutex
 			most := 0
 			for range 12 {
 				a, s := stream(to, back)
@@ -141,7 +142,9 @@ func TestWindowGetsEveryByteBack(t *testing.T) {
 						s.Reset()
 					}
 					size, inFlight := w.Size()
+					mu.Lock()
 					most = max(most, inFlight-size)
+					mu.Unlock()
 				})
 			}
 			wg.Wait()
