@@ -3,7 +3,9 @@ package starling
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -53,6 +55,23 @@ func (n *Node) addProtocols(kind string, ps []Protocol) error {
 			return fmt.Errorf("starling: service %q brings protocol %q with neither Request nor Broadcast", kind, p.Name)
 		}
 		n.protocols[p.Name] = p
+	}
+	return nil
+}
+
+// joinTopics joins the topics that services brought.
+func (n *Node) joinTopics(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(n.protocols)) {
+		if n.protocols[name].Broadcast == nil {
+			continue
+		}
+		t, ok := n.wire.(wire.Topical)
+		if !ok {
+			return fmt.Errorf("starling: topic %q: %w", name, wire.ErrUnsupported)
+		}
+		if err := t.JoinTopic(ctx, name); err != nil {
+			return fmt.Errorf("starling: topic %q: %w", name, err)
+		}
 	}
 	return nil
 }

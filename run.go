@@ -86,6 +86,9 @@ func (r *run) start(ctx context.Context, services []Service) error {
 			return fmt.Errorf("starling: Target %v: %w", n.cfg.Target, err)
 		}
 	}
+	if err := n.joinTopics(ctx); err != nil {
+		return err
+	}
 	n.client.open.Store(true)
 	for _, s := range services {
 		kind, part := s.Kind(), n.parts[s.Kind()]

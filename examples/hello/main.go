@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -29,7 +30,7 @@ import (
 const topic = "hello"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := hello(ctx, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "hello:", err)
@@ -95,8 +96,15 @@ func greet(ctx context.Context, client *starling.Client, p *printer) {
 			}
 			p.printf("%s answers: %q", ev.Info.ID.Short(), peer.Clean(string(answer)))
 		case starling.TopicChanged:
-			if ev.Joined {
-				client.Broadcast(ctx, topic, fmt.Appendf(nil, "hello at %s", time.Now().Format(time.TimeOnly)))
+			if ev.Joined && ev.Topic == topic {
+				// Equal messages on a topic are one message: say who is speaking.
+				msg := fmt.Appendf(nil, "hello from %s at %s", client.Status().Self.Short(), time.Now().Format(time.TimeOnly))
+				receipt, err := client.Broadcast(ctx, topic, msg)
+				if err != nil {
+					p.printf("broadcast: %v", err)
+					continue
+				}
+				p.printf("told %d peers", receipt.Queued)
 			}
 		case starling.PeerClosed:
 			p.printf("%s is gone: %s", ev.ID.Short(), ev.Reason)

@@ -26,6 +26,7 @@ type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	lines chan string
+	seen  []string
 }
 
 func start(t *testing.T, args ...string) *program {
@@ -55,21 +56,27 @@ func start(t *testing.T, args ...string) *program {
 	return p
 }
 
-// expect reads lines until one holds want, and gives it.
+// expect gives the first line that holds want, whether it has come or comes yet.
 func (p *program) expect(want string) string {
 	p.t.Helper()
+	for _, line := range p.seen {
+		if strings.Contains(line, want) {
+			return line
+		}
+	}
 	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				p.t.Fatalf("the program ended before it printed %q", want)
+				p.t.Fatalf("the program ended before it printed %q, but %q", want, p.seen)
 			}
+			p.seen = append(p.seen, line)
 			if strings.Contains(line, want) {
 				return line
 			}
 		case <-deadline:
-			p.t.Fatalf("no line with %q", want)
+			p.t.Fatalf("no line with %q in %q", want, p.seen)
 		}
 	}
 }
@@ -82,7 +89,8 @@ func TestTwoProcessesMeet(t *testing.T) {
 	second.expect("found ")
 	second.expect(`answers: "hello, `)
 	first.expect(`asks: "who is there?"`)
-	second.expect(`tells everybody: "hello at `)
+	second.expect(`tells everybody: "hello from `)
+	first.expect(`tells everybody: "hello from `)
 
 	second.cmd.Process.Signal(os.Interrupt)
 	first.expect(" is gone: quitting")
