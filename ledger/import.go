@@ -78,7 +78,8 @@ func (c *change) importBlock(b chain.Block) error {
 	if ref.Number != parent.number+1 {
 		return fmt.Errorf("ledger: block %v: %w: its parent has number %d", ref, chain.ErrInvalid, parent.number)
 	}
-	if err := c.tooDeep(ref, ref.Number-1); err != nil {
+	fork, branch, err := c.branch(b)
+	if err != nil {
 		return err
 	}
 	if have.kind == staged {
@@ -96,7 +97,7 @@ func (c *change) importBlock(b chain.Block) error {
 	if b.Header.Parent == c.status.Head.Hash {
 		return c.extend(b, weight)
 	}
-	return c.reorganise(b, weight)
+	return c.reorganise(b, weight, fork, branch)
 }
 
 // checkRef refuses a header whose bytes are not what it says.
@@ -111,8 +112,8 @@ func (l *Ledger) checkRef(h chain.Header) error {
 	return nil
 }
 
-// tooDeep refuses a block on a branch that leaves the canonical chain at or
-// below the number of its highest possible ancestor there.
+// tooDeep refuses a block on a branch that leaves the canonical chain at the
+// number of ancestor or below.
 func (c *change) tooDeep(ref chain.Ref, ancestor uint64) error {
 	st := &c.status
 	if ancestor < st.Finalized.Number {
@@ -191,36 +192,37 @@ func (c *change) apply(ws []Write) {
 	}
 }
 
-// reorganise makes b the head, whose branch leaves the canonical chain.
-func (c *change) reorganise(b chain.Block, weight chain.Weight) error {
-	old := c.status.Head
-	var branch []chain.Ref // towards the common ancestor, without b
+// branch finds where b's branch leaves the canonical chain, and the blocks in
+// between, b left out, towards that point. It refuses one that is too deep.
+func (c *change) branch(b chain.Block) (fork chain.Ref, branch []chain.Ref, err error) {
 	at := chain.Ref{Number: b.Header.Ref.Number - 1, Hash: b.Header.Parent}
 	for {
+		if err := c.tooDeep(b.Header.Ref, at.Number); err != nil {
+			return fork, nil, err
+		}
 		h, err := c.get(canonKey(at.Number))
 		if err != nil {
-			return err
+			return fork, nil, err
 		}
 		if string(h) == string(at.Hash[:]) {
-			break
-		}
-		if err := c.tooDeep(b.Header.Ref, at.Number-1); err != nil {
-			return err
+			return at, branch, nil
 		}
 		i, err := c.info(at.Hash)
 		if err != nil {
-			return err
+			return fork, nil, err
 		}
 		if i.kind != imported || at.Number == 0 {
-			return corrupt("block %v has no imported ancestor", at)
+			return fork, nil, corrupt("block %v has no imported ancestor", at)
 		}
 		branch = append(branch, at)
 		at = chain.Ref{Number: at.Number - 1, Hash: i.parent}
 	}
-	if err := c.tooDeep(b.Header.Ref, at.Number); err != nil {
-		return err
-	}
-	if err := c.rewind(at); err != nil {
+}
+
+// reorganise makes b the head, whose branch leaves the canonical chain at fork.
+func (c *change) reorganise(b chain.Block, weight chain.Weight, fork chain.Ref, branch []chain.Ref) error {
+	old := c.status.Head
+	if err := c.rewind(fork); err != nil {
 		return err
 	}
 	for n := len(branch) - 1; n >= 0; n-- {
@@ -235,7 +237,7 @@ func (c *change) reorganise(b chain.Block, weight chain.Weight) error {
 	if err := c.extend(b, weight); err != nil {
 		return err
 	}
-	c.l.o.Logger.Info("ledger: reorganised", "from", old.String(), "to", b.Ref().String(), "ancestor", at.String())
+	c.l.o.Logger.Info("ledger: reorganised", "from", old.String(), "to", b.Ref().String(), "ancestor", fork.String())
 	return nil
 }
 
