@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bufio"
-	"errors"
 	"io"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -97,10 +96,12 @@ func ReadFrame(r *bufio.Reader, max int) ([]byte, error) {
 	return ReadBody(r, n)
 }
 
-// cut is the error for a stream that failed inside a frame. Only an end is
-// the remote's doing; anything else stays what it is.
+// cut is the error for a stream that failed inside a frame. Only the end of the
+// stream is the remote's doing. An error that merely wraps io.EOF is not that:
+// multiplexers wrap it where the connection was lost under the stream, which
+// happens to honest peers.
 func cut(err error, have int) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return fault(peer.TruncatedFrame, "stream ended in a frame after %d bytes", have)
 	}
 	return err

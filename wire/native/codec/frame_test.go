@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -106,6 +107,29 @@ func TestCutFramesAreTruncated(t *testing.T) {
 	for n := 1; n < len(packed); n++ {
 		if _, err := codec.ReadPacked(reader(packed[:n]), 1<<10); offense(err) != peer.TruncatedFrame {
 			t.Errorf("packed, after %d bytes: %v", n, err)
+		}
+	}
+}
+
+// lost gives some bytes and then the error of a connection that was lost, as
+// yamux words it.
+type lost struct{ left []byte }
+
+func (l *lost) Read(p []byte) (int, error) {
+	if len(l.left) == 0 {
+		return 0, fmt.Errorf("stream reset: connection closed: %w", io.EOF)
+	}
+	n := copy(p, l.left)
+	l.left = l.left[n:]
+	return n, nil
+}
+
+// A peer that is killed in the middle of a frame has done nothing wrong.
+func TestLostConnectionsAreNoFault(t *testing.T) {
+	frame := codec.AppendFrame(nil, make([]byte, 300<<10))
+	for _, n := range []int{1, 2, 3, 100, 64 << 10, 100 << 10} {
+		if _, err := codec.ReadFrame(bufio.NewReader(&lost{frame[:n]}), 1<<20); err == nil || offense(err) != "" {
+			t.Errorf("after %d bytes: %v, want no fault", n, err)
 		}
 	}
 }

@@ -159,8 +159,8 @@ func drip(s *end, b []byte, n int, every time.Duration) {
 	}
 }
 
-// Z-01: a frame moves at 32 KiB/s and 10 s, or its sender pays. At the floor
-// it still passes.
+// Z-01: a frame that drips in is given up after 10 s + 32 KiB/s, and its
+// sender pays. At the floor it passes.
 func TestSlowFramesAreFaultsBothWays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := frameOf(codec.AppendAnswerBlock(nil, block(1, 64<<10)), ok)
@@ -186,6 +186,26 @@ func TestSlowFramesAreFaultsBothWays(t *testing.T) {
 		var f *wire.Fault
 		if !errors.Is(err, reqresp.ErrTimeout) || errors.As(err, &f) || time.Since(began) != 10*time.Second {
 			t.Errorf("a silent asker: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// A link that is slow or has stopped is no fault, though frames are late on
+// it: else one partition would ban every peer that was just answering.
+func TestSlowOrBrokenLinksAreNoFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := frameOf(codec.AppendAnswerBlock(nil, block(1, 256<<10)), ok)
+		for name, send := range map[string]func(s *end){
+			"stopped at once":   func(s *end) { s.Write(answer[:2]) },
+			"stopped half-way":  func(s *end) { s.Write(answer[:100<<10]) },
+			"8 KiB/s":           func(s *end) { drip(s, answer, 4<<10, 500*time.Millisecond) },
+			"bursts, then none": func(s *end) { drip(s, answer[:60<<10], 20<<10, 4*time.Second) },
+		} {
+			_, err := against(t, one, reqresp.Limits{}, send)
+			var f *wire.Fault
+			if !errors.Is(err, reqresp.ErrTimeout) || errors.As(err, &f) {
+				t.Errorf("%s: %v, want ErrTimeout and no fault", name, err)
+			}
 		}
 	})
 }

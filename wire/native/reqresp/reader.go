@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/peer"
-	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
@@ -21,18 +20,39 @@ const readBuffer = 4 << 10
 
 var bufReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
 
+// dripRate is the rate, in bytes a second, below which a late frame that is
+// still moving is a fault. A link that is slow, or has stopped, is none.
+const dripRate = 1 << 10
+
 // frames reads packed frames off a stream, each within its deadline.
 type frames struct {
-	s   Stream
-	l   Limits
-	end time.Time // of the exchange
-	br  *bufio.Reader
+	s    Stream
+	l    Limits
+	end  time.Time // of the exchange
+	br   *bufio.Reader
+	from meter
+}
+
+// meter notes how much has arrived, and when the last of it did.
+type meter struct {
+	r    io.Reader
+	n    int // bytes
+	last time.Time
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if n > 0 {
+		m.n += n
+		m.last = time.Now()
+	}
+	return n, err
 }
 
 func newFrames(s Stream, from io.Reader, l Limits, end time.Time) *frames {
-	br := bufReaders.Get().(*bufio.Reader)
-	br.Reset(from)
-	return &frames{s: s, l: l, end: end, br: br}
+	f := &frames{s: s, l: l, end: end, br: bufReaders.Get().(*bufio.Reader), from: meter{r: from}}
+	f.br.Reset(&f.from)
+	return f
 }
 
 func (f *frames) free() {
@@ -49,17 +69,18 @@ func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
 	}
 	// The length itself has Frame; what follows has what its length allows.
 	began := time.Now()
+	before := f.from.n - f.br.Buffered()
 	late := began.Add(f.l.Frame)
 	f.deadline(late)
 	n, err := codec.ReadLength(f.br, codec.MaxPacked(most))
 	if err != nil {
-		return nil, f.slow(err, late)
+		return nil, f.slow(err, began, before)
 	}
 	late = began.Add(f.l.frameTime(n))
 	f.deadline(late)
 	body, err := codec.ReadPackedBody(f.br, n, most)
 	if err != nil {
-		return nil, f.slow(err, late)
+		return nil, f.slow(err, began, before)
 	}
 	return body, nil
 }
@@ -78,11 +99,14 @@ func (f *frames) timeout(err error) error {
 	return err
 }
 
-// slow is the error for a failure inside a frame. It is the remote's fault
-// only where the frame was late, not where the whole exchange ran out.
-func (f *frames) slow(err error, late time.Time) error {
-	if isTimeout(err) && !late.After(f.end) {
-		return &wire.Fault{Offense: peer.SlowFrame, Err: fmt.Errorf("reqresp: a frame took over its deadline: %w", err)}
+// slow is the error for a failure inside a frame that began then, when before
+// bytes had been read. Lateness is a fault only where the bytes still drip in:
+// a link that has stopped, or a slow one, does not look like that.
+func (f *frames) slow(err error, began time.Time, before int) error {
+	now := time.Now()
+	got, least := f.from.n-before, int(now.Sub(began).Seconds()*dripRate)
+	if isTimeout(err) && now.Sub(began) >= f.l.Frame && now.Sub(f.from.last) < f.l.Frame*6/10 && got < least {
+		return faulty(peer.SlowFrame, "%d bytes of a frame in %v", got, now.Sub(began))
 	}
 	return f.timeout(err)
 }
