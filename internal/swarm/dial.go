@@ -279,7 +279,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 			(!e.seeded || c.seededRoom(n)) &&
 			c.bars(now, e.addr, e.ep, e.id) == peer.OK &&
 			c.mayTarget(now, e.ep, !e.lastOK.IsZero()) &&
-			c.crowded(e.ep.Addr()) == peer.OK
+			c.crowded(e.ep.Addr(), nil) == peer.OK
 	}
 	if len(groups) > 0 {
 		if e := c.book.pick(freshOnly, func(e *entry) bool {

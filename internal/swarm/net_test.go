@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,7 +18,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Longer runs than rapid's own; the command line has the last word.
+	for name, value := range map[string]string{"rapid.steps": "150", "rapid.checks": "200"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // at is an address of the test wire: "id@ip:port", or "ip:port".
 func at(s string) peer.Addr { return peer.Addr{Scheme: "t", Text: s} }

@@ -44,8 +44,8 @@ func (c *core) counts() (n counts) {
 }
 
 // crowded reports whether an IP address or its prefix has all the ordinary
-// sessions that it may have.
-func (c *core) crowded(ip netip.Addr) peer.Reason {
+// sessions that it may have, one that is about to go apart.
+func (c *core) crowded(ip netip.Addr, going *session) peer.Reason {
 	if !c.cfg.counted(ip) {
 		return peer.OK
 	}
@@ -53,7 +53,7 @@ func (c *core) crowded(ip netip.Addr) peer.Reason {
 	p := prefixOf(ip)
 	for _, id := range c.order {
 		s := c.sessions[id]
-		if !s.ep.IsValid() || !p.Contains(s.ep.Addr()) || c.isExempt(s) {
+		if !s.ep.IsValid() || !p.Contains(s.ep.Addr()) || s == going || c.isExempt(s) {
 			continue
 		}
 		samePrefix++
@@ -85,7 +85,7 @@ func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.R
 		}
 		return peer.OK, "" // with all slots held by such peers, the lists that name them are the bound
 	}
-	if why := c.crowded(s.ep.Addr()); why != peer.OK && s.ep.IsValid() {
+	if why := c.crowded(s.ep.Addr(), nil); why != peer.OK && s.ep.IsValid() {
 		return why, s.ep.Addr().String()
 	}
 	full := n.ordinary >= c.ordinaryCap() || n.all >= c.cfg.MaxPeers

@@ -186,6 +186,11 @@ func (c *core) judge(now time.Time, s *session, d *dial, in inOpen) (old *sessio
 		if !c.replaces(now, s, old, in.Self) {
 			return nil, peer.Duplicate, ""
 		}
+		if !exempt && s.ep.IsValid() {
+			if why := c.crowded(s.ep.Addr(), old); why != peer.OK {
+				return nil, why, s.ep.Addr().String()
+			}
+		}
 		return old, peer.OK, ""
 	}
 	why, detail = c.makeRoom(now, s, d, exempt)
