@@ -55,7 +55,9 @@ func (c *Core) failed(r *request, err error) {
 		p.silent = 0
 		switch refusal.Code {
 		case wire.RefusedNotFound:
-			p.addLack(r.lo, r.hi, c.now.Add(missFor))
+			if !r.byHash {
+				p.addLack(r.lo, r.hi, c.now.Add(missFor))
+			}
 		case wire.RefusedUnsupported:
 			p.unsupported[r.kind] = true
 		case wire.RefusedBadRequest:

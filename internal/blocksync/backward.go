@@ -196,7 +196,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 	if first >= len(hs) && !in.Linked {
 		// One header, and nothing that proves it: it has less than it should.
 		if p := c.byID[s.from]; p != nil {
-			p.addLack(s.lo, s.hi, c.now.Add(missFor))
+			j.lack(p, s.hi, c.now.Add(missFor))
 		}
 		c.clearSpan(s)
 		return
@@ -274,10 +274,15 @@ func (c *Core) askDown(j *job) {
 	s.r = c.ask(p, c.rangeRequest(rg, whole), expect, s.hi, s.hi, func(resp wire.Response, err error) {
 		r := s.r
 		s.r = nil
-		if c.job == j {
-			c.onDown(j, s, r, resp, true)
+		if c.job != j {
+			return
 		}
+		if errors.Is(err, notFound) {
+			j.lack(p, r.hi, c.now.Add(missFor))
+		}
+		c.onDown(j, s, r, resp, true)
 	})
+	s.r.byHash = true
 }
 
 // askDownByNumber asks many peers at once for ranges below the path, which are
@@ -327,6 +332,9 @@ func (c *Core) askNumbers(j *job, s *span) bool {
 // gives reports whether it makes sense to ask p for block n in this job. Below
 // a trusted block a claim may lag behind.
 func (c *Core) gives(j *job, p *remote, n uint64) bool {
+	if j.lacking(p, n, c.now) {
+		return false
+	}
 	return p.serves(n, c.now) || (!j.forward && p.lagging(n) && !p.lacking(n, c.now))
 }
 
@@ -343,7 +351,7 @@ func (c *Core) pickDown(j *job, n uint64, kind string) *remote {
 		if j.excluded[p] || p.unsupported[kind] || c.slots(p) <= 0 {
 			continue
 		}
-		if p.serves(n, c.now) {
+		if p.serves(n, c.now) && !j.lacking(p, n, c.now) {
 			return p
 		}
 		if lagging == nil && c.gives(j, p, n) {
@@ -366,10 +374,10 @@ func (c *Core) onDown(j *job, s *span, r *request, resp wire.Response, descendin
 		return
 	}
 	if len(hs) == 0 {
-		if !p.claimless() && p.claim.Head.Number >= s.hi {
+		if !descending && !p.claimless() && p.claim.Head.Number >= s.hi {
 			c.emptyRange(j, p, s.hi)
 		} else {
-			p.addLack(s.lo, s.hi, c.now.Add(missFor))
+			j.lack(p, s.hi, c.now.Add(missFor)) // of a hash that it need not know
 		}
 		return
 	}

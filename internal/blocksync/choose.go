@@ -132,7 +132,8 @@ func (c *Core) finish(j *job) {
 		c.settle()
 		return
 	}
-	if c.now.Sub(j.progress) >= giveUpAfter {
+	idle := c.now.Sub(j.progress)
+	if idle >= giveUpAfter || j.forward && idle >= hopelessAfter && c.hopeless(j) {
 		c.abort(j, c.why(j))
 	}
 }
@@ -151,8 +152,16 @@ func (c *Core) abort(j *job, _ string) {
 		if c.target.Hash == j.target.Hash {
 			c.targetRetry = c.now.Add(retryGapAfter)
 		}
-	} else if j.master != nil {
-		j.master.badUntil = c.now.Add(missFor)
+	} else {
+		// Whoever led us here does not lead at once again.
+		if j.master != nil && j.entries.len() == 0 {
+			j.master.badUntil = c.now.Add(missFor)
+		}
+		for i := range j.entries.len() {
+			if p := c.byID[j.entries.at(i).header]; p != nil {
+				p.badUntil = c.now.Add(missFor)
+			}
+		}
 	}
 	c.endJob()
 	c.settle()

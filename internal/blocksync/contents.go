@@ -3,6 +3,7 @@ package blocksync
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -37,7 +38,7 @@ func (c *Core) bodyKind() string {
 // pick is the best peer that serves block n and has a slot.
 func (c *Core) pick(j *job, n uint64, kind string) *remote {
 	for _, p := range c.ranked() {
-		if !j.excluded[p] && !p.unsupported[kind] && c.slots(p) > 0 && p.serves(n, c.now) {
+		if !j.excluded[p] && !p.unsupported[kind] && c.slots(p) > 0 && c.gives(j, p, n) {
 			return p
 		}
 	}
@@ -125,7 +126,9 @@ func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
 	for i, n := range numbers {
 		e := j.entry(n)
 		hashes[i] = e.hdr.Ref.Hash
-		j.set(e, flying)
+		if p.silent == 0 {
+			j.set(e, flying)
+		} // else whoever answers first: nothing waits for a peer that fell silent
 		lo, hi = min(lo, n), max(hi, n)
 	}
 	var rq wire.Request
@@ -138,17 +141,21 @@ func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
 		rq = c.rangeRequest(chain.Range{From: chain.Ref{Number: lo}, Count: len(numbers)}, true)
 	}
 	var r *request
-	r = c.ask(p, rq, expect, lo, hi, func(resp wire.Response, _ error) {
+	r = c.ask(p, rq, expect, lo, hi, func(resp wire.Response, err error) {
 		if c.job != j {
 			return
 		}
-		c.onBodies(j, r, numbers, resp)
+		if r.byHash && errors.Is(err, notFound) {
+			j.lack(p, lo, c.now.Add(missFor))
+		}
+		c.onBodies(j, r, numbers, hashes, resp)
 	})
+	r.byHash = c.cfg.Caps.BodiesApart || c.cfg.Caps.ByHash
 }
 
 // onBodies takes in an answer to askFor: what is good of it goes on to be
 // verified, the rest is asked for again, of somebody else first.
-func (c *Core) onBodies(j *job, r *request, numbers []uint64, resp wire.Response) {
+func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Hash, resp wire.Response) {
 	defer func() {
 		for _, n := range numbers {
 			if e := j.entry(n); e != nil && e.state == flying {
@@ -160,7 +167,7 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, resp wire.Response
 		return
 	}
 	p := r.peer
-	got, bytes, off, detail := c.sortBodies(j, numbers, resp)
+	got, bytes, off, detail := c.sortBodies(numbers, hashes, resp)
 	if off != "" {
 		c.emit(Charge{p.id, off, detail})
 		c.offPath(j, p)
@@ -182,7 +189,7 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, resp wire.Response
 	taken := make([]uint64, 0, len(got))
 	for i, b := range got {
 		e := j.entry(numbers[i])
-		if e == nil || e.state != flying {
+		if e == nil || e.hdr.Ref.Hash != hashes[i] || e.state != flying && e.state != need {
 			continue // it came by another way
 		}
 		e.body, e.extra, e.from = b.Body, b.Extra, p.id
@@ -197,8 +204,8 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, resp wire.Response
 
 // emptyBodies: p gave nothing of what it was asked for.
 func (c *Core) emptyBodies(j *job, p *remote, r *request) {
-	if p.claimless() || p.claim.Head.Number < r.hi {
-		p.addLack(r.lo, r.hi, c.now.Add(missFor))
+	if p.claimless() || p.claim.Head.Number < r.hi || !j.vouched(p, r.lo) {
+		j.lack(p, r.lo, c.now.Add(missFor)) // it may be on another branch
 		return
 	}
 	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("no body of %d to %d", r.lo, r.hi)})
@@ -206,59 +213,60 @@ func (c *Core) emptyBodies(j *job, p *remote, r *request) {
 	p.lower(r.lo - 1)
 }
 
-// sortBodies gives the bodies for the first of numbers, in order, and the
-// offense in the rest of the answer.
-func (c *Core) sortBodies(j *job, numbers []uint64, resp wire.Response) ([]wire.Body, int, peer.Offense, string) {
+// hopeless reports whether nobody can be asked for a body that is missing,
+// now or after a pause: the branch was given without its bodies.
+func (c *Core) hopeless(j *job) bool {
+	if j.needs == 0 || len(c.peers) == 0 {
+		return false
+	}
+	for i := range j.entries.len() {
+		if j.entries.at(i).state != need {
+			continue
+		}
+		n := j.low + uint64(i)
+		for _, p := range c.peers {
+			if !j.excluded[p] && !p.unsupported[c.bodyKind()] && c.gives(j, p, n) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// sortBodies gives the bodies for the first of what was asked for, in order,
+// and the offense in the rest of the answer.
+func (c *Core) sortBodies(numbers []uint64, asked []chain.Hash, resp wire.Response) ([]wire.Body, int, peer.Offense, string) {
 	var hashes []chain.Hash
 	var bodies []wire.Body
 	switch resp := resp.(type) {
 	case wire.Bodies:
 		hashes, bodies = resp.Hashes, resp.Bodies
 	case wire.Blocks:
-		for _, b := range resp.Blocks {
-			hashes = append(hashes, b.Header.Ref.Hash)
+		for i, b := range resp.Blocks {
+			h := b.Header.Ref
+			if !c.cfg.Caps.ByHash && i < len(asked) && h.Number == numbers[i] && h.Hash != asked[i] {
+				break // asked by number, it gave its own branch
+			}
+			hashes = append(hashes, h.Hash)
 			bodies = append(bodies, wire.Body{Body: b.Body, Extra: b.Extra})
 		}
-	default:
-		return nil, 0, "", ""
 	}
+	n := min(len(hashes), len(bodies))
 	bytes := 0
-	seen := map[chain.Hash]bool{}
-	for i, h := range hashes {
-		if i >= len(bodies) {
-			break
-		}
-		e := (*entry)(nil)
-		if i < len(numbers) {
-			e = j.entry(numbers[i])
-		}
-		if e != nil && e.hdr.Ref.Hash == h {
-			seen[h] = true
-			bytes += len(bodies[i].Body) + len(bodies[i].Extra)
-			continue
-		}
-		if e == nil && i < len(numbers) {
-			return nil, 0, "", "" // the path has moved on
-		}
+	for i, h := range hashes[:n] {
 		switch {
-		case seen[h]:
+		case i < len(asked) && asked[i] == h:
+			bytes += len(bodies[i].Body) + len(bodies[i].Extra)
+		case slices.Contains(asked[:min(i, len(asked))], h):
 			return nil, 0, peer.UnorderedAnswer, "the same body twice"
-		case c.among(j, numbers[min(i, len(numbers)):], h):
+		case i < len(asked) && slices.Contains(asked[i+1:], h):
 			return bodies[:i], bytes, peer.ShortAnswer, fmt.Sprintf("the body of %d is left out", numbers[i])
 		default:
 			return nil, 0, peer.WrongBlock, fmt.Sprintf("body of %s was not asked for", h.Short())
 		}
 	}
-	return bodies[:min(len(hashes), len(bodies))], bytes, "", ""
-}
-
-func (c *Core) among(j *job, numbers []uint64, h chain.Hash) bool {
-	for _, n := range numbers {
-		if e := j.entry(n); e != nil && e.hdr.Ref.Hash == h {
-			return true
-		}
-	}
-	return false
+	return bodies[:n], bytes, "", ""
 }
 
 func (c *Core) onVerifiedHeaders(in VerifiedHeaders) {

@@ -69,6 +69,7 @@ type Core struct {
 	loose       quarantine
 	target      chain.Ref // set, and not reached; zero if none
 	targetRetry time.Time
+	recheck     time.Time // when to look for a job again, after one has ended
 	job         *job
 	tip         tipImport
 	staged      map[chain.Hash]chain.Header // on disk; Bytes nil
@@ -194,11 +195,18 @@ func (c *Core) drive() {
 	}
 	if !c.trouble.fatal {
 		c.follow()
-		if c.job == nil {
-			c.choose()
-		}
-		if c.job != nil {
-			c.driveJob()
+		c.recheck = time.Time{}
+		for range 2 { // the end of a job may be the start of the next
+			if c.job == nil {
+				c.choose()
+			}
+			if c.job == nil {
+				break
+			}
+			if c.driveJob(); c.job != nil {
+				break
+			}
+			c.recheck = c.now.Add(recheckAfter)
 		}
 	}
 	c.tell()
@@ -221,7 +229,11 @@ func (c *Core) Next() time.Time {
 		if c.job != nil && p.pausedUntil.After(c.now) {
 			sooner(p.pausedUntil)
 		}
+		if p.badUntil.After(c.now) && c.better(p) {
+			sooner(p.badUntil)
+		}
 	}
+	sooner(c.recheck)
 	if c.trouble.until.After(c.now) {
 		sooner(c.trouble.until)
 	}

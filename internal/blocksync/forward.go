@@ -1,6 +1,7 @@
 package blocksync
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ func (c *Core) better(p *remote) bool {
 }
 
 // bestMaster picks who is to give headers: first those that do not refuse at the
-// moment, then those that kept their word, then those that claim at least the median of what is claimed, then the ones
+// moment, then those that kept their word and answer, then those that claim at least the median of what is claimed, then the ones
 // of the greatest capacity. The height of a claim alone wins nothing. (L-09)
 //
 // With a job, it is about who can go on from its tip.
@@ -57,8 +58,8 @@ func (c *Core) bestMaster(j *job) *remote {
 			}
 			continue
 		}
-		if p.undelivered != best.undelivered {
-			if p.undelivered < best.undelivered {
+		if d := cmp.Or(cmp.Compare(p.undelivered, best.undelivered), cmp.Compare(p.silent, best.silent)); d != 0 {
+			if d < 0 {
 				best = p
 			}
 			continue
@@ -88,8 +89,12 @@ func (c *Core) startForward(p *remote) {
 }
 
 func (c *Core) driveForward(j *job) {
-	if j.master == nil {
+	if m := j.master; m == nil {
 		j.master = c.bestMaster(j)
+	} else if m.silent > 0 {
+		if p := c.bestMaster(j); p != nil && p != m && p.silent == 0 {
+			c.replaceMaster(j, p) // nothing waits for a peer that fell silent
+		}
 	}
 	if j.probe != nil {
 		if j.master != nil {
@@ -106,6 +111,21 @@ func (c *Core) driveForward(j *job) {
 	c.cutSpans(j)
 	c.verifySpan(j)
 	c.askSpans(j)
+}
+
+// replaceMaster gives the headers that were asked of one peer to another.
+func (c *Core) replaceMaster(j *job, p *remote) {
+	for _, s := range j.spans {
+		if s.r != nil && s.r.peer == j.master {
+			c.abandon(s.r)
+			s.r = nil
+		}
+	}
+	if j.probe != nil {
+		j.probe.busy = false
+		j.probe = c.newProbe(p)
+	}
+	j.master = p
 }
 
 // cutSpans forgets spans over the goal that nobody was asked for.
@@ -198,7 +218,11 @@ func (c *Core) askSpans(j *job) {
 		}
 	}
 	for len(j.spans) < limit && j.next <= j.goal && j.entries.len() < maxEntries {
-		s := &span{lo: j.next, hi: min(j.goal, j.next+uint64(c.spanLength())-1)}
+		n := uint64(c.spanLength())
+		if skeleton && j.master != nil && j.master.srtt == 0 {
+			n = min(n, firstHeaders)
+		}
+		s := &span{lo: j.next, hi: j.next + min(j.goal-j.next, n-1)}
 		if !c.askSpan(j, s) {
 			return
 		}
@@ -292,7 +316,11 @@ func (c *Core) onSpan(j *job, s *span, r *request, resp wire.Response, err error
 		}
 	}
 	if len(hs) == 0 {
-		c.emptyRange(j, p, s.lo)
+		if c.cfg.Caps.ByNumber || j.tipOf == p.id {
+			c.emptyRange(j, p, s.lo)
+		} else {
+			c.offPath(j, p) // it need not know our tip
+		}
 		return
 	}
 	n, off, detail := run(hs, s.lo, int(s.hi-s.lo+1))
@@ -323,12 +351,16 @@ var notFound error = &wire.Refusal{Code: wire.RefusedNotFound}
 
 // emptyRange is an empty answer for a range that p claimed. (L-05)
 func (c *Core) emptyRange(j *job, p *remote, lo uint64) {
-	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("nothing from %d, claimed %d", lo, p.claim.Head.Number)})
-	p.addLack(lo, max(lo, p.claim.Head.Number), c.now.Add(lackFor))
-	c.undelivered(p, lo)
 	if j.master == p {
 		j.master = nil
 	}
+	if p.claimless() || p.claim.Head.Number < lo {
+		p.addLack(lo, lo, c.now.Add(missFor)) // it never said that it had it
+		return
+	}
+	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("nothing from %d, claimed %d", lo, p.claim.Head.Number)})
+	p.addLack(lo, max(lo, p.claim.Head.Number), c.now.Add(lackFor))
+	c.undelivered(p, lo)
 }
 
 // undelivered counts a head that p claimed and did not deliver, and lowers the
@@ -359,7 +391,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 		c.add(j, s.hs[i], b, s.from, false)
 	}
 	if n > 0 {
-		j.tip = s.hs[n-1]
+		j.tip, j.tipOf = s.hs[n-1], s.from
 		j.progress = c.now
 		c.checkAdded(j, lo, lo+uint64(n)-1)
 	}

@@ -195,6 +195,8 @@ const (
 	lackFor       = 10 * time.Minute // not asked again for a range that it had claimed and answered empty
 	missFor       = 15 * time.Second // not asked again for what it said it does not have
 	giveUpAfter   = 30 * time.Second // without progress, a job ends
+	hopelessAfter = 2 * time.Second  // without anybody to ask for a body, a forward job ends
+	recheckAfter  = 100 * time.Millisecond
 	retryGapAfter = 10 * time.Second // a gap that nobody filled
 	minTrouble    = time.Second      // our own trouble: back-off, doubling
 	maxTrouble    = time.Minute
@@ -207,6 +209,7 @@ const (
 const (
 	defaultHeaders   = 512       // headers a request, where Caps does not say
 	defaultBlocks    = 128       // blocks or bodies a request, where Caps does not say
+	firstHeaders     = 64        // headers asked from a master that is not measured
 	firstAnswer      = 64 << 10  // bytes asked from a peer that is not measured
 	minAnswer        = 16 << 10  // bytes asked from a slow peer
 	maxAnswer        = 1 << 20   // bytes asked in one request

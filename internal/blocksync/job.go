@@ -2,6 +2,7 @@ package blocksync
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -19,6 +20,9 @@ type job struct {
 	progress time.Time
 	// excluded are peers that failed this job: on another branch, or lying.
 	excluded map[*remote]bool
+	// lacks are ranges of this path that a peer does not have: it may well be
+	// on another branch.
+	lacks map[*remote][]lack
 
 	entries   deque[entry] // consecutive
 	low       uint64       // number of the first entry
@@ -40,6 +44,7 @@ type job struct {
 	master *remote
 	probe  *probe       // nil once the common ancestor is known
 	tip    chain.Header // the highest verified header
+	tipOf  peer.ID      // who gave it
 	next   uint64       // the number after the last span
 	goal   uint64
 
@@ -55,6 +60,7 @@ type job struct {
 type entry struct {
 	hdr         chain.Header
 	body, extra []byte
+	header      peer.ID // who delivered the header
 	from        peer.ID // who delivered the body; empty where nobody pays for it
 	state       entryState
 	cost        int // bytes held
@@ -90,7 +96,7 @@ type span struct {
 }
 
 func (c *Core) newJob(forward bool) *job {
-	return &job{forward: forward, started: c.now, progress: c.now, excluded: map[*remote]bool{}, checks: map[uint64]check{}}
+	return &job{forward: forward, started: c.now, progress: c.now, excluded: map[*remote]bool{}, lacks: map[*remote][]lack{}, checks: map[uint64]check{}}
 }
 
 // entry gives the entry of a number, or nil.
@@ -142,7 +148,7 @@ func (j *job) connect(base chain.Header) {
 
 // add puts a verified header on an end of the path, with its body if it came along.
 func (c *Core) add(j *job, h chain.Header, b *chain.Block, from peer.ID, front bool) {
-	e := entry{hdr: h, state: flying}
+	e := entry{hdr: h, header: from, state: flying}
 	n := h.Ref.Number
 	if _, ok := c.staged[h.Ref.Hash]; ok {
 		e.state = onDisk
@@ -247,6 +253,25 @@ func (c *Core) endJob() {
 			c.abandon(r) // all requests belong to the one job
 		}
 	}
+}
+
+// lack notes that p does not have block n of this path, and so none above.
+func (j *job) lack(p *remote, n uint64, until time.Time) {
+	j.lacks[p] = withLack(j.lacks[p], lack{n, math.MaxUint64, until})
+}
+
+func (j *job) lacking(p *remote, n uint64, now time.Time) bool {
+	return slices.ContainsFunc(j.lacks[p], func(l lack) bool { return l.lo <= n && n <= l.hi && now.Before(l.until) })
+}
+
+// vouched reports whether p is known to be on this path at number n: it gave
+// the header, or claims a head that is on the path.
+func (j *job) vouched(p *remote, n uint64) bool {
+	if e := j.entry(n); e != nil && e.header == p.id {
+		return true
+	}
+	e := j.entry(p.claim.Head.Number)
+	return e != nil && e.hdr.Ref == p.claim.Head
 }
 
 // ranked gives the peers, best first: by capacity, then by chance.

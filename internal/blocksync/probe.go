@@ -47,13 +47,16 @@ func (c *Core) driveProbe(j *job) {
 	if pr.found && pr.bad == pr.good+1 {
 		j.probe = nil
 		j.connect(pr.base)
-		j.tip = pr.base
+		j.tip, j.tipOf = pr.base, pr.peer.id
 		j.next = pr.base.Ref.Number + 1
 		j.progress = c.now
 		c.driveForward(j)
 		return
 	}
 	n := pr.at()
+	if n > 0 && c.slots(j.master) <= 0 {
+		return // when there is a slot
+	}
 	if n == c.status.Head.Number {
 		if h, ok := c.recent.get(c.status.Head.Hash); ok {
 			c.probeAt(j, h)
@@ -85,15 +88,19 @@ func (c *Core) probeAt(j *job, ours chain.Header) {
 		return
 	}
 	if p == nil || c.slots(p) <= 0 {
-		return // asked again when there is a slot
+		return // it left, or lost its slot, meanwhile
 	}
 	pr.busy = true
 	rg := chain.Range{From: chain.Ref{Number: n}, Count: 1}
 	if !c.cfg.Caps.ByNumber {
 		rg.From.Hash = ours.Ref.Hash
 	}
-	c.ask(p, c.rangeRequest(rg, !c.cfg.Caps.Skeleton), headerCost, n, n, func(resp wire.Response, err error) {
+	var r *request
+	r = c.ask(p, c.rangeRequest(rg, !c.cfg.Caps.Skeleton), headerCost, n, n, func(resp wire.Response, err error) {
 		pr.busy = false
+		if resp != nil {
+			c.answered(p, r, 0)
+		}
 		if c.job != j || j.probe != pr {
 			return
 		}
@@ -116,15 +123,7 @@ func (c *Core) probeAt(j *job, ours chain.Header) {
 			c.probed(j, ours, hs[0].Ref.Hash == ours.Ref.Hash)
 		}
 	})
-	if r := p.asked[len(p.asked)-1]; r != nil {
-		prior := r.done
-		r.done = func(resp wire.Response, err error) {
-			if resp != nil {
-				c.answered(p, r, 0)
-			}
-			prior(resp, err)
-		}
-	}
+	r.byHash = !c.cfg.Caps.ByNumber
 }
 
 // probed narrows the search.

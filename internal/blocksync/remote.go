@@ -2,6 +2,7 @@ package blocksync
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -58,6 +59,7 @@ type request struct {
 	cancelled bool
 	done      func(wire.Response, error) // nil response and nil error: timed out
 	lo, hi    uint64
+	byHash    bool // it asks for blocks of one branch, which the peer need not be on
 }
 
 func (c *Core) onJoined(in Joined) {
@@ -128,10 +130,25 @@ func (p *remote) serves(n uint64, now time.Time) bool {
 }
 
 func (p *remote) addLack(lo, hi uint64, until time.Time) {
-	if len(p.lacks) >= maxLacks {
-		p.lacks = slices.Delete(p.lacks, 0, 1)
+	p.lacks = withLack(p.lacks, lack{lo, hi, until})
+}
+
+// withLack adds a range; it is joined with one that it touches, and the oldest
+// is forgotten over the bound.
+func withLack(ls []lack, l lack) []lack {
+	for i, o := range ls {
+		if l.lo <= o.hi+min(1, math.MaxUint64-o.hi) && o.lo <= l.hi+min(1, math.MaxUint64-l.hi) {
+			l.lo, l.hi = min(l.lo, o.lo), max(l.hi, o.hi)
+			if o.until.After(l.until) {
+				l.until = o.until
+			}
+			return append(slices.Delete(ls, i, i+1), l)
+		}
 	}
-	p.lacks = append(p.lacks, lack{lo, hi, until})
+	if len(ls) >= maxLacks {
+		ls = ls[1:]
+	}
+	return append(ls, l)
 }
 
 // lower takes the claim of p down to n, since it delivered nothing above.
