@@ -27,13 +27,16 @@ func Do(ctx context.Context, s Stream, r wire.Request, l Limits) (wire.Response,
 	if !stop() && err != nil { // the end of ctx reset the stream: that is why
 		err = fmt.Errorf("reqresp: %s: %w", wire.KindOf(r), context.Cause(ctx))
 	}
-	if resp == nil {
-		s.Reset()
-	}
 	return resp, err
 }
 
 func do(ctx context.Context, s Stream, r wire.Request, l Limits) (wire.Response, error) {
+	complete := false
+	defer func() {
+		if !complete {
+			s.Reset()
+		}
+	}()
 	end := time.Now().Add(l.Exchange)
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {
 		end = d
@@ -48,6 +51,7 @@ func do(ctx context.Context, s Stream, r wire.Request, l Limits) (wire.Response,
 	if err != nil {
 		return nil, err
 	}
+	complete = true
 	s.Close() // tells the server that all has arrived; on QUIC it may fail though it has
 	return conclude(r, a)
 }

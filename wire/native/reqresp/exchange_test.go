@@ -131,6 +131,30 @@ func TestRefuseAnswersUnread(t *testing.T) {
 	}
 }
 
+// What was answered to its end is closed, not reset, whatever it says.
+func TestCompleteAnswersAreClosedNotReset(t *testing.T) {
+	for _, answer := range []reqresp.ServeFunc{
+		answering(wire.AppResponse{}, nil),
+		answering(nil, &wire.Refusal{Code: wire.RefusedNotFound}),
+	} {
+		a, s := pair()
+		watched := &resets{end: a}
+		go reqresp.Answer(t.Context(), s, nil, reqresp.Limits{}, answer)
+		reqresp.Do(t.Context(), watched, wire.AppRequest{}, reqresp.Limits{})
+		if watched.n != 0 {
+			t.Errorf("reset %d times", watched.n)
+		}
+	}
+}
+
+// resets counts Resets; one goroutine uses it.
+type resets struct {
+	*end
+	n int
+}
+
+func (r *resets) Reset() error { r.n++; return r.end.Reset() }
+
 func TestUnknownKindsAreNotSent(t *testing.T) {
 	a, _ := pair()
 	if _, err := reqresp.Do(t.Context(), a, wire.GetReceipts{}, reqresp.Limits{}); !errors.Is(err, wire.ErrUnsupported) {

@@ -150,9 +150,6 @@ func (h *half) Write(p []byte) (int, error) {
 		case h.deaf: // what nobody reads is thrown away
 			h.mu.Unlock()
 			return len(p), nil
-		case done == len(p):
-			h.mu.Unlock()
-			return done, nil
 		case h.size < h.room:
 			n := min(len(p)-done, h.room-h.size, 8<<10)
 			h.segs = append(h.segs, segment{append([]byte(nil), p[done:done+n]...), h.link.arrival(n)})
@@ -161,6 +158,9 @@ func (h *half) Write(p []byte) (int, error) {
 			close(h.changed)
 			h.changed = make(chan struct{})
 			h.mu.Unlock()
+			if done == len(p) {
+				return done, nil
+			}
 			continue
 		}
 		until, changed := h.wd, h.changed
