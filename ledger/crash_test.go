@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -238,4 +241,57 @@ func TestNoWriteErrorIsSkipped(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Threat S-03: where only tables can't be written, Pebble repeats them for ever
+// and a commit would wait for that. It is given two seconds, then the import
+// says that the disk is full; the commit that waits comes through later.
+func TestImportDoesNotHangWhileTablesCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{only: func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") }}
+		mem := vfs.NewCrashableMem()
+		l, err := ledger.Open("chain", ledger.Options{Family: toy{network: "toy"}, FS: d.fs(mem)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.fail(syscall.ENOSPC)
+		parent := headOf(t, l)
+		var bs []chain.Block
+		for i := range 40 {
+			b := toyBlock{parent: parent, weight: 1, body: body("k", fmt.Sprint(i, string(make([]byte, 4<<20))))}.make()
+			bs = append(bs, b)
+			parent = b.Header
+		}
+		n := 0
+		for ; n < len(bs); n++ {
+			if _, err = l.Import(t.Context(), bs[n:n+1]); err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, chain.ErrFull) || n == 0 {
+			t.Fatalf("after %d imports: %v, want ErrFull", n, err)
+		}
+		if _, err := l.Block(t.Context(), bs[0].Ref()); err != nil {
+			t.Errorf("read: %v", err)
+		}
+		if _, err := l.Import(t.Context(), bs[n:n+1]); !errors.Is(err, chain.ErrFull) {
+			t.Errorf("Import = %v, want ErrFull", err)
+		}
+		d.fail(nil)
+		for range 100 {
+			if _, err = l.Import(t.Context(), bs); err == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if l.Status().Head != bs[39].Ref() {
+			t.Errorf("head = %v, %v; want %v", l.Status().Head, err, bs[39].Ref())
+		}
+		if err := l.CheckInvariants(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

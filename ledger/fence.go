@@ -6,9 +6,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
+
+// retryEvery paces the writes of tables that fail.
+const retryEvery = 100 * time.Millisecond
 
 // errFenced is what a database that was given up gets for a write of a table.
 var errFenced = errors.New("the database was given up after a write error")
@@ -87,7 +91,13 @@ func (f *fence) write(name string, op func() error) (pretended bool, err error) 
 			return false, err
 		}
 		f.fail(err, !again)
-		if again {
+		if again { // Pebble repeats it at once
+			t := time.NewTimer(retryEvery)
+			defer t.Stop()
+			select {
+			case <-t.C:
+			case <-f.shut:
+			}
 			return false, err
 		}
 		<-f.shut

@@ -123,8 +123,11 @@ func open(t testing.TB, fs vfs.FS, o ledger.Options) *ledger.Ledger {
 	if o.Family == nil {
 		o.Family = toy{network: "toy"}
 	}
-	o.FS = fs
-	l, err := ledger.Open("chain", o)
+	dir := "chain"
+	if o.FS = fs; fs == nil {
+		dir = t.TempDir()
+	}
+	l, err := ledger.Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
