@@ -52,8 +52,8 @@ func (c *Core) choose() {
 			return
 		}
 	}
-	if best == nil {
-		return
+	if best == nil || len(c.tip.blocks) > 0 {
+		return // what is on its way in need not be fetched
 	}
 	// A few blocks behind, gossip is likely to bring them: wait a moment.
 	if best.claim.Head.Number <= c.status.Head.Number+nearHead {

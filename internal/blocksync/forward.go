@@ -384,6 +384,11 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 	n := min(in.N, len(s.hs))
 	lo := s.lo
 	for i := range n {
+		if _, ok := c.recent.get(s.hs[i].Ref.Hash); ok && j.entries.len() == 0 {
+			j.connect(s.hs[i]) // gossip was faster
+			lo = s.hs[i].Ref.Number + 1
+			continue
+		}
 		var b *chain.Block
 		if s.bs != nil {
 			b = &s.bs[i]
@@ -393,7 +398,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 	if n > 0 {
 		j.tip, j.tipOf = s.hs[n-1], s.from
 		j.progress = c.now
-		c.checkAdded(j, lo, lo+uint64(n)-1)
+		c.checkAdded(j, lo, s.lo+uint64(n)-1)
 	}
 	switch {
 	case n == len(s.hs):
