@@ -275,7 +275,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 		}
 	}
 	ok := func(e *entry) bool {
-		return e.dialable(now, c.backOff) &&
+		return e.dialable(now, c.backOff) && !c.listed(e) &&
 			(!e.seeded || c.seededRoom(n)) &&
 			c.bars(now, e.addr, e.ep, e.id) == peer.OK &&
 			c.mayTarget(now, e.ep, !e.lastOK.IsZero()) &&
@@ -289,6 +289,16 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 		}
 	}
 	return c.book.pick(freshOnly, ok)
+}
+
+// listed reports whether an address is dialled as a configured one, at that pace.
+func (c *core) listed(e *entry) bool {
+	for _, f := range c.fixed {
+		if (f.static || f.trusted || f.marked != peer.OK) && (f.addr == e.addr || f.ep.IsValid() && f.ep == e.ep) {
+			return true
+		}
+	}
+	return false
 }
 
 // dialFeeler tests an address now and then: a tried one that stands in the way

@@ -144,6 +144,13 @@ func (c *core) blame(now time.Time, d *dial, e *entry, why peer.Reason, remote b
 	if isForeign(why) || why == peer.Self || why == peer.WrongIdentity || why == peer.Banned && remote {
 		c.recents = slices.DeleteFunc(c.recents, func(r *recent) bool { return r.addr == d.addr })
 	}
+	if isForeign(why) {
+		for _, f := range c.fixed {
+			if f.addr == d.addr || f.ep.IsValid() && f.ep == d.ep {
+				f.marked, f.nextAt = why, now.Add(retainFor)
+			}
+		}
+	}
 	if e == nil {
 		return
 	}

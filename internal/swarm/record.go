@@ -215,6 +215,14 @@ func (r *reader) float(lo, hi float64) float64 {
 	return f
 }
 
+func (r *reader) small(limit uint64) int {
+	v := r.uint()
+	if v > limit {
+		r.fail()
+	}
+	return int(v)
+}
+
 func (r *reader) bool() bool {
 	v := r.uint()
 	if v > 1 {
@@ -279,7 +287,7 @@ func encodeMarks(m marks) []byte {
 		w.str(string(b.Who))
 		w.dur(b.Left)
 		w.dur(b.Since)
-		w.uint(uint64(b.Nth))
+		w.uint(uint64(min(b.Nth, 1<<20)))
 		w.str(b.Reason)
 		w.bool(b.Auto)
 	}
@@ -315,7 +323,7 @@ func decodeMarks(in []byte) (m marks, err error) {
 	}
 	for range r.count(maxBans, 6) {
 		m.Bans = append(m.Bans, banRecord{Who: subject(r.str(maxSubject)), Left: r.dur(), Since: r.dur(),
-			Nth: int(min(r.uint(), 1<<20)), Reason: r.str(peer.MaxText), Auto: r.bool()})
+			Nth: r.small(1 << 20), Reason: r.str(peer.MaxText), Auto: r.bool()})
 	}
 	for range r.count(maxPrefixBans, 6) {
 		m.Prefixes = append(m.Prefixes, prefixRecord{Prefix: r.prefix(), Left: r.dur(), Reason: r.str(peer.MaxText), Auto: r.bool()})
@@ -346,7 +354,7 @@ func encodeBook(m memory) []byte {
 		w.bool(e.Tried)
 		w.dur(e.Added)
 		w.dur(e.OK)
-		w.uint(uint64(e.Fails))
+		w.uint(uint64(min(e.Fails, 1<<20)))
 		w.str(string(e.Marked))
 		w.dur(e.Left)
 	}
@@ -373,7 +381,7 @@ func decodeBook(in []byte, m *memory) error {
 		m.Entries = append(m.Entries, entryRecord{
 			Addr: peer.Addr{Scheme: r.str(maxScheme), Text: r.str(maxAddrText)}, ID: peer.ID(r.str(maxAddrText)),
 			Source: wire.Source(r.str(32)), Group: r.str(maxSubject + 8), Seeded: r.bool(), Tried: r.bool(),
-			Added: r.dur(), OK: r.dur(), Fails: int(min(r.uint(), 1<<20)), Marked: peer.Reason(r.str(64)), Left: r.dur(),
+			Added: r.dur(), OK: r.dur(), Fails: r.small(1 << 20), Marked: peer.Reason(r.str(64)), Left: r.dur(),
 		})
 	}
 	return r.done()

@@ -195,29 +195,26 @@ func (s *session) findGroup() string {
 func (c *core) spare(left []*session) []*session {
 	total := min(protectedInFull, int(math.Ceil(0.85*float64(c.cfg.MaxInbound))), max(0, c.cfg.MaxInbound-1))
 	room := total
-	keep := func(share int, better func(a, b *session) int) {
+	keep := func(share int, fit func(*session) bool, better func(a, b *session) int) {
 		n := (share*total + protectedInFull - 1) / protectedInFull
-		slices.SortFunc(left, func(a, b *session) int { return cmp.Or(better(a, b), cmp.Compare(a.id, b.id)) })
+		slices.SortFunc(left, func(a, b *session) int {
+			return cmp.Or(boolFirst(fit(a), fit(b)), better(a, b), cmp.Compare(a.id, b.id))
+		})
 		n = min(n, room, len(left))
+		for n > 0 && !fit(left[n-1]) {
+			n--
+		}
 		left = left[n:]
 		room -= n
 	}
+	all := func(*session) bool { return true }
+	keep(4, func(s *session) bool { return !s.lastBlock.IsZero() }, func(a, b *session) int { return -a.lastBlock.Compare(b.lastBlock) })
+	keep(4, func(s *session) bool { return !s.lastTx.IsZero() }, func(a, b *session) int { return -a.lastTx.Compare(b.lastTx) })
 	// A group's rank under our secret cannot be aimed at from outside.
-	keep(4, func(a, b *session) int {
-		return -cmp.Compare(a.rank, b.rank)
-	})
-	keep(8, func(a, b *session) int { return cmp.Compare(rttRank(a), rttRank(b)) })
-	keep(4, func(a, b *session) int { return -a.lastTx.Compare(b.lastTx) })
-	keep(4, func(a, b *session) int { return -a.lastBlock.Compare(b.lastBlock) })
-	keep(8, func(a, b *session) int { return a.opened.Compare(b.opened) })
+	keep(4, all, func(a, b *session) int { return -cmp.Compare(a.rank, b.rank) })
+	keep(8, func(s *session) bool { return s.rtt > 0 }, func(a, b *session) int { return cmp.Compare(a.rtt, b.rtt) })
+	keep(protectedInFull, all, func(a, b *session) int { return a.opened.Compare(b.opened) }) // the rest of the room
 	return left
-}
-
-func rttRank(s *session) time.Duration {
-	if s.rtt == 0 {
-		return math.MaxInt64
-	}
-	return s.rtt
 }
 
 // trim lets ordinary sessions go until the limits hold again: after a peer has

@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -257,4 +258,11 @@ func TestRunTwiceIsAnErrorAndStopEndsCallers(t *testing.T) {
 			t.Errorf("Admit after stop = %q", why)
 		}
 	})
+}
+
+func prefixes(s ...string) (out []netip.Prefix) {
+	for _, p := range s {
+		out = append(out, netip.MustParsePrefix(p))
+	}
+	return out
 }
