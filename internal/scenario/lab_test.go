@@ -258,3 +258,9 @@ func (n *node) makeBlock(ctx context.Context, m chaintest.Make) error {
 
 // head is where the node's chain stands.
 func (n *node) head() chain.Ref { return n.toy.Status().Head }
+
+// branch is a block unlike those of other branches.
+func branch(n uint64) chaintest.Make { return chaintest.Make{Branch: n} }
+
+// ref is the canonical block of a number.
+func ref(number uint64) chain.Ref { return chain.Ref{Number: number} }
