@@ -106,7 +106,7 @@ func runOnce(l *lab) error {
 		return err
 	}
 	got := make(chan error, 1)
-	go func() { got <- n.wire.Run(l.ctx, &Host{}) }()
+	l.goes(func() { got <- n.wire.Run(l.ctx, &Host{}) })
 	late := time.NewTimer(soon)
 	defer late.Stop()
 	select {

@@ -55,13 +55,13 @@ func besieged(l *lab, links int, first func(int) []byte) error {
 		if m := first(i); len(m) > 0 {
 			c.Write(m) // it may be refused in the middle
 		}
-		go func() {
+		l.goes(func() {
 			d, err := closedBy(c)
 			if err == nil && d > 6*time.Second {
 				err = fmt.Errorf("the link was closed after %v, want at most 5 s", d)
 			}
 			took <- err
-		}()
+		})
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, soon)
 	defer cancel()

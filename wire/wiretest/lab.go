@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
@@ -29,6 +30,23 @@ type lab struct {
 	world World
 	ctx   context.Context
 	nodes []*node
+	wg    sync.WaitGroup
+}
+
+// goes starts a goroutine that the check waits for at its end.
+func (l *lab) goes(f func()) { l.wg.Go(f) }
+
+// settle waits for what goes started, but not for ever: a wire that is broken
+// may never return.
+func (l *lab) settle() {
+	done := make(chan struct{})
+	go func() { l.wg.Wait(); close(done) }()
+	late := time.NewTimer(2 * time.Minute)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	}
 }
 
 // node is a wire that runs.
@@ -103,12 +121,14 @@ func (l *lab) until(what string, cond func() bool, nodes ...*node) error {
 	defer cancel()
 	woken := make(chan struct{}, 1)
 	for _, n := range nodes {
-		go n.host.Until(ctx, func() bool {
-			select {
-			case woken <- struct{}{}:
-			default:
-			}
-			return false
+		l.goes(func() {
+			n.host.Until(ctx, func() bool {
+				select {
+				case woken <- struct{}{}:
+				default:
+				}
+				return false
+			})
 		})
 	}
 	for {

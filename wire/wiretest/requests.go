@@ -215,7 +215,7 @@ func cancelled(l *lab) error {
 	s := a.host.Sessions()[0]
 	ctx, cancel := context.WithCancel(l.ctx)
 	done := make(chan error, 1)
-	go func() { _, err := s.Request(ctx, someRequest(a.wire.Caps())); done <- err }()
+	l.goes(func() { _, err := s.Request(ctx, someRequest(a.wire.Caps())); done <- err })
 	if err := arrives(l, in, "a request at Host.Serve"); err != nil {
 		cancel()
 		return err
@@ -252,7 +252,7 @@ func endsWithSession(l *lab) error {
 	}
 	s := a.host.Sessions()[0]
 	done := make(chan error, 1)
-	go func() { _, err := s.Request(l.ctx, someRequest(a.wire.Caps())); done <- err }()
+	l.goes(func() { _, err := s.Request(l.ctx, someRequest(a.wire.Caps())); done <- err })
 	if err := arrives(l, in, "a request at Host.Serve"); err != nil {
 		return err
 	}

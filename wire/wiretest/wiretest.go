@@ -81,6 +81,8 @@ func (c Check) Try(t *testing.T, f Factory) (err error) {
 		if serr := l.stopAll(); err == nil {
 			err = serr
 		}
+		cancel()
+		l.settle()
 	})
 	return err
 }
@@ -92,4 +94,14 @@ func Checks() []Check {
 		all = append(all, part...)
 	}
 	return all
+}
+
+// NeedsRaw reports whether a check needs World.Raw.
+func NeedsRaw(name string) bool {
+	for _, c := range hostileChecks() {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
 }

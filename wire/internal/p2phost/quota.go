@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	// PeerQuota is how many messages of one peer may wait for validation.
+	// PeerQuota is how many messages of one peer on one topic may wait for
+	// validation: stalled blocks do not keep consensus out.
 	PeerQuota = 8
+	// quotaSmall is the size in bytes up to which a message is let in though the
+	// memory for validation is used up: their number is bounded anyway.
+	quotaSmall = 64 << 10
 	// quotaLife is when a message that pubsub dropped without a word stops
 	// counting; longer than a validation can take.
 	quotaLife = 30 * time.Second
@@ -29,7 +33,12 @@ type quota struct {
 
 	mu    sync.Mutex
 	used  int // bytes
-	peers map[libpeer.ID]*inQueue
+	peers map[quotaKey]*inQueue
+}
+
+type quotaKey struct {
+	id    libpeer.ID
+	topic string
 }
 
 type inQueue struct {
@@ -38,7 +47,7 @@ type inQueue struct {
 }
 
 func newQuota(total, perMessage int, ours func(string) bool, dropped func(libpeer.ID, string, int)) *quota {
-	return &quota{bytes: total, perPeer: 2 * perMessage, ours: ours, dropped: dropped, peers: map[libpeer.ID]*inQueue{}}
+	return &quota{bytes: total, perPeer: 2 * perMessage, ours: ours, dropped: dropped, peers: map[quotaKey]*inQueue{}}
 }
 
 // inspect is pubsub's RPC inspector.
@@ -50,22 +59,24 @@ func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
 	keep := rpc.Publish[:0]
 	over, full, alien := 0, 0, 0
 	q.mu.Lock()
-	p := q.peers[from]
-	if p == nil {
-		p = &inQueue{msgs: map[*pb.Message]time.Time{}}
-		q.peers[from] = p
-	}
 	for _, m := range rpc.Publish {
-		n := len(m.GetData())
+		if !q.ours(m.GetTopic()) {
+			alien++
+			continue
+		}
+		k, n := quotaKey{from, m.GetTopic()}, len(m.GetData())
+		p := q.peers[k]
+		if p == nil {
+			p = &inQueue{msgs: map[*pb.Message]time.Time{}}
+			q.peers[k] = p
+		}
 		if len(p.msgs) >= PeerQuota {
 			q.expire(p, now)
 		}
 		switch {
-		case !q.ours(m.GetTopic()):
-			alien++
 		case len(p.msgs) >= PeerQuota || p.bytes+n > q.perPeer:
 			over++
-		case q.used+n > q.bytes && q.used > 0:
+		case q.used+n > q.bytes && n > quotaSmall:
 			full++
 		default:
 			p.msgs[m] = now
@@ -73,8 +84,8 @@ func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
 			q.used += n
 			keep = append(keep, m)
 		}
+		q.tidy(k, p)
 	}
-	q.tidy(from, p)
 	q.mu.Unlock()
 	clear(rpc.Publish[len(keep):])
 	rpc.Publish = keep
@@ -93,9 +104,10 @@ func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
 func (q *quota) done(from libpeer.ID, m *pb.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if p := q.peers[from]; p != nil {
+	k := quotaKey{from, m.GetTopic()}
+	if p := q.peers[k]; p != nil {
 		q.remove(p, m)
-		q.tidy(from, p)
+		q.tidy(k, p)
 	}
 }
 
@@ -115,8 +127,8 @@ func (q *quota) expire(p *inQueue, now time.Time) {
 	}
 }
 
-func (q *quota) tidy(id libpeer.ID, p *inQueue) {
+func (q *quota) tidy(k quotaKey, p *inQueue) {
 	if len(p.msgs) == 0 {
-		delete(q.peers, id)
+		delete(q.peers, k)
 	}
 }
