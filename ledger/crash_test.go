@@ -249,8 +249,7 @@ func TestNoWriteErrorIsSkipped(t *testing.T) {
 func TestImportDoesNotHangWhileTablesCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &disk{only: func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") }}
-		mem := vfs.NewCrashableMem()
-		l, err := ledger.Open("chain", ledger.Options{Family: toy{network: "toy"}, FS: d.fs(mem)})
+		l, err := ledger.Open("chain", ledger.Options{Family: toy{network: "toy"}, FS: d.fs(vfs.NewMem())})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,9 +285,6 @@ func TestImportDoesNotHangWhileTablesCannotBeWritten(t *testing.T) {
 		}
 		if l.Status().Head != bs[39].Ref() {
 			t.Errorf("head = %v, %v; want %v", l.Status().Head, err, bs[39].Ref())
-		}
-		if err := l.CheckInvariants(t.Context()); err != nil {
-			t.Error(err)
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)

@@ -30,7 +30,7 @@ func BenchmarkImport64KiB(b *testing.B) {
 	f := family(b)
 	for _, batch := range []int{1, 16, 64} {
 		b.Run(map[int]string{1: "1", 16: "16", 64: "64"}[batch], func(b *testing.B) {
-			const n = 8192
+			const n = 4096
 			blocks := dataBlocks(b, f, n, 64<<10)
 			b.SetBytes(64 << 10)
 			b.ReportAllocs()
