@@ -3,6 +3,7 @@ package swarm
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/starlingp2p/starling/peer"
@@ -124,17 +125,28 @@ func (c *core) pause(n int) time.Duration {
 	return max(c.jitter(d), c.cfg.MinRedial)
 }
 
+// soon is the pause for a peer that is wanted back: RecentRetry at most, and
+// never the same twice, lest two that lost each other dial at once for ever.
+func (c *core) soon(n int) time.Duration {
+	d := min(c.jitter(firstPause<<min(n, 4)), c.jitter(c.cfg.RecentRetry)*5/6)
+	return max(d, c.cfg.MinRedial+c.jitter(c.cfg.MinRedial)/10)
+}
+
 // backOff is the pause that an entry of the book has to keep. It depends on
-// nothing but the entry, so that it can be asked again and again.
+// nothing but the entry and its last try, so that it can be asked again and again. One that was
+// never proven waits a minute at least, and longer each time: the book is
+// large, so others first.
 func (c *core) backOff(e *entry) time.Duration {
-	d := longestPause
-	if !e.lastOK.IsZero() && e.fails < 5 {
-		d = min(firstPause<<max(e.fails-1, 0), longestPause)
-	} else if e.fails > 1 {
-		d = min(longestPause<<min(e.fails-1, 5), 30*time.Minute) // the book is large: others first
+	r := float64(keyed(c.book.salt, e.addr.Text, strconv.FormatInt(e.lastTry.UnixNano(), 10))%1000) / 1000
+	if e.lastOK.IsZero() {
+		d := min(longestPause<<min(max(e.fails-1, 0), 5), 30*time.Minute)
+		return max(time.Duration(float64(d)*(1+0.2*r)), c.cfg.MinRedial)
 	}
-	spread := float64(keyed(c.book.salt, e.addr.Text, string(rune('0'+e.fails%10)))%4000) / 10_000
-	return max(time.Duration(float64(d)*(1+spread)), c.cfg.MinRedial)
+	d := longestPause
+	if e.fails < 5 {
+		d = min(firstPause<<max(e.fails-1, 0), longestPause)
+	}
+	return max(time.Duration(float64(d)*(0.8+0.4*r)), c.cfg.MinRedial)
 }
 
 // wants reports whether f is to be dialled at all now.
@@ -415,7 +427,7 @@ func (c *core) start(now time.Time, d *dial) bool {
 	}
 	if d.recent != nil {
 		d.recent.dialling = true
-		d.recent.nextAt = now.Add(max(min(c.jitter(firstPause<<min(d.recent.fails, 4)), c.cfg.RecentRetry), c.cfg.MinRedial))
+		d.recent.nextAt = now.Add(c.soon(d.recent.fails))
 	}
 	if !d.proven && d.ep.IsValid() {
 		c.targets[d.ep] = now

@@ -174,6 +174,12 @@ func (c *core) blame(now time.Time, d *dial, e *entry, why peer.Reason, remote b
 		}
 	case why == peer.Stopping || why == peer.Internal || why == peer.DiallingOff:
 		// ours
+	case len(c.sessions) == 0:
+		// While nobody at all is reached, it may well be our own link that is
+		// down: nothing is let go for it, and the pause stays at its shortest.
+		e.lastTry = now
+		e.fails = max(e.fails, 1)
+		c.book.dirty = true
 	default:
 		c.book.failed(now, e)
 	}
@@ -199,16 +205,16 @@ func (c *core) wantBack(now time.Time, s *session, why peer.Reason, byRemote, te
 	if s.addr.IsZero() || tell && why != peer.Idle || s.fixed != nil && (s.fixed.static || s.fixed.trusted) {
 		return
 	}
-	if byRemote && why != peer.ByRemote && why != peer.Stopping && why != peer.LinkLost && why != peer.Idle {
+	if byRemote && why != peer.ByRemote && why != peer.Stopping && why != peer.LinkLost && why != peer.Idle && why != peer.Duplicate {
 		return // it let us go on purpose: the book will come back to it
 	}
 	if slices.ContainsFunc(c.recents, func(r *recent) bool { return r.addr == s.addr }) {
 		return
 	}
-	r := &recent{addr: s.addr, id: s.info.ID, until: now.Add(recentFor), nextAt: now.Add(max(c.jitter(firstPause), c.cfg.MinRedial))}
+	r := &recent{addr: s.addr, id: s.info.ID, until: now.Add(recentFor), nextAt: now.Add(c.soon(0))}
 	if now.Sub(s.opened) < shortLived {
 		r.fails = 2
-		r.nextAt = now.Add(max(c.cfg.RecentRetry, c.cfg.MinRedial))
+		r.nextAt = now.Add(c.soon(2))
 	}
 	if len(c.recents) >= maxRecents {
 		if i := slices.IndexFunc(c.recents, func(r *recent) bool { return !r.dialling }); i >= 0 {

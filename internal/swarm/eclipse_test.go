@@ -49,7 +49,7 @@ func found(src wire.Source, from peer.ID, addrs ...peer.Addr) inFound {
 // of an address a second, reaches at most 64 buckets, and less than a tenth of
 // our dials go to what it told.
 func TestOneLiarGetsLessThanATenthOfTheDials(t *testing.T) {
-	for seed := range runs(10) {
+	for seed := range runs(5) {
 		w := newWorld(t, seed)
 		w.delay = func() time.Duration { return 50 * time.Millisecond }
 		addrs := w.honest(300, 30*time.Minute)

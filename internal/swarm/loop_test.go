@@ -171,6 +171,35 @@ func TestOutboundOnlyNodeDoesNotDecay(t *testing.T) {
 	}
 }
 
+// Pains: a node that was cut off for half a day, without seeds, comes back out
+// of its book, whether its addresses were ever proven or not.
+func TestNodeThatWasCutOffComesBackOutOfItsBook(t *testing.T) {
+	for _, proven := range []bool{true, false} {
+		w := newWorld(t, 8)
+		addrs := w.honest(40, 0)
+		hosts := w.hosts
+		if !proven {
+			w.hosts = nil
+		}
+		u := w.unit("me", "1.0.0.1:1000", Config{}, memory{})
+		u.step(found(wire.SourceKademlia, "", addrs...))
+		w.run(10 * time.Minute)
+		w.hosts = nil
+		for _, s := range u.outbound() {
+			u.lose(s.id, peer.LinkLost)
+		}
+		w.run(12 * time.Hour)
+		if n := u.c.book.len(); n < 35 {
+			t.Errorf("proven %v: %d of 40 addresses left", proven, n)
+		}
+		w.hosts = hosts
+		w.run(80 * time.Second)
+		if n := len(u.outbound()); n < 8 {
+			t.Errorf("proven %v: %d outbound sessions 80 s after the cut healed", proven, n)
+		}
+	}
+}
+
 // Pains: a full table does not freeze; those that deliver stay.
 func TestFullTableLetsTheUselessGo(t *testing.T) {
 	w := newWorld(t, 6)

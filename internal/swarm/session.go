@@ -44,6 +44,9 @@ type session struct {
 // that the peer has lost it.
 const stale = 30 * time.Second
 
+// crossing is how close together the two ends of a simultaneous dial finish.
+const crossing = 2 * time.Second
+
 // age halves what counts as delivered; it is called every ageEvery.
 func (s *session) age() { s.blocks /= 2; s.txs /= 2 }
 
@@ -217,9 +220,16 @@ func (c *core) replaces(now time.Time, s, old *session, self peer.ID) bool {
 	if in && now.Sub(old.opened) >= stale {
 		return true // it called again, so it has lost the old link
 	}
-	if c.cfg.Duplicate == wire.FirstFinished || in == oldIn {
+	if in == oldIn {
 		return false
 	}
+	if c.cfg.Duplicate == wire.FirstFinished && now.Sub(old.opened) >= crossing {
+		return false // the first to finish stays
+	}
+	// Two links that cross can finish in different orders at the two ends, and
+	// each end would then close the link that the other keeps. So crossing
+	// links follow one order that both ends know, by either rule. (A peer that
+	// only knows "first" never lets its second link come as far as here.)
 	// The link that the lower identity dialled stays, whichever came first.
 	return (self < s.info.ID) == !in
 }

@@ -281,7 +281,8 @@ func (s *Swarm) Admit(l wire.Link) peer.Reason {
 }
 
 // Open offers a session and blocks for the owner's decision: nil, or a
-// *peer.RefusedError. Between New and Run it waits for Run.
+// *peer.RefusedError. Between New and Run it waits for Run. Sessions are told
+// apart by ==, so an implementation is a pointer.
 func (s *Swarm) Open(ctx context.Context, sess wire.Session, claims chain.Status) error {
 	info := sess.Peer()
 	ep := clean(info.Endpoint)

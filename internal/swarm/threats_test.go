@@ -48,6 +48,36 @@ func TestSimultaneousDialsLeaveTheLowerIdentitysLink(t *testing.T) {
 	}
 }
 
+// Threat H-08, for the other rules: never two links. By first-finished one is
+// left within 2 s; by address (as Ontology v1.0.0 does it) the sides may keep
+// different links and lose both, but they meet again.
+func TestSimultaneousDialsByOtherRulesNeverLeaveTwoLinks(t *testing.T) {
+	for _, rule := range []wire.Duplicate{wire.FirstFinished, wire.PerAddress} {
+		lost := 0
+		for seed := range runs(300) {
+			w := newWorld(t, seed)
+			a := w.unit("aaa", "1.0.0.1:1000", Config{Feelers: -1, Duplicate: rule}, memory{})
+			b := w.unit("bbb", "2.0.0.2:1000", Config{Feelers: -1, Duplicate: rule}, memory{})
+			w.after(time.Duration(w.rng.IntN(200))*time.Millisecond, func() { a.step(inConnect{Req: 1, Addr: addrOf("bbb", "2.0.0.2:1000"), Self: "aaa"}) })
+			w.after(time.Duration(w.rng.IntN(200))*time.Millisecond, func() { b.step(inConnect{Req: 1, Addr: addrOf("aaa", "1.0.0.1:1000"), Self: "bbb"}) })
+			w.run(2 * time.Second)
+			if len(a.halves) > 1 || len(b.halves) > 1 {
+				t.Fatalf("rule %d, seed %d: %d and %d links", rule, seed, len(a.halves), len(b.halves))
+			}
+			if len(a.halves) == 0 {
+				lost++
+			}
+			w.run(3 * time.Minute)
+			if len(a.halves) != 1 || len(b.halves) != 1 {
+				t.Errorf("rule %d, seed %d: %d and %d links three minutes later", rule, seed, len(a.halves), len(b.halves))
+			}
+		}
+		if rule == wire.FirstFinished && lost > 0 {
+			t.Errorf("both links were lost in %d runs", lost)
+		}
+	}
+}
+
 // Threat H-07: an address that turns out to be ours is not dialled for a day;
 // a stranger that copies our identity spoils nothing.
 func TestOwnAddressIsNotedForADay(t *testing.T) {
