@@ -14,6 +14,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
@@ -203,7 +204,8 @@ func (n *node) acceptConsensus(st network.Stream) {
 	}
 	stop := context.AfterFunc(s.ctx, func() { st.Reset() })
 	defer stop()
-	in := bufio.NewReaderSize(st, 4<<10)
+	in := &paced{Reader: st}
+	in.buf = bufio.NewReaderSize(in, 4<<10)
 	for {
 		b, err := readConsensus(st, in, n.w.cfg.MaxConsensusBytes)
 		if err != nil {
@@ -217,32 +219,47 @@ func (n *node) acceptConsensus(st network.Stream) {
 	}
 }
 
+// paced notes how the bytes of a frame come in.
+type paced struct {
+	io.Reader
+	pace p2phost.Pace
+	buf  *bufio.Reader // over this
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.pace.Came(n)
+	return n, err
+}
+
 // readConsensus reads one frame: the stream may rest between frames for as
 // long as the session lives, but not inside one.
-func readConsensus(st network.Stream, in *bufio.Reader, most int) ([]byte, error) {
+func readConsensus(st network.Stream, in *paced, most int) ([]byte, error) {
 	st.SetReadDeadline(time.Time{})
-	if _, err := in.Peek(1); err != nil {
+	if _, err := in.buf.Peek(1); err != nil {
 		return nil, err
 	}
+	in.pace.Begin(in.buf.Buffered())
 	st.SetReadDeadline(time.Now().Add(frameTime))
-	n, err := codec.ReadLength(in, most)
+	n, err := codec.ReadLength(in.buf, most)
 	if err == nil && n == 0 {
 		return nil, &wire.Fault{Offense: peer.BadEncoding, Err: errors.New("native: consensus message is empty")}
 	}
 	if err != nil {
-		return nil, slow(err)
+		return nil, in.slow(err)
 	}
 	st.SetReadDeadline(time.Now().Add(frameTime + time.Duration(n)*time.Second/frameRate))
-	b, err := codec.ReadBody(in, n)
+	b, err := codec.ReadBody(in.buf, n)
 	if err != nil {
-		return nil, slow(err)
+		return nil, in.slow(err)
 	}
 	return b, nil
 }
 
-// slow makes a missed deadline the remote's fault.
-func slow(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.ErrClosedPipe) {
+// slow makes a missed deadline the remote's fault, if its frame drips in. A
+// link may be slow, or stop.
+func (p *paced) slow(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.ErrClosedPipe) && p.pace.Drips() {
 		return &wire.Fault{Offense: peer.SlowFrame, Err: err}
 	}
 	return err

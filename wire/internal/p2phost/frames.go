@@ -19,7 +19,39 @@ const (
 	frameRate   = 32 << 10         // bytes a second that a frame must reach besides
 	grantTime   = 30 * time.Second // longest wait for memory
 	maxLenBytes = 5                // of a length prefix
+	// dripRate is the rate, in bytes a second, below which a late frame that is
+	// still moving is a fault. A link that is slow, or has stopped, is none.
+	dripRate = 1 << 10
 )
+
+// Pace tells how the bytes of one frame come in. One goroutine uses it.
+type Pace struct {
+	began time.Time
+	last  time.Time // when bytes came last
+	got   int
+}
+
+// Begin notes that a frame begins, of which some bytes are there already.
+func (p *Pace) Begin(got int) {
+	now := time.Now()
+	p.began, p.last, p.got = now, now, got
+}
+
+// Came notes that n more bytes of it came.
+func (p *Pace) Came(n int) {
+	if n > 0 {
+		p.got += n
+		p.last = time.Now()
+	}
+}
+
+// Drips reports whether a frame that is late is still moving, and slower than
+// any link that is of use: the way to hold memory at no cost. What a lossy link
+// delays, or one that has stopped, comes in bursts or not at all.
+func (p *Pace) Drips() bool {
+	now := time.Now()
+	return now.Sub(p.last) < frameTime*6/10 && p.got < int(now.Sub(p.began).Seconds()*dripRate)
+}
 
 // grantedStream lets pubsub read its length-prefixed frames, each only once
 // the budget has granted the memory that pubsub is about to take for it, and
@@ -35,6 +67,7 @@ type grantedStream struct {
 	length  uint64 // as far as it is read
 	nlength int    // its bytes
 	left    int    // bytes of the frame that are still to come
+	pace    Pace
 	release func()
 }
 
@@ -49,6 +82,7 @@ func (s *grantedStream) Read(b []byte) (int, error) {
 	}
 	n, err := s.Stream.Read(b[:min(len(b), s.left)])
 	s.left -= n
+	s.pace.Came(n)
 	if s.left == 0 {
 		s.Stream.SetReadDeadline(time.Time{})
 	} else if err != nil {
@@ -69,8 +103,10 @@ func (s *grantedStream) readLength(b []byte) (int, error) {
 		return n, err
 	}
 	if s.nlength == 0 {
+		s.pace.Begin(0)
 		s.Stream.SetReadDeadline(time.Now().Add(frameTime))
 	}
+	s.pace.Came(n)
 	s.length |= uint64(b[0]&0x7f) << (7 * s.nlength)
 	s.nlength++
 	if b[0]&0x80 != 0 {
@@ -108,13 +144,14 @@ func (s *grantedStream) giveBack() {
 	}
 }
 
-// fault tells a stream that ends inside a frame from one that is too slow. A
-// reset is nobody's fault: the link may just be gone.
+// fault tells a stream that ends inside a frame from one that drips. A reset
+// is nobody's fault, nor is a late frame otherwise: the link may just be slow,
+// or gone.
 func (s *grantedStream) fault(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.pace.Drips():
 		return s.fail(peer.SlowFrame, "gossip frame: %d bytes short at its deadline", s.left)
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: // one that merely wraps it tells of a lost connection
 		return s.fail(peer.TruncatedFrame, "gossip frame: ended %d bytes short", s.left)
 	}
 	return err
