@@ -154,13 +154,20 @@ func (n *node) knock(ctx context.Context, d *dialling, c network.Conn, a peer.Ad
 // giveUp closes a connection on which a handshake of ours failed, unless
 // another handshake made it a session.
 func (n *node) giveUp(ctx context.Context, l *link, err error) error {
-	n.mu.Lock()
-	taken := l.session != nil
-	n.mu.Unlock()
-	if taken {
+	// If both sides opened a status stream on this one connection, ours is
+	// reset and theirs goes on: it may already be done, or still be under way.
+	theirs := func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return l.session != nil || l.status
+	}
+	if theirs() {
 		return peer.Refuse(peer.Duplicate)
 	}
 	why := n.whyFailed(ctx, l, err)
+	if theirs() {
+		return peer.Refuse(peer.Duplicate)
+	}
 	n.fault(l.conn, err)
 	n.part(l, why.Reason, why.Detail)
 	return why
