@@ -217,9 +217,20 @@ func (c *core) spare(left []*session) []*session {
 	return left
 }
 
-// trim lets ordinary sessions go until the limits hold again: after a peer has
+// trim lets ordinary sessions go until the rules hold again: after a peer has
 // lost its exemption.
 func (c *core) trim(now time.Time) {
+	for _, id := range slices.Clone(c.order) {
+		s := c.sessions[id]
+		if c.isExempt(s) {
+			continue
+		}
+		if c.bans.running(s.subj, now) {
+			c.drop(now, s, peer.Banned, false, true)
+		} else if st := c.board.by[s.subj]; st != nil && st.faults(now) < c.cfg.MinScore {
+			c.drop(now, s, peer.LowScore, false, true)
+		}
+	}
 	for {
 		n := c.counts()
 		var v *session
