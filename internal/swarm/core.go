@@ -41,6 +41,7 @@ type core struct {
 	lastTick          time.Time
 	nextSweep         time.Time
 	nextAge           time.Time
+	holdUntil         time.Time // before it, the wire is not ready to dial
 	nextPick          time.Time // before it, the book has nothing to dial
 	nextFeeler        time.Time
 	nextRotate        time.Time
@@ -185,6 +186,7 @@ func (c *core) Next() time.Time {
 		return at
 	}
 	if !c.cfg.NoDial {
+		sooner(c.holdUntil)
 		for _, f := range c.fixed {
 			if !f.connected && !f.dialling && c.wants(f) {
 				sooner(f.nextAt)

@@ -18,7 +18,8 @@ const (
 	maxRecents    = 32
 	maxTargets    = 8192
 	maxAnchors    = 4
-	shortLived    = 30 * time.Second // a session that ends sooner counts as a failed dial
+	holdFor       = 500 * time.Millisecond // while the wire is not listening yet
+	shortLived    = 30 * time.Second       // a session that ends sooner counts as a failed dial
 )
 
 // slot is the right to have one dial under way. It is a value: whoever holds
@@ -190,7 +191,7 @@ func (c *core) schedule(now time.Time) {
 		c.discovering = true
 		c.do(effDiscover{})
 	}
-	if c.cfg.NoDial {
+	if c.cfg.NoDial || now.Before(c.holdUntil) {
 		return
 	}
 	c.dialWaiting(now)

@@ -47,6 +47,10 @@ func (c *core) dialed(now time.Time, ev inDialed) {
 	if d.recent != nil {
 		d.recent.dialling = false
 	}
+	if ev.Reason == peer.Stopping && !ev.Remote && !d.reached && !c.stopping {
+		c.hold(now, d)
+		return
+	}
 	ok := ev.OK || ev.Reason == peer.Duplicate && !ev.Remote ||
 		d.why == whyFeeler && d.reached && !ev.Remote && ev.Reason == peer.TooManyPeers // it has done its work
 	if f := d.fixed; f != nil {
@@ -78,6 +82,28 @@ func (c *core) dialed(now time.Time, ev inDialed) {
 	c.note(KindDialFailed, why, d.id, d.addr, ev.Remote, ev.Detail)
 	c.emit(DialFailed{Addr: d.addr, Reason: why, ByRemote: ev.Remote, Detail: ev.Detail})
 	c.replyAll(d, &peer.RefusedError{Reason: why, Remote: ev.Remote, Detail: ev.Detail})
+}
+
+// hold takes a dial back that the wire could not make because it is not
+// listening yet: nobody is blamed for it, and all dials wait a moment.
+func (c *core) hold(now time.Time, d *dial) {
+	c.holdUntil = now.Add(holdFor)
+	delete(c.targets, d.ep)
+	if e := c.book.by[d.addr]; e != nil {
+		e.lastTry = e.lastOK
+	}
+	if d.fixed != nil {
+		d.fixed.dialling, d.fixed.nextAt = false, c.holdUntil
+	}
+	if d.recent != nil {
+		d.recent.nextAt = c.holdUntil
+	}
+	if d.why == whyAnchor && len(c.anchors) < maxAnchors {
+		c.anchors = append(c.anchors, d.addr)
+	}
+	for _, r := range d.reqs {
+		c.waiting = append(c.waiting, inConnect{Req: r, Addr: d.addr})
+	}
 }
 
 func (c *core) replyAll(d *dial, err error) {

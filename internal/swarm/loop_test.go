@@ -69,6 +69,31 @@ func TestStaticNamesAreLookedUpForEveryAttempt(t *testing.T) {
 	})
 }
 
+// A wire that is not listening yet costs no back-off: what was to be dialled is
+// dialled once it is, requests included.
+func TestDialsWaitForTheWireToListen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var first atomic.Int64
+		s := start(t, Config{
+			Static: []peer.Addr{at("s@2.0.0.2:1")},
+			Dial: func(_ context.Context, a peer.Addr) error {
+				if time.Since(began) < 3*time.Second {
+					return fmt.Errorf("dial: %w", wire.ErrClosed)
+				}
+				first.CompareAndSwap(0, int64(time.Since(began)))
+				return errUnreachable
+			},
+		})
+		if err := s.Connect(t.Context(), at("x@3.0.0.3:1")); !errors.Is(err, peer.Refuse(peer.DialFailed)) {
+			t.Errorf("Connect = %v, want the outcome of a dial", err)
+		}
+		if got := time.Duration(first.Load()); got < 3*time.Second || got > 4*time.Second {
+			t.Errorf("first dial after %v, want soon after 3 s", got)
+		}
+	})
+}
+
 // A dial and a discovery round that never return hold up nobody: the owner
 // answers, and each ends at its deadline.
 func TestStalledWorkersHoldUpNobody(t *testing.T) {
