@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain makes this test binary an end of a measurement where it is started
+// as one.
+func TestMain(m *testing.M) {
+	if raw := os.Getenv(roleVar); raw != "" {
+		if err := work(raw); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// All blocks arrive, each is verified, and what each client has on disk is what
+// the server has, byte for byte. No time is judged.
+func TestBothSidesCopyTheWholeChain(t *testing.T) {
+	o := options{rounds: 1, blocks: 4096, size: 64 << 10, budgets: true, check: true}
+	if testing.Short() {
+		o.blocks = 128
+	}
+	var told bytes.Buffer
+	rounds, err := measure(t.Context(), o, &told)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	r := rounds[0]
+	for name, of := range map[string]run{"starling": r.Starling, "with budgets": r.Budgeted} {
+		blocks := 0
+		for _, n := range of.Imports {
+			blocks += n
+		}
+		if blocks != o.blocks || of.Headers < o.blocks || of.Bodies < o.blocks {
+			t.Errorf("%s: %d blocks imported, %d headers and %d bodies verified, want %d", name, blocks, of.Headers, of.Bodies, o.blocks)
+		}
+	}
+	if got, want := len(r.Raw.Imports), len(r.Starling.Imports); got != want {
+		t.Errorf("baseline: %d synced commits, want %d", got, want)
+	}
+	t.Logf("%s", told.String())
+}
+
+func TestBaselineSyncsAfterTheSameShareOfTheBytes(t *testing.T) {
+	got := syncMarks(job{Bytes: 1000, Imports: []int{1, 2, 7}})
+	want := []int{100, 300, 1000}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("marks are %v, want %v", got, want)
+		}
+	}
+}
+
+func TestReportTakesItsPlaceInADocument(t *testing.T) {
+	path := t.TempDir() + "/doc.md"
+	if err := os.WriteFile(path, []byte("before\n"+reportBegin+"old\n"+reportEnd+"after\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := round{Starling: run{result: result{Seconds: 2}}, Raw: run{result: result{Seconds: 1}}}
+	if err := write(path, report(options{blocks: 16, size: 1 << 20}, []round{r, r, r})); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"before\n" + reportBegin, "median over median: 2.00", reportEnd + "after\n"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("document lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(string(got), "old") {
+		t.Errorf("the old report is still there:\n%s", got)
+	}
+	if err := os.WriteFile(path, []byte("no place\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(path, "x"); err == nil {
+		t.Error("a document without a place was written to")
+	}
+}

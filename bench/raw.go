@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+)
+
+const (
+	rawWrite = 1 << 20 // bytes of one write to the stream
+	// rawBatch is how much goes into one batch; the ledger's bound.
+	rawBatch = 8 << 20
+)
+
+// secure puts Noise and yamux on a connection.
+func secure(ctx context.Context, c net.Conn, server bool) (network.MuxedConn, error) {
+	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t, err := noise.New(noise.ID, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	anybody, err := t.WithSessionOptions(noise.DisablePeerIDCheck())
+	if err != nil {
+		return nil, err
+	}
+	var s net.Conn
+	if server {
+		s, err = anybody.SecureInbound(ctx, c, "")
+	} else {
+		s, err = anybody.SecureOutbound(ctx, c, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return yamux.DefaultTransport.NewConn(s, server, nil)
+}
+
+// serveRaw sends all that is in the database of job.Dir to whoever connects,
+// until ctx ends.
+func serveRaw(ctx context.Context, job job, ready func(addr string)) error {
+	db, err := openStore(database(job.Dir))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	ready(l.Addr().String())
+	for {
+		c, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := sendAll(ctx, db, c); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func sendAll(ctx context.Context, db *pebble.DB, c net.Conn) error {
+	defer c.Close()
+	mux, err := secure(ctx, c, true)
+	if err != nil {
+		return err
+	}
+	defer mux.Close()
+	s, err := mux.AcceptStream()
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(s, rawWrite)
+	_, err = scan(db, func(k, v []byte) error {
+		var head [8]byte
+		binary.BigEndian.PutUint32(head[:], uint32(len(k)))
+		binary.BigEndian.PutUint32(head[4:], uint32(len(v)))
+		w.Write(head[:])
+		w.Write(k)
+		_, err := w.Write(v) // its error stays with the writer
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var end [8]byte
+	w.Write(end[:])
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	s.CloseWrite()
+	io.Copy(io.Discard, s) // until the other side has it
+	return nil
+}
+
+// syncRaw receives a database and stores it in job.Dir.
+func syncRaw(ctx context.Context, job job) (r result, err error) {
+	db, err := openStore(job.Dir)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	began := time.Now()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", job.Addr)
+	if err != nil {
+		return r, err
+	}
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	defer c.Close()
+	mux, err := secure(ctx, c, false)
+	if err != nil {
+		return r, err
+	}
+	defer mux.Close()
+	s, err := mux.OpenStream(ctx)
+	if err != nil {
+		return r, err
+	}
+	in := &storing{db: db, in: bufio.NewReaderSize(s, 64<<10), marks: syncMarks(job)}
+	if err := in.run(); err != nil {
+		return r, err
+	}
+	r.Seconds = time.Since(began).Seconds()
+	r.Imports = in.synced
+	if in.got != job.Bytes {
+		return r, fmt.Errorf("bench: received %d bytes, want %d", in.got, job.Bytes)
+	}
+	return r, nil
+}
+
+// syncMarks are the bytes after which the baseline syncs: where the ledger did.
+func syncMarks(job job) []int {
+	blocks := 0
+	for _, n := range job.Imports {
+		blocks += n
+	}
+	marks := make([]int, 0, len(job.Imports))
+	done := 0
+	for _, n := range job.Imports {
+		done += n
+		marks = append(marks, int(float64(job.Bytes)*float64(done)/float64(blocks)))
+	}
+	return marks
+}
+
+// storing puts a stream of records into a database.
+type storing struct {
+	db     *pebble.DB
+	in     *bufio.Reader
+	marks  []int // ascending
+	got    int   // bytes of keys and values
+	batch  *pebble.Batch
+	open   int   // bytes in batch
+	synced []int // bytes at each sync
+}
+
+func (s *storing) run() error {
+	s.batch = s.db.NewBatchWithSize(rawBatch + 1<<20)
+	for {
+		var head [8]byte
+		if _, err := io.ReadFull(s.in, head[:]); err != nil {
+			return err
+		}
+		klen, vlen := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[4:])
+		if klen == 0 {
+			break
+		}
+		if klen > 1<<10 || vlen > 1<<24 {
+			return fmt.Errorf("bench: record of %d and %d bytes", klen, vlen)
+		}
+		op := s.batch.SetDeferred(int(klen), int(vlen))
+		if _, err := io.ReadFull(s.in, op.Key); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(s.in, op.Value); err != nil {
+			return err
+		}
+		if err := op.Finish(); err != nil {
+			return err
+		}
+		n := int(klen + vlen)
+		s.got, s.open = s.got+n, s.open+n
+		if len(s.marks) > 1 && s.got >= s.marks[0] { // the last sync is at the end
+			s.marks = s.marks[1:]
+			if err := s.commit(true); err != nil {
+				return err
+			}
+		} else if s.open >= rawBatch {
+			if err := s.commit(false); err != nil {
+				return err
+			}
+		}
+	}
+	return s.commit(true)
+}
+
+func (s *storing) commit(sync bool) error {
+	if err := s.batch.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
+		return err
+	}
+	if sync {
+		s.synced = append(s.synced, s.got)
+	}
+	s.batch.Close()
+	s.batch, s.open = s.db.NewBatchWithSize(rawBatch+1<<20), 0
+	return nil
+}
