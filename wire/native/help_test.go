@@ -1,8 +1,10 @@
 package native
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -59,3 +61,5 @@ func resolverOf(t *testing.T, name string, addrs ...string) *madns.Resolver {
 	}
 	return r
 }
+
+func protodelimReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }

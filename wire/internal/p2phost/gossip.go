@@ -367,9 +367,15 @@ func (g *Gossip) Score(id libpeer.ID) float64 {
 	return 0
 }
 
-// Mesh is how many peers the mesh of a topic has, and Peers how many with a
-// session have joined it.
+// Mesh is how many peers the mesh of a topic has.
 func (g *Gossip) Mesh(topic string) int { return g.tracer.meshSize(topic) }
 
 // Peers is how many peers with a session have joined a topic.
 func (g *Gossip) Peers(topic string) int { return len(g.ps.ListPeers(topic)) }
+
+// InMesh reports whether a peer is in our mesh of a topic.
+func (g *Gossip) InMesh(topic string, id libpeer.ID) bool {
+	g.tracer.mu.Lock()
+	defer g.tracer.mu.Unlock()
+	return g.tracer.mesh[topic][id] != nil
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -132,7 +133,9 @@ func (s *sessionHost) gate(c network.Conn) *gate {
 	return g
 }
 
-// opened lets pubsub see a peer.
+// opened lets pubsub see a peer. What identify told of it may be older than its
+// gossip handlers; pubsub would then never speak to it, so it is told that the
+// peer speaks gossip, and finds out when it opens its stream.
 func (s *sessionHost) opened(c network.Conn, protos []protocol.ID) {
 	id := c.RemotePeer()
 	s.mu.Lock()
@@ -144,6 +147,9 @@ func (s *sessionHost) opened(c network.Conn, protos []protocol.ID) {
 	s.peers[id] = c
 	close(g.open)
 	s.mu.Unlock()
+	if !slices.ContainsFunc(protos, func(p protocol.ID) bool { return slices.Contains(pubsub.GossipSubDefaultProtocols, p) }) {
+		protos = append(slices.Clone(protos), pubsub.GossipSubDefaultProtocols...)
+	}
 	s.identified.Emit(event.EvtPeerIdentificationCompleted{Peer: id, Conn: c, Protocols: protos})
 }
 

@@ -129,7 +129,7 @@ func New(cfg Config) (*Host, error) {
 		opts = append(opts, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return cfg.Advertise }))
 	}
 	if !cfg.NoTransports {
-		opts = append(opts, libp2p.Transport(tcp.NewTCPTransport),
+		opts = append(opts, libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // or two nodes could listen on one port
 			libp2p.Security(noise.ID, noise.New), libp2p.Security(libtls.ID, libtls.New))
 		if !cfg.NoQUIC {
 			opts = append(opts, libp2p.Transport(libquic.NewTransport))

@@ -19,6 +19,10 @@ const (
 	silentMessages = 20
 	silentTime     = time.Minute
 	silentPenalty  = -10
+	// silentFor is how long the penalty stays when it has cost the peer its
+	// place in the mesh, unless it delivers something after all.
+	silentFor = 10 * time.Minute
+	maxSilent = 1024 // peers under it
 	// nearFirst is how long after the first copy another still counts as a
 	// delivery: later, it may be our own, sent back.
 	nearFirst  = 2 * time.Second
@@ -38,7 +42,8 @@ type tracer struct {
 	first    map[string]time.Time // by message id
 	order    []string             // ring over the keys of first
 	next     int
-	receipts map[*byte]*wire.Receipt // by the message's first byte
+	receipts map[*byte]*wire.Receipt  // by the message's first byte
+	muted    map[libpeer.ID]time.Time // until when a peer pays for its silence
 }
 
 type meshPeer struct {
@@ -51,21 +56,29 @@ var _ pubsub.RawTracer = (*tracer)(nil)
 
 func newTracer(q *quota, id func(string, []byte) string, dropped func(libpeer.ID, string, int)) *tracer {
 	return &tracer{quota: q, id: id, dropped: dropped, mesh: map[string]map[libpeer.ID]*meshPeer{},
-		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}}
+		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}, muted: map[libpeer.ID]time.Time{}}
 }
 
 // silent is what a peer pays for delivering nothing.
 func (t *tracer) silent(id libpeer.ID) float64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, sum := time.Now(), 0.0
+	now := time.Now()
 	for _, peers := range t.mesh {
 		p := peers[id]
-		if p != nil && p.delivered == 0 && p.expected >= silentMessages && now.Sub(p.since) >= silentTime && len(peers) >= pubsub.GossipSubDlo {
-			sum += silentPenalty
+		if p != nil && p.delivered == 0 && p.expected >= silentMessages && now.Sub(p.since) >= silentTime && len(peers) >= pubsub.GossipSubDlo && len(t.muted) < maxSilent {
+			t.muted[id] = now.Add(silentFor)
 		}
 	}
-	return sum
+	until, ok := t.muted[id]
+	if ok && now.After(until) {
+		delete(t.muted, id)
+		ok = false
+	}
+	if ok {
+		return silentPenalty
+	}
+	return 0
 }
 
 // meshSize is how many peers the mesh of a topic has.
@@ -132,6 +145,7 @@ func (t *tracer) DeliverMessage(m *pubsub.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remember(m.ID)
+	delete(t.muted, m.ReceivedFrom)
 	for id, p := range t.mesh[m.GetTopic()] {
 		if id == m.ReceivedFrom {
 			p.delivered++
@@ -161,8 +175,12 @@ func (t *tracer) DuplicateMessage(m *pubsub.Message) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.mesh[m.GetTopic()][m.ReceivedFrom]
-	if at, ok := t.first[id]; ok && p != nil && time.Since(at) <= nearFirst {
+	at, ok := t.first[id]
+	if !ok || time.Since(at) > nearFirst {
+		return
+	}
+	delete(t.muted, m.ReceivedFrom)
+	if p := t.mesh[m.GetTopic()][m.ReceivedFrom]; p != nil {
 		p.delivered++
 	}
 }
