@@ -222,10 +222,11 @@ func between(t *testing.T, what string, got, least, most time.Duration) {
 	}
 }
 
-// produce makes a block each interval on the node's head, until the node
+// produce makes a small block each interval on the node's head, until the node
 // stops or stopProducing is called.
-func (n *node) produce() {
-	n.lab.t.Helper()
+func (n *node) produce() { n.produceLike(chaintest.Make{}) }
+
+func (n *node) produceLike(m chaintest.Make) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	n.stopProducing = func() { cancel(); <-done }
@@ -239,7 +240,7 @@ func (n *node) produce() {
 			case <-ctx.Done():
 				return
 			}
-			if err := n.makeBlock(ctx, chaintest.Make{}); err != nil && ctx.Err() == nil {
+			if err := n.makeBlock(ctx, m); err != nil && ctx.Err() == nil {
 				n.lab.t.Errorf("node %d: block: %v", n.i, err)
 				return
 			}
