@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -147,7 +146,7 @@ func (l *lane) write() {
 			var err error
 			st, err = l.put(st, b)
 			l.giveBack(len(b))
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if p2phost.IsTimeout(err) {
 				l.s.node.charge(l.s.link.conn, peer.NotReading, fmt.Sprintf("consensus frame of %d bytes was not read within %v", len(b), laneStall))
 				l.s.end(peer.Slow, false, "consensus lane is not read")
 				return
@@ -179,7 +178,7 @@ func (l *lane) put(st network.Stream, b []byte) (network.Stream, error) {
 		if st != nil {
 			st.Reset()
 		}
-		if try == 1 || l.s.ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		if try == 1 || l.s.ctx.Err() != nil || p2phost.IsTimeout(err) {
 			if l.s.ctx.Err() == nil {
 				l.s.node.host.Report(wire.Dropped{ID: l.s.info.ID, Queue: "consensus-stream", Count: 1})
 			}
@@ -259,7 +258,7 @@ func readConsensus(st network.Stream, in *paced, most int) ([]byte, error) {
 // slow makes a missed deadline the remote's fault, if its frame drips in. A
 // link may be slow, or stop.
 func (p *paced) slow(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, io.ErrClosedPipe) && p.pace.Drips() {
+	if p2phost.IsTimeout(err) && p.pace.Drips() {
 		return &wire.Fault{Offense: peer.SlowFrame, Err: err}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -149,7 +150,7 @@ func (s *grantedStream) giveBack() {
 // or gone.
 func (s *grantedStream) fault(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.pace.Drips():
+	case IsTimeout(err) && s.pace.Drips():
 		return s.fail(peer.SlowFrame, "gossip frame: %d bytes short at its deadline", s.left)
 	case err == io.EOF: // one that merely wraps it tells of a lost connection
 		return s.fail(peer.TruncatedFrame, "gossip frame: ended %d bytes short", s.left)
@@ -161,4 +162,11 @@ func (s *grantedStream) fail(o peer.Offense, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	s.charge(o, text)
 	return errors.New("p2phost: " + text)
+}
+
+// IsTimeout reports whether an error is a missed deadline. Multiplexers have
+// each their own.
+func IsTimeout(err error) bool {
+	var t net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
 }
