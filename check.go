@@ -61,7 +61,7 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	}
 	v, panicked := h.judge(ctx, s, id, m)
 	leave()
-	if v.Action == chain.Reject && v.Clock && h.node.swarm.ClockSuspect() {
+	if v.Action == chain.Reject && v.Clock && h.node.swarm.ClockDoubtful() {
 		v = chain.Ignored("clock-suspect")
 	}
 	h.node.counts.verdict(m, v)

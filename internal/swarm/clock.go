@@ -174,3 +174,23 @@ func (c *core) noteOwn(now time.Time, ep netip.AddrPort) {
 	}
 	c.own[ep] = now.Add(retainFor)
 }
+
+// clockView is what the last tick found out about our own clock, for readers.
+type clockView struct {
+	offset           time.Duration
+	last, quietUntil time.Time
+}
+
+func (s *Swarm) showClock() {
+	g := &s.core.clock
+	s.clock.Store(&clockView{g.offset, g.last, g.quietUntil})
+}
+
+// ClockDoubtful reports whether nobody is to be charged for what only our own
+// clock says: while it is suspect, for a minute after it jumped or the process
+// stood still, and when it has done so since we last looked. Never blocks.
+func (s *Swarm) ClockDoubtful() bool {
+	v, now := s.clock.Load(), s.now()
+	return s.ClockSuspect() || now.Before(v.quietUntil) || now.Sub(v.last)-tickEvery > jumpLimit ||
+		(wallOffset(now, s.cfg.Wall.Now())-v.offset).Abs() > jumpLimit
+}

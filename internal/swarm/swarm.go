@@ -27,6 +27,7 @@ type Swarm struct {
 	gate   *gate
 	ledger ledger
 	snap   atomic.Pointer[snapshot]
+	clock  atomic.Pointer[clockView]
 	scores sync.Map // subject to standing: copies that nobody changes
 
 	inbox inbox
@@ -76,6 +77,7 @@ func New(cfg Config) (*Swarm, error) {
 		s.log.Warn("dialling, listening and discovery are all off: this node will have no peers")
 	}
 	s.publish()
+	s.showClock()
 	return s, nil
 }
 
@@ -97,7 +99,7 @@ func (s *Swarm) Run(ctx context.Context) error {
 		s.cfg.OnEvent(e)
 	}
 	s.alarm = nil
-	s.step(work, inTick{Wall: s.cfg.Wall.Now()})
+	s.tick(work)
 	timer := time.NewTimer(s.untilNext())
 	defer timer.Stop()
 	for {
@@ -112,11 +114,17 @@ func (s *Swarm) Run(ctx context.Context) error {
 		case <-s.inbox.wake:
 			s.drain(work)
 		case <-timer.C:
-			s.step(work, inTick{Wall: s.cfg.Wall.Now()})
+			s.tick(work)
 		}
 		s.publish()
 		timer.Reset(s.untilNext())
 	}
+}
+
+// tick lets the core look at the time.
+func (s *Swarm) tick(ctx context.Context) {
+	s.step(ctx, inTick{Wall: s.cfg.Wall.Now()})
+	s.showClock()
 }
 
 // untilNext is how long until the core wants a tick; a little at least, so that

@@ -227,6 +227,34 @@ func TestWallClockThatLiesNeitherEndsNorProlongsBans(t *testing.T) {
 	}
 }
 
+// Threat T-05: from the very moment of a jump, before any peer could disagree,
+// and for a minute after, nobody pays for what our clock says.
+func TestClockIsDoubtfulFromTheMomentOfAJump(t *testing.T) {
+	for _, by := range []time.Duration{time.Hour, -time.Hour, 8 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			wall := &env.SkewedWall{}
+			n := newNetwork(20 * time.Millisecond)
+			a := n.join(t, "a", "1.0.0.1:30303", Config{Wall: wall})
+			time.Sleep(time.Minute + 300*time.Millisecond)
+			if a.ClockDoubtful() {
+				t.Error("a right clock is doubtful")
+			}
+			wall.SetSkew(by)
+			if !a.ClockDoubtful() {
+				t.Errorf("a clock that has just jumped by %v is not doubtful", by)
+			}
+			time.Sleep(time.Minute)
+			if !a.ClockDoubtful() {
+				t.Error("less than a minute after the jump was seen, the clock is not doubtful")
+			}
+			time.Sleep(3 * time.Second)
+			if a.ClockDoubtful() {
+				t.Error("a clock that nobody disagrees with is doubtful for more than a minute")
+			}
+		})
+	}
+}
+
 func TestRunTwiceIsAnErrorAndStopEndsCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := func(ctx context.Context, _ peer.Addr) error { <-ctx.Done(); return ctx.Err() }
