@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -311,12 +312,13 @@ func TestKademliaFindsPeersOfPeers(t *testing.T) {
 
 func TestClaimsAndClocksAreReported(t *testing.T) {
 	inBubble(t, 25*time.Millisecond, func(t *testing.T, n *bed.Net) {
-		head := uint64(1)
+		var head atomic.Uint64
+		head.Store(1)
 		wall := skewed(-time.Hour)
 		a := inBed(t, n, 1, nil)
 		b := inBed(t, n, 2, nil, func(c *Config) {
 			genesisStatus := status
-			c.Status = func() (s statusOf) { s = genesisStatus(); s.Head.Number = head; return s }
+			c.Status = func() (s statusOf) { s = genesisStatus(); s.Head.Number = head.Load(); return s }
 			c.Wall = wall
 		})
 		if err := a.Dial(within(t, 10*time.Second), b.Addrs()[0]); err != nil {
@@ -325,7 +327,7 @@ func TestClaimsAndClocksAreReported(t *testing.T) {
 		if got := a.host.Opened()[0].Claims.Head.Number; got != 1 {
 			t.Errorf("claimed head = %d, want 1", got)
 		}
-		head = 9
+		head.Store(9)
 		time.Sleep(20 * time.Second)
 		if c := wiretest.Reports[wire.Claimed](a.host); len(c) != 1 || c[0].Status.Head.Number != 9 {
 			t.Errorf("Claimed = %+v, want head 9, once", c)
