@@ -205,7 +205,7 @@ func (c *Client) WaitForPeers(ctx context.Context, n int) error {
 	sub := c.node.bus.subscribe(64)
 	defer c.node.bus.unsubscribe(sub)
 	for {
-		if len(c.node.swarm.Peers()) >= n {
+		if c.node.host.count() >= n {
 			return nil
 		}
 		select {
@@ -215,7 +215,7 @@ func (c *Client) WaitForPeers(ctx context.Context, n int) error {
 			}
 		case <-time.After(time.Second): // the buffer may have been full
 		case <-ctx.Done():
-			return fmt.Errorf("starling: %d of %d peers: %w", len(c.node.swarm.Peers()), n, ctx.Err())
+			return fmt.Errorf("starling: %d of %d peers: %w", c.node.host.count(), n, ctx.Err())
 		}
 	}
 }

@@ -13,8 +13,10 @@ import (
 func (n *Node) onSwarm(ev swarm.Event) {
 	switch ev := ev.(type) {
 	case swarm.Opened:
+		n.host.opened(ev.Session, ev.Info.ID)
 		n.bus.publish(PeerOpened{Info: ev.Info})
 	case swarm.Closed:
+		n.host.closed(ev.Session, ev.ID)
 		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote})
 	case swarm.DialFailed:
 		n.bus.publish(PeerRefused{Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})

@@ -10,15 +10,15 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
-// host is the node as its wire sees it. It joins the parts and owns one fact:
-// which session stands for a peer, since a duplicate may take the place of an
-// older one before that one has closed.
+// host is the node as its wire sees it. It joins the parts. The peer table
+// decides which session stands for a peer; the host keeps what the table told,
+// for those who need the session itself.
 type host struct {
-	node *Node
-
+	node     *Node
 	stopping atomic.Bool // refuse whatever is new
 
-	mu       sync.Mutex // a leaf
+	mu       sync.Mutex                    // a leaf
+	offered  map[wire.Session]chain.Status // with the table, for its decision
 	sessions map[peer.ID]member
 }
 
@@ -33,6 +33,10 @@ var (
 	_ wire.Scorer = (*host)(nil)
 )
 
+func newHost(n *Node) *host {
+	return &host{node: n, offered: make(map[wire.Session]chain.Status), sessions: make(map[peer.ID]member)}
+}
+
 // Admit implements wire.Host.
 func (h *host) Admit(l wire.Link) peer.Reason {
 	if h.stopping.Load() {
@@ -46,49 +50,64 @@ func (h *host) Open(ctx context.Context, s wire.Session, claims chain.Status) er
 	if h.stopping.Load() {
 		return peer.Refuse(peer.Stopping)
 	}
-	if err := h.node.swarm.Open(ctx, s, claims); err != nil {
-		return err
-	}
-	id := s.Peer().ID
 	h.mu.Lock()
+	h.offered[s] = claims
+	h.mu.Unlock()
+	err := h.node.swarm.Open(ctx, s, claims)
+	h.mu.Lock()
+	delete(h.offered, s)
+	h.mu.Unlock()
+	return err
+}
+
+// opened is called by the table, before anybody is told of the session.
+func (h *host) opened(s wire.Session, id peer.ID) {
+	h.mu.Lock()
+	claims := h.offered[s]
 	h.sessions[id] = member{s, claims}
 	h.mu.Unlock()
 	h.node.sync.Join(s, claims)
 	h.node.heard()
-	return nil
+}
+
+// closed is called by the table: before a session that takes this one's place
+// is opened, and perhaps before the link has ended.
+func (h *host) closed(s wire.Session, id peer.ID) {
+	h.mu.Lock()
+	current := h.sessions[id].session == s
+	if current {
+		delete(h.sessions, id)
+	}
+	h.mu.Unlock()
+	if current {
+		h.node.sync.Leave(id)
+	}
 }
 
 // Report implements wire.Host.
 func (h *host) Report(r wire.Report) {
 	switch r := r.(type) {
-	case wire.Closed:
-		id := r.Session.Peer().ID
-		h.mu.Lock()
-		current := h.sessions[id].session == r.Session
-		if current {
-			delete(h.sessions, id)
-		}
-		h.mu.Unlock()
-		if current {
-			h.node.sync.Leave(id)
-		}
 	case wire.Claimed:
-		id := r.Session.Peer().ID
-		h.mu.Lock()
-		current := h.sessions[id].session == r.Session
-		if current {
-			h.sessions[id] = member{r.Session, r.Status}
-		}
-		h.mu.Unlock()
-		if current {
-			h.node.sync.Claimed(id, r.Status)
-		}
+		h.claimed(r)
 	case wire.TopicChanged:
 		if r.Joined {
 			h.node.heard()
 		}
 	}
 	h.node.swarm.Report(r)
+}
+
+func (h *host) claimed(r wire.Claimed) {
+	id := r.Session.Peer().ID
+	h.mu.Lock()
+	current := h.sessions[id].session == r.Session
+	if current {
+		h.sessions[id] = member{r.Session, r.Status}
+	}
+	h.mu.Unlock()
+	if current {
+		h.node.sync.Claimed(id, r.Status)
+	}
 }
 
 // Serve implements wire.Host.
@@ -115,6 +134,13 @@ func (h *host) claims(id peer.ID) chain.Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sessions[id].claims
+}
+
+// count is how many sessions are open.
+func (h *host) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions)
 }
 
 // all gives every session, in no order.

@@ -72,7 +72,7 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 		protocols: make(map[string]Protocol), parts: make(map[string]Part),
 		stopped: make(chan struct{}),
 	}
-	n.host = &host{node: n, sessions: make(map[peer.ID]member)}
+	n.host = newHost(n)
 	n.client = &Client{node: n}
 	if n.pool == nil {
 		n.pool, _ = c.(chain.TxPool)

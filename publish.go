@@ -27,6 +27,11 @@ type publication struct {
 	reply   chan outcome // capacity 1
 }
 
+// retryEvery is how often a message that nobody heard is tried again without a
+// sign of somebody new: a wire may be able to reach a listener a moment after
+// it has told of it.
+const retryEvery = 50 * time.Millisecond
+
 // outboxBytes bounds what waits in one outbox.
 const outboxBytes = 64 << 20
 
@@ -127,6 +132,8 @@ func (o *outbox) run(ctx context.Context) {
 func (o *outbox) send(ctx context.Context, p publication) outcome {
 	ctx, cancel := context.WithDeadlineCause(ctx, p.expires, ErrExpired)
 	defer cancel()
+	retry := time.NewTicker(retryEvery)
+	defer retry.Stop()
 	for {
 		receipt, err := o.wire.Publish(ctx, p.message)
 		if err == nil || !errors.Is(err, wire.ErrUnheard) {
@@ -134,6 +141,7 @@ func (o *outbox) send(ctx context.Context, p publication) outcome {
 		}
 		select {
 		case <-o.audience:
+		case <-retry.C:
 		case <-ctx.Done():
 			return outcome{receipt, context.Cause(ctx)}
 		}

@@ -67,6 +67,7 @@ type Core struct {
 	asked map[uint64]*request
 
 	loose       quarantine
+	early       []Offered // that came before Ready; as many as wait outside
 	target      chain.Ref // set, and not reached; zero if none
 	targetRetry time.Time
 	recheck     time.Time // when to look for a job again, after one has ended
@@ -185,6 +186,11 @@ func (c *Core) onReady(in Ready) {
 		if top := in.Staged[n-1].Ref; top.Number > in.Status.Head.Number {
 			c.target = top
 		}
+	}
+	early := c.early
+	c.early = nil
+	for _, o := range early {
+		c.onOffered(o)
 	}
 }
 

@@ -17,6 +17,11 @@ type quarantine struct {
 	ready    []*looseBlock // their parent is imported
 }
 
+// maxEarly is how many offered blocks wait for the chain to be read. Reading
+// takes milliseconds; a block that came meanwhile would else be missed until
+// the next one shows the gap.
+const maxEarly = 8
+
 type looseBlock struct {
 	block   chain.Block
 	size    int
@@ -43,7 +48,11 @@ func (c *Core) onOffered(in Offered) {
 		p.claim.Weight = chain.Weight{}
 	}
 	if !c.started {
-		c.drops.Stale++
+		if len(c.early) == maxEarly {
+			c.drops.Quarantine++
+			return
+		}
+		c.early = append(c.early, in)
 		return
 	}
 	_, imported := c.recent.get(h.Hash)

@@ -86,7 +86,9 @@ func (s *Swarm) ping(ctx context.Context, id sid, sess wire.Session) {
 	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.KeepAlive, 20*time.Second))
 	defer cancel()
 	rtt, err := s.cfg.Ping(ctx, sess)
-	s.post(inPong{Sid: id, RTT: rtt, OK: err == nil || errors.Is(err, wire.ErrUnsupported)})
+	// Only silence is none. An error before the deadline is a link that is about
+	// to end, which has a better reason, or a peer that does not speak ping.
+	s.post(inPong{Sid: id, RTT: rtt, OK: err == nil || ctx.Err() == nil || errors.Is(err, wire.ErrUnsupported)})
 }
 
 func (s *Swarm) save(e effSave) {
