@@ -61,6 +61,7 @@ func (c *change) putBlock(b chain.Block) {
 	c.blocks = append(c.blocks, b)
 	c.known[b.Header.Ref.Hash] = b
 	c.bytes += int64(b.Size())
+	c.l.top = max(c.l.top, b.Header.Ref.Number)
 }
 
 func (c *change) putInfo(h chain.Hash, i info) { c.put(hashed(keyInfo, h), i.encode()) }
@@ -90,6 +91,16 @@ func (c *change) info(h chain.Hash) (info, error) {
 		return info{}, corrupt("block %v: %v", h, err)
 	}
 	return i, nil
+}
+
+// stored is info for a block whose number is told: one above all that are
+// stored is not looked for. That is the rule in a sync, and to look for what
+// is not there reads a table of the database each time.
+func (c *change) stored(r chain.Ref) (info, error) {
+	if r.Number > c.l.top {
+		return info{}, nil
+	}
+	return c.info(r.Hash)
 }
 
 func (c *change) block(r chain.Ref) (b chain.Block, err error) {

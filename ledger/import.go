@@ -58,7 +58,7 @@ func (l *Ledger) Import(ctx context.Context, blocks []chain.Block) (n int, err e
 // importBlock takes in one block and moves the head if it weighs more.
 func (c *change) importBlock(b chain.Block) error {
 	ref := b.Header.Ref
-	have, err := c.info(ref.Hash)
+	have, err := c.stored(ref)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +79,7 @@ type Ledger struct {
 
 	write  sync.Mutex // held by the writer
 	closed bool
+	top    uint64 // no stored block has a number above it; the writer's
 }
 
 var (
@@ -206,9 +208,31 @@ func (l *Ledger) reload() error {
 		if h, err := readHeader(db, l.family, st.Head); err != nil || h.Bytes == nil {
 			return corrupt("head %v cannot be read: %v", st.Head, err)
 		}
+		top, err := readTop(db)
+		if err != nil {
+			return err
+		}
+		l.top = max(l.top, top)
 		l.status.Store(&st)
 		return nil
 	})
+}
+
+// readTop gives the highest number of a stored block.
+func readTop(r pebble.Reader) (uint64, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{keyBlock}, UpperBound: []byte{keyBlock + 1}})
+	if err != nil {
+		return 0, ioError("read", err)
+	}
+	top := uint64(0)
+	if it.Last() {
+		if k := it.Key(); len(k) == 42 {
+			top = binary.BigEndian.Uint64(k[1:])
+		} else {
+			err = corrupt("blocks have the key %x", k)
+		}
+	}
+	return top, errors.Join(err, ioError("read", it.Close()))
 }
 
 func readStatus(r pebble.Reader, spec Spec) (st chain.Status, err error) {

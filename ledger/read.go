@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
@@ -30,6 +31,11 @@ func readHeader(r pebble.Reader, f Family, ref chain.Ref) (chain.Header, error) 
 	if err != nil {
 		return chain.Header{}, err
 	}
+	return openHeader(f, ref, raw)
+}
+
+// openHeader is readHeader for bytes that were read; nil: there are none.
+func openHeader(f Family, ref chain.Ref, raw []byte) (chain.Header, error) {
 	if raw == nil {
 		return chain.Header{}, corrupt("block %v has no header", ref)
 	}
@@ -43,20 +49,50 @@ func readHeader(r pebble.Reader, f Family, ref chain.Ref) (chain.Header, error) 
 	return h, nil
 }
 
+// readBlock reads the parts of a block, which lie side by side, in one walk.
 func readBlock(r pebble.Reader, f Family, ref chain.Ref) (b chain.Block, err error) {
-	if b.Header, err = readHeader(r, f, ref); err != nil {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: blockKey(ref, 0), UpperBound: blockKey(ref, partExtra+1)})
+	if err != nil {
+		return chain.Block{}, ioError("read", err)
+	}
+	var header []byte
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var part []byte
+		if part, err = payloadAt(it); err != nil {
+			break
+		}
+		switch k := it.Key(); k[len(k)-1] {
+		case partHeader:
+			header = part
+		case partBody:
+			b.Body = part
+		case partExtra:
+			b.Extra = part
+		}
+	}
+	if err = errors.Join(err, ioError("read", it.Close())); err != nil {
 		return chain.Block{}, err
 	}
-	if b.Body, err = get(r, blockKey(ref, partBody)); err != nil {
+	if b.Header, err = openHeader(f, ref, header); err != nil {
 		return chain.Block{}, err
 	}
 	if b.Body == nil {
 		return chain.Block{}, corrupt("block %v has no body", ref)
 	}
-	if b.Extra, err = get(r, blockKey(ref, partExtra)); err != nil {
-		return chain.Block{}, err
-	}
 	return b, nil
+}
+
+// payloadAt gives the payload at an iterator in memory of its own.
+func payloadAt(it *pebble.Iterator) ([]byte, error) {
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return nil, ioError("read", err)
+	}
+	payload, err := open(it.Key(), v)
+	if err != nil {
+		return nil, err
+	}
+	return append(make([]byte, 0, len(payload)), payload...), nil
 }
 
 // canonical gives the hash of the canonical block of a number.

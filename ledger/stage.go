@@ -29,7 +29,7 @@ func (l *Ledger) Stage(ctx context.Context, blocks []chain.Block) error {
 			return context.Cause(ctx)
 		}
 		ref := b.Header.Ref
-		have, err := c.info(ref.Hash)
+		have, err := c.stored(ref)
 		if err != nil {
 			return err
 		}
