@@ -41,6 +41,7 @@ type Node struct {
 	bus     *bus
 	counts  *counts
 	client  *Client
+	ready   chan struct{} // closed when all of the node has started
 	stopped chan struct{} // closed when Run returns
 
 	// Set before Run, read-only once it has begun.
@@ -70,7 +71,7 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 		pool: cfg.Pool, consensus: cfg.Consensus,
 		gates: newGates(cfg.ValidationWorkers), bus: newBus(), counts: newCounts(),
 		protocols: make(map[string]Protocol), parts: make(map[string]Part),
-		stopped: make(chan struct{}),
+		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	n.host = newHost(n)
 	n.client = &Client{node: n}
@@ -179,6 +180,10 @@ func (n *Node) buildServer() error {
 // and after it has ended its verbs fail with ErrNotRunning.
 func (n *Node) Client() *Client { return n.client }
 
+// Ready is closed once all of the node has started: the wire listens, and the
+// services are ready. It stays open if Run fails before that.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
 // Run starts the node and works until ctx ends, or a part of it fails; then it
 // stops within 5 s, leaving no goroutine. The error is nil if ctx ended it.
 // A second call fails with ErrRunning.
@@ -203,6 +208,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run := newRun(n)
 	err = run.start(ctx, sorted)
 	if err == nil {
+		close(n.ready)
 		n.log.Info("node started", "wire", n.wire.Caps().Name, "addrs", n.wire.Addrs())
 		err = run.wait(ctx)
 	}

@@ -72,7 +72,7 @@ func (m *member) run() *member {
 	m.events = m.client.Subscribe(ctx, 1024)
 	go func() { m.ended <- m.Run(ctx) }()
 	select {
-	case <-m.wire.Ready():
+	case <-m.Ready():
 	case err := <-m.ended:
 		m.t.Fatalf("node ended at once: %v", err)
 	}

@@ -105,7 +105,7 @@ func (n *node) endDial(id libpeer.ID, d *dialling) {
 func (n *node) knock(ctx context.Context, d *dialling, c network.Conn, a peer.Addr) error {
 	l := n.link(c)
 	if l == nil {
-		return &peer.RefusedError{Reason: peer.LinkLost, Detail: "the connection ended at once"}
+		return n.endedAtOnce(ctx, c)
 	}
 	if err := n.p2p.Identify(ctx, c); err != nil {
 		return n.giveUp(ctx, l, err)
@@ -151,6 +151,24 @@ func (n *node) knock(ctx context.Context, d *dialling, c network.Conn, a peer.Ad
 	return nil
 }
 
+// endedAtOnce says why a connection ended before it was of any use.
+func (n *node) endedAtOnce(ctx context.Context, c network.Conn) error {
+	if n.sessionWith(c.RemotePeer()) != nil {
+		return peer.Refuse(peer.Duplicate)
+	}
+	_, err := c.NewStream(ctx)
+	var conn *network.ConnError
+	if errors.As(err, &conn) && conn.Remote {
+		switch conn.ErrorCode {
+		case network.ConnSupplanted:
+			return &peer.RefusedError{Reason: peer.Duplicate, Remote: true}
+		case network.ConnGated:
+			return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: "its gater refused the connection"}
+		}
+	}
+	return &peer.RefusedError{Reason: peer.LinkLost, Detail: "the connection ended at once"}
+}
+
 // giveUp closes a connection on which a handshake of ours failed, unless
 // another handshake made it a session.
 func (n *node) giveUp(ctx context.Context, l *link, err error) error {
@@ -167,6 +185,10 @@ func (n *node) giveUp(ctx context.Context, l *link, err error) error {
 	why := n.whyFailed(ctx, l, err)
 	if theirs() {
 		return peer.Refuse(peer.Duplicate)
+	}
+	if n.sessionWith(l.conn.RemotePeer()) != nil { // on another link, which stays
+		n.part(l, peer.Duplicate, "")
+		return &peer.RefusedError{Reason: peer.Duplicate, Remote: why.Remote}
 	}
 	n.fault(l.conn, err)
 	n.part(l, why.Reason, why.Detail)
@@ -327,7 +349,8 @@ func (n *node) probe(id libpeer.ID) {
 	n.goes(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, 2*time.Second)
 		defer cancel()
-		if _, err := n.p2p.Ping(ctx, s.link.conn); err != nil && n.ctx.Err() == nil {
+		// An error before the deadline is a link that is about to end by itself.
+		if _, err := n.p2p.Ping(ctx, s.link.conn); err != nil && ctx.Err() != nil && n.ctx.Err() == nil {
 			s.end(peer.Idle, false, "no answer to a ping")
 		}
 	})
