@@ -110,6 +110,8 @@ func (n *node) whyFailed(ctx context.Context, l *link, err error) *peer.RefusedE
 		return &peer.RefusedError{Reason: l.word.Reason, Remote: true, Detail: l.word.Detail}
 	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnGated:
 		return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: "its gater refused the connection"}
+	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnSupplanted:
+		return &peer.RefusedError{Reason: peer.Duplicate, Remote: true}
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &peer.RefusedError{Reason: peer.HandshakeSlow, Detail: "no session within " + sessionTime.String()}
 	case ctx.Err() != nil:

@@ -284,6 +284,9 @@ func (h *Host) Identify(ctx context.Context, c network.Conn) error {
 		return fmt.Errorf("p2phost: identify: %w", context.Cause(ctx))
 	}
 	if c.IsClosed() {
+		if _, err := c.NewStream(ctx); err != nil { // which says how it ended
+			return fmt.Errorf("p2phost: identify: %w", err)
+		}
 		return fmt.Errorf("p2phost: identify: %w", io.ErrClosedPipe)
 	}
 	return nil
