@@ -21,7 +21,7 @@ func (n *Node) onSwarm(ev swarm.Event) {
 	case swarm.DialFailed:
 		n.bus.publish(PeerRefused{Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.Refused:
-		n.bus.publish(PeerRefused{ID: ev.ID, Direction: ev.Direction, Reason: ev.Reason})
+		n.bus.publish(PeerRefused{ID: ev.ID, Addr: ev.Addr, Direction: ev.Direction, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.Offended:
 		n.bus.publish(PeerCharged{ID: ev.ID, Offense: ev.Offense, Severity: ev.Severity, Score: ev.Score, Detail: ev.Detail})
 	case swarm.Banned:

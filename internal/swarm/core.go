@@ -281,6 +281,11 @@ func (c *core) lost(now time.Time, id peer.ID) {
 // is no fault of the identity; the gate has counted it against the address.
 func (c *core) refused(ev inRefused) {
 	c.note(KindRefused, ev.Reason, ev.Link.ID, ev.Link.Addr, ev.Remote, ev.Detail)
+	// Links that were refused before the handshake are only counted: anybody
+	// can open those without end.
+	if l := ev.Link; l.ID != "" {
+		c.emit(Refused{ID: l.ID, Addr: l.Addr, Endpoint: clean(l.Endpoint), Direction: l.Direction, Reason: ev.Reason, ByRemote: ev.Remote, Detail: ev.Detail})
+	}
 }
 
 func (c *core) stop(now time.Time, ev inStop) {

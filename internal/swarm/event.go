@@ -35,12 +35,16 @@ type (
 		ByRemote bool
 		Detail   string
 	}
-	// Refused: a session was offered and refused by us.
+	// Refused: a session was offered and refused by us; or a handshake of a peer
+	// whose identity was known failed.
 	Refused struct {
 		ID        peer.ID
+		Addr      peer.Addr
 		Endpoint  netip.AddrPort
 		Direction peer.Direction
 		Reason    peer.Reason
+		ByRemote  bool
+		Detail    string
 	}
 	// Offended: a peer was charged. Score is what it is left with.
 	Offended struct {

@@ -137,7 +137,7 @@ func (c *core) open(now time.Time, in inOpen) {
 	if why != peer.OK {
 		c.do(effAnswer{Sid: s.id, Reason: why, Detail: detail})
 		c.note(KindRefused, why, info.ID, info.Addr, false, detail)
-		c.emit(Refused{ID: info.ID, Endpoint: s.ep, Direction: info.Direction, Reason: why})
+		c.emit(Refused{ID: info.ID, Addr: info.Addr, Endpoint: s.ep, Direction: info.Direction, Reason: why, Detail: detail})
 		return
 	}
 	if old != nil {
