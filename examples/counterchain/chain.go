@@ -157,35 +157,9 @@ func (c *Chain) Header(ctx context.Context, r chain.Ref) (chain.Header, error) {
 }
 
 func (c *Chain) Blocks(ctx context.Context, r chain.Range) ([]chain.Block, error) {
-	return walk(ctx, c, r, func(b chain.Block) (chain.Block, int) { return b, b.Size() })
+	return chain.WalkBlocks(ctx, r, c.Block)
 }
 
 func (c *Chain) Headers(ctx context.Context, r chain.Range) ([]chain.Header, error) {
-	return walk(ctx, c, r, func(b chain.Block) (chain.Header, int) { return b.Header, len(b.Header.Bytes) })
-}
-
-// walk follows a range, whose numbers a peer chose: they are compared before
-// they are added, and nothing is allocated by them.
-func walk[T any](ctx context.Context, c *Chain, r chain.Range, part func(chain.Block) (T, int)) (out []T, _ error) {
-	at, err := c.Block(ctx, r.From)
-	if err != nil {
-		return nil, err
-	}
-	sum, step := 0, uint64(r.Skip)+1
-	for err == nil && len(out) < r.Count {
-		v, size := part(at)
-		if sum += size; r.MaxBytes > 0 && sum > r.MaxBytes && len(out) > 0 {
-			break
-		}
-		out = append(out, v)
-		next := at.Ref().Number + step
-		if r.Reverse {
-			next = at.Ref().Number - step
-		}
-		if r.Reverse != (next < at.Ref().Number) {
-			break // past the last number, or the first
-		}
-		at, err = c.Block(ctx, chain.Ref{Number: next})
-	}
-	return out, nil
+	return chain.WalkHeaders(ctx, r, c.Header)
 }
