@@ -2,8 +2,6 @@ package counterchain_test
 
 import (
 	"crypto/ed25519"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,22 +34,4 @@ func TestCounterChainConforms(t *testing.T) {
 		},
 		Linear: true, // and, in memory, without Reopen
 	})
-}
-
-// The whole chain is one file that a newcomer reads at a sitting.
-func TestCounterChainIsShort(t *testing.T) {
-	text, err := os.ReadFile("chain.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := 0
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
-			lines++
-		}
-	}
-	if lines > 150 {
-		t.Errorf("chain.go has %d lines of code, want at most 150", lines)
-	}
-	t.Logf("%d lines of code", lines)
 }
