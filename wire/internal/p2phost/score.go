@@ -59,8 +59,11 @@ func topicScore() *pubsub.TopicScoreParams {
 		FirstMessageDeliveriesWeight: 1,
 		FirstMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(5 * time.Minute),
 		FirstMessageDeliveriesCap:    20,
-		// The square counts: two invalid messages end gossip, three all.
-		InvalidMessageDeliveriesWeight: -12,
+		// The square counts. The node's own score has 10 less for each: after
+		// two the peer gets no gossip, after three nothing of ours is flooded to
+		// it. The fifth must still be read, since it is what bans the peer: four
+		// weigh -64, and -74 with silence, which is over graylistThreshold.
+		InvalidMessageDeliveriesWeight: -1.5,
 		InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(10 * time.Minute),
 	}
 }
