@@ -37,6 +37,7 @@ type lab struct {
 	hostile map[peer.ID]bool
 	// excused are the faults that a scenario makes honest nodes commit.
 	excused map[peer.Offense]bool
+	atEnd   []func()
 }
 
 // virtual runs a scenario in a bubble, and at its end stops all nodes and
@@ -181,6 +182,9 @@ func (l *lab) dump() {
 func (l *lab) stopAll() {
 	for i := len(l.nodes) - 1; i >= 0; i-- {
 		l.nodes[i].stop()
+	}
+	for _, end := range l.atEnd {
+		end()
 	}
 }
 
