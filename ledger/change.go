@@ -179,8 +179,6 @@ func (c *change) batch(db *pebble.DB) (*pebble.Batch, error) {
 			set(blockKey(blk.Ref(), partBody), blk.Body))
 		if len(blk.Extra) > 0 {
 			errs = append(errs, set(blockKey(blk.Ref(), partExtra), blk.Extra))
-		} else {
-			errs = append(errs, b.Delete(blockKey(blk.Ref(), partExtra), nil))
 		}
 	}
 	for _, k := range keys {

@@ -84,6 +84,9 @@ func (c *change) importBlock(b chain.Block) error {
 	}
 	if have.kind == staged {
 		c.remove(stageKey(ref))
+		if len(b.Extra) == 0 { // the staged one may have had some
+			c.remove(string(blockKey(ref, partExtra)))
+		}
 	}
 	weight := chain.WeightOf(ref.Number)
 	if w, ok := c.l.family.(Weigher); ok {

@@ -54,3 +54,23 @@ func TestFalseNumberIsRefusedAlsoOfAKnownBlock(t *testing.T) {
 	}
 	check(t, l)
 }
+
+// What travels with a block is not under its hash: the import decides, also
+// where the staged block had something there and the imported one has not.
+func TestImportReplacesTheExtraOfAStagedBlock(t *testing.T) {
+	l := open(t, vfs.NewMem(), ledger.Options{})
+	bs := run(headOf(t, l), 0, 2)
+	bs[0].Extra, bs[1].Extra = []byte("staged"), []byte("staged")
+	if err := l.Stage(t.Context(), bs); err != nil {
+		t.Fatal(err)
+	}
+	bs[0].Extra, bs[1].Extra = nil, []byte("imported")
+	take(t, l, bs)
+	for i, want := range []string{"", "imported"} {
+		got, err := l.Block(t.Context(), bs[i].Ref())
+		if err != nil || string(got.Extra) != want {
+			t.Errorf("block %d: extra = %q, %v; want %q", i, got.Extra, err, want)
+		}
+	}
+	check(t, l)
+}
