@@ -69,13 +69,20 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// What one peer is served by default, in bytes a second and in bytes at once.
+// A wire that can tell its peers should: then they never run into it.
+const (
+	DefaultPeerRate  = 64 << 20
+	DefaultPeerBurst = 64 << 20
+)
+
 // Budget bounds what the node serves, in bytes a second and in bytes at once.
 // Each zero takes its default, which lets our own client run at twice the most
 // that it can fetch from one peer.
 type Budget struct {
 	// Off serves without budgets: for benchmarks on a network that one owns.
 	Off bool
-	// PeerRate and PeerBurst are for one peer; 0: 64 MiB/s and 64 MiB.
+	// PeerRate and PeerBurst are for one peer; 0: DefaultPeerRate and DefaultPeerBurst.
 	PeerRate, PeerBurst int
 	// PrefixRate and PrefixBurst are for all peers of a /24 or a /56; 0: 128 MiB/s and 128 MiB.
 	PrefixRate, PrefixBurst int
@@ -117,6 +124,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ValidationWorkers == 0 {
 		c.ValidationWorkers = 4
+	}
+	if c.Serving.PeerRate == 0 {
+		c.Serving.PeerRate = DefaultPeerRate
+	}
+	if c.Serving.PeerBurst == 0 {
+		c.Serving.PeerBurst = DefaultPeerBurst
 	}
 	if c.Wall == nil {
 		c.Wall = env.SystemWall()

@@ -102,7 +102,15 @@ func newWire(network Network, status func() chain.Status, dir *Datadir, log *slo
 	if keyFile == "" {
 		keyFile = filepath.Join("keys", "node.key")
 	}
+	rate, burst := int(network.Limits.PeerRate), starling.DefaultPeerBurst
+	if rate == 0 {
+		rate = starling.DefaultPeerRate
+	}
+	if network.Limits.NoBudgets {
+		rate, burst = 0, 0
+	}
 	return native.New(native.Config{
+		ServeRate: rate, ServeBurst: burst,
 		Network: network.Name, Status: status, Listen: network.Listen, Advertise: network.Advertise,
 		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		NoListen: network.NoListen, NoDHT: network.NoDiscovery, MDNS: network.MDNS, AllowPrivate: network.AllowPrivate,
@@ -137,6 +145,9 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 // register adds the daemon's services: the sequencer where the node has the
 // key, and last the one that says that the node is ready.
 func (n *Node) register(network Network, log *slog.Logger) error {
+	if err := n.node.Register(&poolKeeper{pool: n.pool, log: log.With("part", "pool")}); err != nil {
+		return err
+	}
 	end := &last{ready: func() error {
 		if err := n.onReady(); err != nil {
 			return err

@@ -239,7 +239,9 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 	sum.Head, sum.HeadsEqual = top.Head.Number, true
 	for i := range d.Net.Len() {
 		node := d.Net.Node(i)
-		err := node.Await(ctx, fmt.Sprintf("head %d", sum.Head), func(s daemon.StatusReply) bool { return s.Head == top.Head })
+		err := node.Await(ctx, fmt.Sprintf("head %d and an empty pool", sum.Head), func(s daemon.StatusReply) bool {
+			return s.Head == top.Head && s.PoolTxs == 0
+		})
 		if err != nil {
 			sum.HeadsEqual = false
 			trouble("%v", err)

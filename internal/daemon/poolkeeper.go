@@ -1,0 +1,41 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/ledger/sequenced"
+)
+
+// poolKeeper is the service that keeps the pool up with the head: what a block
+// includes leaves the pool.
+type poolKeeper struct {
+	pool   *sequenced.Pool
+	log    *slog.Logger
+	client *starling.Client
+}
+
+func (k *poolKeeper) Kind() string    { return "pool" }
+func (k *poolKeeper) Needs() []string { return nil }
+
+func (k *poolKeeper) Build(b *starling.Builder) (starling.Part, error) {
+	k.client = b.Client()
+	return k, nil
+}
+
+// Run follows the head. The pool finds by itself what has happened since it
+// last looked, so an event that is lost does no harm.
+func (k *poolKeeper) Run(ctx context.Context, ready func()) error {
+	heads := k.client.Subscribe(ctx, 64)
+	ready()
+	for ev := range heads.C() {
+		if _, ok := ev.(starling.HeadChanged); !ok {
+			continue
+		}
+		if err := k.pool.OnHead(ctx); err != nil && ctx.Err() == nil {
+			k.log.Warn("the pool could not follow the head", "err", err)
+		}
+	}
+	return nil
+}
