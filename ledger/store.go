@@ -46,10 +46,24 @@ func StoreOptions(cacheBytes int64) *pebble.Options {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].BlockSize = 16 << 10
 	}
+	o.Experimental.SpanPolicyFunc = splitAtBlocks
 	// Bodies are signatures and hashes to a good part, and the network is not
 	// slower than a codec.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return o
+}
+
+// splitAtBlocks ends a table where the blocks begin and where they end. A table
+// that reached over into state or index would overlap all blocks before or
+// after it, and compactions would rewrite those each time.
+func splitAtBlocks(start []byte) (pebble.SpanPolicy, []byte, error) {
+	switch {
+	case len(start) == 0 || start[0] < keyBlock:
+		return pebble.SpanPolicy{}, []byte{keyBlock}, nil
+	case start[0] == keyBlock:
+		return pebble.SpanPolicy{}, []byte{keyBlock + 1}, nil
+	}
+	return pebble.SpanPolicy{}, nil, nil
 }
 
 // store is the database with its failures. Readers are many, of writers there
