@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -30,7 +33,8 @@ type spec struct {
 	handler       starling.Handler // nil: none
 	hostile       bool             // its own view is not checked
 	// over puts something over the chain; nil: nothing.
-	over func(*chaintest.Chain) chain.Chain
+	over    func(*chaintest.Chain) chain.Chain
+	peerDir string // empty: what it learns of peers is in memory only
 	// config and wire change what the lab would have; nil: nothing.
 	config func(*starling.Config)
 	wire   func(*native.Config)
@@ -77,7 +81,7 @@ func (n *node) run() {
 		t.Fatal(err)
 	}
 	cfg := starling.Config{
-		Seeds: n.seeds, Static: n.static, Wall: n.wall, BlockInterval: interval, Seed: uint64(n.i) + 1,
+		Seeds: n.seeds, Static: n.static, Wall: n.wall, BlockInterval: interval, Seed: uint64(n.i) + 1, PeerDir: n.peerDir,
 	}
 	if n.config != nil {
 		n.config(&cfg)
@@ -137,8 +141,11 @@ func (n *node) ended() error {
 }
 
 // kill ends the node as kill -9 (Break) or a power cut (Silent) would: nobody
-// hears from it again. Its chain is found as a crash leaves it.
+// hears from it again. Its chain and its peer folder are found as a crash
+// leaves them.
 func (n *node) kill(mode bed.Mode) {
+	synctest.Wait() // nothing is being written
+	kept := n.disk()
 	n.host.Cut(mode)
 	n.host.Kill(mode)
 	n.stopProducing()
@@ -148,6 +155,36 @@ func (n *node) kill(mode bed.Mode) {
 	}
 	n.host.Restore()
 	n.toy = n.toy.Reopen()
+	for name := range n.disk() {
+		if err := os.Remove(filepath.Join(n.peerDir, name)); err != nil {
+			n.lab.t.Fatal(err)
+		}
+	}
+	for name, b := range kept {
+		if err := os.WriteFile(filepath.Join(n.peerDir, name), b, 0o600); err != nil {
+			n.lab.t.Fatal(err)
+		}
+	}
+}
+
+// disk is what is in the peer folder, by file name.
+func (n *node) disk() map[string][]byte {
+	files := map[string][]byte{}
+	if n.peerDir == "" {
+		return files
+	}
+	entries, err := os.ReadDir(n.peerDir)
+	if err != nil {
+		n.lab.t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(n.peerDir, e.Name()))
+		if err != nil {
+			n.lab.t.Fatal(err)
+		}
+		files[e.Name()] = b
+	}
+	return files
 }
 
 // move puts the node, which does not run, on another host.
