@@ -24,18 +24,28 @@ func (k *poolKeeper) Build(b *starling.Builder) (starling.Part, error) {
 	return k, nil
 }
 
-// Run follows the head. The pool finds by itself what has happened since it
-// last looked, so an event that is lost does no harm.
+// Run follows the head, and looks at what has come: gossip may bring a
+// transaction after the block that includes it. The pool finds by itself what
+// has happened since it last looked, so an event that is lost does no harm.
 func (k *poolKeeper) Run(ctx context.Context, ready func()) error {
-	heads := k.client.Subscribe(ctx, 64)
+	heads, fresh := k.client.Subscribe(ctx, 64), k.pool.Subscribe(ctx)
 	ready()
-	for ev := range heads.C() {
-		if _, ok := ev.(starling.HeadChanged); !ok {
-			continue
+	for {
+		select {
+		case ev, ok := <-heads.C():
+			if !ok {
+				return nil
+			}
+			if _, ok := ev.(starling.HeadChanged); !ok {
+				continue
+			}
+		case _, ok := <-fresh:
+			if !ok {
+				return nil
+			}
 		}
 		if err := k.pool.OnHead(ctx); err != nil && ctx.Err() == nil {
 			k.log.Warn("the pool could not follow the head", "err", err)
 		}
 	}
-	return nil
 }

@@ -68,7 +68,7 @@ const (
 	drainAt     = 0.75
 	defaultSpan = 40 * time.Second
 	downFor     = 2 * time.Second
-	settleFor   = 30 * time.Second // how long the end may take at the most
+	settleFor   = 15 * time.Second // how long one step of the end may take
 )
 
 // Run runs the demo. Without For it ends with ctx and gives no summary.
@@ -214,8 +214,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 // settle lets what was sent be included, pauses the sequencer, waits for all
 // nodes to have its head, and fills the summary with what it then sees.
 func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, settleFor)
-	defer cancel()
 	trouble := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
 		sum.Troubles = append(sum.Troubles, text)
@@ -226,7 +224,7 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		trouble("sending transactions: %v", err)
 	}
 	sequencer := d.Net.Node(0)
-	if err := sequencer.Await(ctx, "an empty pool", func(s daemon.StatusReply) bool { return s.PoolTxs == 0 }); err != nil {
+	if err := l.settled(ctx, sequencer); err != nil {
 		trouble("%v", err)
 	}
 	if err := sequencer.Call(ctx, "sequencer_pause", nil); err != nil {
@@ -239,7 +237,7 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 	sum.Head, sum.HeadsEqual = top.Head.Number, true
 	for i := range d.Net.Len() {
 		node := d.Net.Node(i)
-		err := node.Await(ctx, fmt.Sprintf("head %d and an empty pool", sum.Head), func(s daemon.StatusReply) bool {
+		err := await(ctx, node, fmt.Sprintf("head %d and an empty pool", sum.Head), func(s daemon.StatusReply) bool {
 			return s.Head == top.Head && s.PoolTxs == 0
 		})
 		if err != nil {
@@ -276,4 +274,11 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		}
 	}
 	return nil
+}
+
+// await is Await for as long as a step of the end may take.
+func await(ctx context.Context, n *Node, what string, fits func(daemon.StatusReply) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	return n.Await(ctx, what, fits)
 }

@@ -155,6 +155,21 @@ func (l *load) included(ctx context.Context, node *Node) (int, error) {
 	return found, nil
 }
 
+// settled waits until a node's chain has all that was sent.
+func (l *load) settled(ctx context.Context, node *Node) error {
+	ctx, cancel := context.WithTimeout(ctx, settleFor)
+	defer cancel()
+	for {
+		n, err := l.included(ctx, node)
+		if err == nil && n == l.sent() {
+			return nil
+		}
+		if sleep(ctx, pollEvery) != nil {
+			return fmt.Errorf("devnet: %s has included %d of %d transactions: %w", node.Name(), n, l.sent(), errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
 // Load sends transactions until the returned function is called, which waits
 // for the sending to end.
 func (n *Net) Load(ctx context.Context, rate, payload int) (stop func()) {

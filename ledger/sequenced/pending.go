@@ -148,13 +148,19 @@ func (p *Pool) load(ctx context.Context) error {
 
 // OnHead brings the pool to the chain's head: what was included or replaced
 // goes, what a reorganisation undid comes back. The node calls it after each
-// change of head; it reads the disk, and does nothing where the head is the same.
+// change of head, and when transactions of new senders have come; it reads the
+// disk.
 func (p *Pool) OnHead(ctx context.Context) error {
 	p.mu.Lock()
 	old := p.head
 	p.mu.Unlock()
 	now := p.c.State.Status().Head
 	if now == old {
+		// A transaction that came after its block is seen to be spent once its
+		// sender's account is read.
+		if err := p.load(ctx); err != nil {
+			return err
+		}
 		return p.rotate(false)
 	}
 	undone, done, whole, err := p.between(ctx, old, now)
