@@ -36,7 +36,7 @@ func byClock(w env.Wall) func(*chaintest.Chain) chain.Chain {
 
 // One node's clock is an hour off, from the start or from one moment on. It
 // sees that it disagrees with everybody, charges nobody for it, and follows
-// the chain by what its peers claim.
+// the chain by what its peers claim. (T-05)
 func TestWrongClockChargesNobodyAndFollows(t *testing.T) {
 	tests := []struct {
 		name  string

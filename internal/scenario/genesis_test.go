@@ -11,7 +11,7 @@ import (
 )
 
 // A node of another genesis is refused by both sides, each of which says why,
-// and neither dials the other for a day. The others do not notice.
+// and neither dials the other for a day. The others do not notice. (H-05)
 func TestAnotherGenesisIsRefusedOnceADay(t *testing.T) {
 	virtual(t, ordinary(), func(l *lab) {
 		// The stranger dials 0 and 1; 2 has the stranger among its seeds.

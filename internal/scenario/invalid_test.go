@@ -75,7 +75,7 @@ func (v *villain) publish(m wire.Message) {
 
 // A peer that gossips forged blocks is disconnected at its second and banned
 // at its fifth, each within a second; it comes back as often as it is let.
-// Nobody else is charged, and nobody relays what it says.
+// Nobody else is charged, and nobody relays what it says. (G-01)
 func TestForgedBlocksDisconnectAtTheSecondAndBanAtTheFifth(t *testing.T) {
 	virtual(t, ordinary(), func(l *lab) {
 		nodes := l.many(0, 5, 0, 1)

@@ -257,8 +257,12 @@ func (n *node) makeBlock(ctx context.Context, m chaintest.Make) error {
 	parent := n.toy.Head().Header
 	m.After = max(time.Since(parent.Time).Truncate(time.Millisecond), time.Millisecond)
 	b := n.toy.Next(parent, m)
-	n.log.made(b.Ref())
-	return n.client.SubmitBlock(ctx, b)
+	at := time.Now()
+	err := n.client.SubmitBlock(ctx, b)
+	if err == nil {
+		n.log.made(b.Ref(), at)
+	}
+	return err
 }
 
 // head is where the node's chain stands.

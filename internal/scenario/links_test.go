@@ -58,7 +58,7 @@ func (l *lab) delivered(from *node, since time.Time, nodes []*node, share float6
 }
 
 // 30 % loss, which on streams shows as delay, among nodes that know only a few
-// of the others, with blocks of many segments.
+// of the others, with blocks of many segments. (K-01)
 func TestGossipAndSyncSurviveHeavyLoss(t *testing.T) {
 	cfg := bed.Config{Seed: 3, Link: bed.Link{Latency: 30 * time.Millisecond, Jitter: 40 * time.Millisecond, Loss: 0.3}}
 	virtual(t, cfg, func(l *lab) {
@@ -96,7 +96,7 @@ func TestGossipAndSyncSurviveHeavyLoss(t *testing.T) {
 }
 
 // A round trip of 600 ms is no fault: nobody times out, nobody is charged,
-// and the sync of a newcomer and gossip go on.
+// and sync and gossip go on. (K-06)
 func TestLongLinksCauseNoFalseTimeouts(t *testing.T) {
 	virtual(t, bed.Config{Seed: 4, Link: bed.Link{Latency: 300 * time.Millisecond}}, func(l *lab) {
 		nodes := l.many(0, 6, 0, 1)

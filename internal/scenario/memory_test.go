@@ -11,7 +11,7 @@ import (
 )
 
 // A node that was killed, and whose seeds are gone, finds the network again
-// by what it remembers.
+// by what it remembers. (E-06)
 func TestRestartedNodeNeedsNoSeeds(t *testing.T) {
 	for name, mode := range map[string]bed.Mode{"killed": bed.Break, "power cut": bed.Silent} {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +35,7 @@ func TestRestartedNodeNeedsNoSeeds(t *testing.T) {
 }
 
 // What a peer did wrong is remembered: neither its reconnects nor our restart
-// give it a new start, and a ban goes on.
+// give it a new start, and a ban goes on. (E-11)
 func TestScoresAndBansOutliveARestart(t *testing.T) {
 	dir := t.TempDir()
 	virtual(t, ordinary(), func(l *lab) {

@@ -241,10 +241,10 @@ func (g *log) take(ev starling.Event) {
 	g.entries = append(g.entries, entry{now, ev})
 }
 
-func (g *log) made(r chain.Ref) {
+func (g *log) made(r chain.Ref, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.submits[r] = time.Now()
+	g.submits[r] = at
 }
 
 // last gives the last events in words.

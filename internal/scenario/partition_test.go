@@ -8,7 +8,7 @@ import (
 )
 
 // The network is cut in two for ten minutes. Both halves live on; one has the
-// producer. Within 30 s of healing there is one tip.
+// producer. Within 30 s of healing there is one tip. (K-03)
 func TestPartitionOfTenMinutesHealsToOneTip(t *testing.T) {
 	count := 8
 	if full() {

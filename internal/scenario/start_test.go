@@ -10,7 +10,7 @@ import (
 )
 
 // Many nodes start at one moment and know one seed, or two. A minute later
-// each has four sessions at least.
+// each has four sessions at least. (K-12)
 func TestManyNodesThatStartTogetherFindEachOther(t *testing.T) {
 	count := 10
 	if full() {
@@ -29,7 +29,7 @@ func TestManyNodesThatStartTogetherFindEachOther(t *testing.T) {
 }
 
 // Nodes that are each other's seeds dial at the same moment. Two seconds later
-// each pair has exactly one session, on which both agree, and it stays.
+// each pair has exactly one session, on which both agree, and it stays. (H-08)
 func TestSimultaneousDialsLeaveOneSessionAPair(t *testing.T) {
 	const count = 5
 	seeds := 10
