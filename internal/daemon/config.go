@@ -80,6 +80,8 @@ type Sequenced struct {
 	MaxBlock      Size              `toml:"max_block,omitempty"`
 	Alloc         map[string]uint64 `toml:"alloc,omitempty"`
 	ProduceKey    string            `toml:"produce_key,omitempty"`
+	// Forks is the fork schedule: from which block a named set of rules counts.
+	Forks map[string]uint64 `toml:"forks,omitempty"`
 }
 
 // Duration is a time.Duration in the form "30s".

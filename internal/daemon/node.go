@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,8 +93,12 @@ func newFamily(network Network, log *slog.Logger) (*sequenced.Family, error) {
 		}
 		alloc[a] = amount
 	}
+	var forks []ledger.Rule
+	for _, name := range slices.Sorted(maps.Keys(s.Forks)) {
+		forks = append(forks, ledger.Rule{Name: name, From: s.Forks[name]})
+	}
 	return sequenced.New(sequenced.Config{
-		Network: network.Name, SequencerKey: key, GenesisTime: s.GenesisTime, BlockInterval: time.Duration(s.BlockInterval),
+		Forks: forks, Network: network.Name, SequencerKey: key, GenesisTime: s.GenesisTime, BlockInterval: time.Duration(s.BlockInterval),
 		Alloc: alloc, MaxBlockBytes: int(s.MaxBlock), Logger: log.With("part", "sequenced"),
 	})
 }

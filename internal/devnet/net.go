@@ -286,6 +286,15 @@ func (n *Node) Stop() error {
 	return nil
 }
 
+// Stderr is the end of what the node wrote to its standard error; empty for
+// one that runs in this process.
+func (n *Node) Stderr() string {
+	if p, ok := n.current().(*process); ok {
+		return p.stderr.String()
+	}
+	return ""
+}
+
 // Reopened is the number of the head with which the node last started.
 func (n *Node) Reopened() uint64 {
 	if r := n.current(); r != nil {
