@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // All blocks arrive, each is verified, and what each client has on disk is what
 // the server has, byte for byte. No time is judged.
 func TestBothSidesCopyTheWholeChain(t *testing.T) {
-	o := options{rounds: 1, blocks: 4096, size: 64 << 10, budgets: true, check: true}
+	o := options{rounds: 1, blocks: 4096, size: 64 << 10, more: true, check: true}
 	if testing.Short() {
 		o.blocks = 128
 	}
@@ -41,8 +41,10 @@ func TestBothSidesCopyTheWholeChain(t *testing.T) {
 			t.Errorf("%s: %d blocks imported, %d headers and %d bodies verified, want %d", name, blocks, of.Headers, of.Bodies, o.blocks)
 		}
 	}
-	if got, want := len(r.Raw.Imports), len(r.Starling.Imports); got != want {
-		t.Errorf("baseline: %d synced commits, want %d", got, want)
+	for name, of := range map[string]run{"baseline": r.Raw, "baseline ahead": r.Ahead} {
+		if got, want := len(of.Imports), len(r.Starling.Imports); got != want {
+			t.Errorf("%s: %d synced commits, want %d", name, got, want)
+		}
 	}
 	t.Logf("%s", told.String())
 }

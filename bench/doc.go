@@ -1,7 +1,7 @@
 // Command bench measures Starling side by side with the plainest program that
 // does the same work, and prints the ratio of their times.
 //
-//	go run . [-rounds 5] [-blocks 4096] [-size 65536] [-write FILE] [-profile DIR]
+//	go run . [-rounds 5] [-blocks 4096] [-size 65536] [-more=false] [-write FILE] [-profile DIR]
 //
 // The work is a first sync: blocks of one signed data transaction each go from
 // one process to another over loopback and end on the disk of the second.
@@ -20,8 +20,8 @@
 // baseline syncs as often as the ledger did, after the same share of the
 // bytes: each Import of the Starling run of that round was noted for it.
 //
-// A third run, with serving budgets as they are by default, is for
-// information.
+// Two more are for information: a baseline that goes on receiving while it
+// commits, and Starling with serving budgets and pacing as they are by default.
 //
 // The parent starts one process for each end, one pair at a time, and talks to
 // them over their standard input and output. Nothing here is part of the

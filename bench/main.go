@@ -19,7 +19,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured, in turn")
 	flag.IntVar(&o.blocks, "blocks", 4096, "blocks to sync")
 	flag.IntVar(&o.size, "size", 64<<10, "bytes of a block")
-	flag.BoolVar(&o.budgets, "budgets", true, "measure with serving budgets too")
+	flag.BoolVar(&o.more, "more", true, "run what is for information too")
 	flag.BoolVar(&o.warm, "warm", true, "run one round before that does not count")
 	flag.StringVar(&o.profile, "profile", "", "a directory for profiles of both ends")
 	into := flag.String("write", "", "a document to write the report into")

@@ -18,7 +18,8 @@ type counted struct {
 	*ledger.Ledger
 	headers, bodies atomic.Int64
 	goal            uint64
-	imports         []int // blocks; the one importer writes it
+	imports         []int         // blocks; the one importer writes it
+	storing         time.Duration // inside Import; likewise
 	reached         chan struct{}
 	at              time.Time // when the goal was durable; after reached
 }
@@ -38,7 +39,9 @@ func (c *counted) VerifyBody(h chain.Header, body, extra []byte) error {
 }
 
 func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error) {
+	began := time.Now()
 	n, err := c.Ledger.Import(ctx, blocks)
+	c.storing += time.Since(began)
 	if n > 0 {
 		c.imports = append(c.imports, n)
 		if c.Status().Head.Number >= c.goal && c.at.IsZero() {
@@ -114,7 +117,7 @@ func syncNode(ctx context.Context, job job) (result, error) {
 	cancel()
 	err = <-ran
 	r := result{
-		Seconds: c.at.Sub(began).Seconds(), Imports: c.imports,
+		Seconds: c.at.Sub(began).Seconds(), Imports: c.imports, Storing: c.storing.Seconds(),
 		Headers: int(c.headers.Load()), Bodies: int(c.bodies.Load()),
 	}
 	if got := c.Status().Head; got != job.Head {

@@ -37,6 +37,7 @@ type job struct {
 	Head    chain.Ref
 	Bytes   int
 	Budgets bool   `json:",omitempty"`
+	Ahead   bool   `json:",omitempty"` // a baseline receives while it commits
 	Imports []int  `json:",omitempty"` // blocks of each synced commit of the ledger
 	Profile string `json:",omitempty"` // where profiles go, without their endings
 }
@@ -44,8 +45,9 @@ type job struct {
 // result is what a syncing process found.
 type result struct {
 	Seconds         float64
-	Imports         []int // blocks (or, of a baseline, bytes so far) at each synced commit
-	Headers, Bodies int   // verified
+	Imports         []int   // blocks (or, of a baseline, bytes so far) at each synced commit
+	Headers, Bodies int     // verified
+	Storing         float64 // seconds inside Import, or inside the baseline's commits
 	CPU             float64
 }
 
@@ -186,6 +188,7 @@ func (p *process) end() (cpu float64, err error) {
 }
 
 // pair runs one server and one client.
+// Profiles go to the directory prof, unless it is empty.
 func pair(ctx context.Context, serve, sync job, prof string) (r result, serveCPU float64, err error) {
 	if prof != "" {
 		serve.Profile, sync.Profile = filepath.Join(prof, serve.Role), filepath.Join(prof, sync.Role)

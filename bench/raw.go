@@ -136,11 +136,15 @@ func syncRaw(ctx context.Context, job job) (r result, err error) {
 		return r, err
 	}
 	in := &storing{db: db, in: bufio.NewReaderSize(s, 64<<10), marks: syncMarks(job)}
-	if err := in.run(); err != nil {
+	store := func() error { return in.run(in.commit) }
+	if job.Ahead {
+		store = in.runAhead
+	}
+	if err := store(); err != nil {
 		return r, err
 	}
 	r.Seconds = time.Since(began).Seconds()
-	r.Imports = in.synced
+	r.Imports, r.Storing = in.synced, in.took.Seconds()
 	if in.got != job.Bytes {
 		return r, fmt.Errorf("bench: received %d bytes, want %d", in.got, job.Bytes)
 	}
@@ -168,13 +172,55 @@ type storing struct {
 	in     *bufio.Reader
 	marks  []int // ascending
 	got    int   // bytes of keys and values
-	batch  *pebble.Batch
-	open   int   // bytes in batch
 	synced []int // bytes at each sync
+	took   time.Duration
 }
 
-func (s *storing) run() error {
-	s.batch = s.db.NewBatchWithSize(rawBatch + 1<<20)
+// full is a batch to be committed.
+type full struct {
+	batch *pebble.Batch
+	sync  bool
+	upTo  int // bytes received so far
+}
+
+// commit stores a batch.
+func (s *storing) commit(f full) error {
+	began := time.Now()
+	err := f.batch.Commit(&pebble.WriteOptions{Sync: f.sync})
+	s.took += time.Since(began)
+	if f.sync {
+		s.synced = append(s.synced, f.upTo)
+	}
+	return errors.Join(err, f.batch.Close())
+}
+
+// runAhead is run that goes on receiving while a batch is committed.
+func (s *storing) runAhead() error {
+	batches := make(chan full, 1)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for f := range batches {
+			if err == nil {
+				err = s.commit(f)
+			}
+		}
+		done <- err
+	}()
+	err := s.run(func(f full) error { batches <- f; return nil })
+	close(batches)
+	return errors.Join(err, <-done)
+}
+
+// run receives until the end of the stream and hands batches to commit.
+func (s *storing) run(commit func(full) error) error {
+	batch := s.db.NewBatchWithSize(rawBatch + 1<<20)
+	open := 0
+	flush := func(sync bool) error {
+		f := full{batch, sync, s.got}
+		batch, open = s.db.NewBatchWithSize(rawBatch+1<<20), 0
+		return commit(f)
+	}
 	for {
 		var head [8]byte
 		if _, err := io.ReadFull(s.in, head[:]); err != nil {
@@ -182,12 +228,12 @@ func (s *storing) run() error {
 		}
 		klen, vlen := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[4:])
 		if klen == 0 {
-			break
+			return flush(true)
 		}
 		if klen > 1<<10 || vlen > 1<<24 {
 			return fmt.Errorf("bench: record of %d and %d bytes", klen, vlen)
 		}
-		op := s.batch.SetDeferred(int(klen), int(vlen))
+		op := batch.SetDeferred(int(klen), int(vlen))
 		if _, err := io.ReadFull(s.in, op.Key); err != nil {
 			return err
 		}
@@ -198,29 +244,16 @@ func (s *storing) run() error {
 			return err
 		}
 		n := int(klen + vlen)
-		s.got, s.open = s.got+n, s.open+n
+		s.got, open = s.got+n, open+n
+		var err error
 		if len(s.marks) > 1 && s.got >= s.marks[0] { // the last sync is at the end
 			s.marks = s.marks[1:]
-			if err := s.commit(true); err != nil {
-				return err
-			}
-		} else if s.open >= rawBatch {
-			if err := s.commit(false); err != nil {
-				return err
-			}
+			err = flush(true)
+		} else if open >= rawBatch {
+			err = flush(false)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return s.commit(true)
-}
-
-func (s *storing) commit(sync bool) error {
-	if err := s.batch.Commit(&pebble.WriteOptions{Sync: sync}); err != nil {
-		return err
-	}
-	if sync {
-		s.synced = append(s.synced, s.got)
-	}
-	s.batch.Close()
-	s.batch, s.open = s.db.NewBatchWithSize(rawBatch+1<<20), 0
-	return nil
 }

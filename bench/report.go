@@ -52,8 +52,9 @@ func report(o options, rounds []round) string {
 	}
 	line("Starling", func(r round) run { return r.Starling })
 	line("baseline", func(r round) run { return r.Raw })
-	if o.budgets {
-		line("Starling, budgets and pacing as by default", func(r round) run { return r.Budgeted })
+	if o.more {
+		line("for information: baseline that receives while it commits", func(r round) run { return r.Ahead })
+		line("for information: Starling, budgets and pacing as by default", func(r round) run { return r.Budgeted })
 	}
 	ratio := each(rounds, func(r round) float64 { return r.Starling.Seconds / r.Raw.Seconds })
 	fmt.Fprintf(&b, "\nRound by round the ratio was %.2f to %.2f.\n", ratio.min, ratio.max)

@@ -15,7 +15,7 @@ import (
 type options struct {
 	rounds, blocks, size int
 	warm                 bool   // a round before the first that does not count
-	budgets              bool   // a run with budgets in each round
+	more                 bool   // the runs for information too
 	profile              string // a directory, or empty
 	check                bool   // compare what was stored with what was served
 }
@@ -26,9 +26,13 @@ type run struct {
 	ServeCPU float64
 }
 
-// round is one of each kind.
+func (r run) String() string {
+	return fmt.Sprintf("%.3f s (cpu %.2f + %.2f, storing %.2f in %d syncs)", r.Seconds, r.ServeCPU, r.CPU, r.Storing, len(r.Imports))
+}
+
+// round is one of each kind; the last two are for information.
 type round struct {
-	Starling, Raw, Budgeted run
+	Starling, Raw, Ahead, Budgeted run
 }
 
 // measure runs all rounds in a directory of its own and tells of each.
@@ -54,11 +58,9 @@ func measure(ctx context.Context, o options, tell io.Writer) (rounds []round, er
 			return nil, fmt.Errorf("round %d: %w", n+1, err)
 		}
 		rounds = append(rounds, r)
-		fmt.Fprintf(tell, "round %d: starling %.3f s (cpu %.2f + %.2f s, %d syncs), baseline %.3f s (cpu %.2f + %.2f s, %d syncs), ratio %.2f",
-			n+1, r.Starling.Seconds, r.Starling.ServeCPU, r.Starling.CPU, len(r.Starling.Imports),
-			r.Raw.Seconds, r.Raw.ServeCPU, r.Raw.CPU, len(r.Raw.Imports), r.Starling.Seconds/r.Raw.Seconds)
-		if o.budgets {
-			fmt.Fprintf(tell, "; with budgets %.3f s", r.Budgeted.Seconds)
+		fmt.Fprintf(tell, "round %d: starling %v, baseline %v, ratio %.2f", n+1, r.Starling, r.Raw, r.Starling.Seconds/r.Raw.Seconds)
+		if o.more {
+			fmt.Fprintf(tell, "; baseline ahead %.3f s, starling with budgets %.3f s", r.Ahead.Seconds, r.Budgeted.Seconds)
 		}
 		fmt.Fprintln(tell)
 	}
@@ -77,18 +79,25 @@ func oneRound(ctx context.Context, o options, dir string, src source) (r round, 
 	if n := o.blocks; r.Starling.Headers < n || r.Starling.Bodies < n {
 		return r, fmt.Errorf("starling: verified %d headers and %d bodies, want %d", r.Starling.Headers, r.Starling.Bodies, n)
 	}
-	r.Raw, err = one(ctx, o, dir, src, job{Role: roleServeRaw, Dir: src.Dir},
-		job{Role: roleSyncRaw, Bytes: src.Bytes, Imports: r.Starling.Imports})
-	if err != nil {
+	raw := func(ahead bool) (out run, err error) {
+		out, err = one(ctx, o, dir, src, job{Role: roleServeRaw, Dir: src.Dir},
+			job{Role: roleSyncRaw, Bytes: src.Bytes, Imports: r.Starling.Imports, Ahead: ahead})
+		if got, want := len(out.Imports), len(r.Starling.Imports); err == nil && got != want {
+			err = fmt.Errorf("synced %d times, the ledger %d", got, want)
+		}
+		return out, err
+	}
+	if r.Raw, err = raw(false); err != nil {
 		return r, fmt.Errorf("baseline: %w", err)
 	}
-	if got, want := len(r.Raw.Imports), len(r.Starling.Imports); got != want {
-		return r, fmt.Errorf("baseline: synced %d times, the ledger %d", got, want)
+	if !o.more {
+		return r, nil
 	}
-	if o.budgets {
-		if r.Budgeted, err = node(true); err != nil {
-			return r, fmt.Errorf("with budgets: %w", err)
-		}
+	if r.Ahead, err = raw(true); err != nil {
+		return r, fmt.Errorf("baseline ahead: %w", err)
+	}
+	if r.Budgeted, err = node(true); err != nil {
+		return r, fmt.Errorf("with budgets: %w", err)
 	}
 	return r, nil
 }
@@ -100,7 +109,7 @@ func one(ctx context.Context, o options, dir string, src source, serve, sync job
 	defer func() { err = errors.Join(err, os.RemoveAll(sync.Dir)) }()
 	unix.Sync()
 	prof := o.profile
-	if serve.Budgets {
+	if serve.Budgets || sync.Ahead {
 		prof = ""
 	}
 	out.result, out.ServeCPU, err = pair(ctx, serve, sync, prof)
