@@ -190,7 +190,7 @@ func (c *Core) why(j *job) string {
 		switch {
 		case j.excluded[p]:
 			excluded++
-		case c.now.Before(p.pausedUntil):
+		case p.refusals > 0 || c.now.Before(p.pausedUntil):
 			paused++
 		case !c.gives(j, p, n):
 			lacking++
@@ -221,8 +221,8 @@ func (c *Core) reason() string {
 	if !c.started {
 		return ""
 	}
-	if c.trouble.reason != "" && (c.trouble.fatal || c.pausedByTrouble()) {
-		return c.trouble.reason
+	if c.trouble.reason != "" && (c.trouble.write || c.job != nil || c.pausedByTrouble()) {
+		return c.trouble.reason // until what failed has worked
 	}
 	if j := c.job; j != nil {
 		if c.now.Sub(j.progress) < stuckAfter {

@@ -281,6 +281,9 @@ func (c *Core) onVerifiedHeaders(in VerifiedHeaders) {
 	if j == nil || j.verifying == nil || j.verifyID != in.ID {
 		return
 	}
+	if in.Err == nil || errors.Is(in.Err, chain.ErrInvalid) {
+		c.readable()
+	}
 	s := j.verifying
 	j.verifying = nil
 	if j.forward {

@@ -97,6 +97,7 @@ type trouble struct {
 	until  time.Time
 	delay  time.Duration
 	fatal  bool // nothing helps but the operator
+	write  bool // it came of writing, and ends with a write that works
 }
 
 // NewCore makes a scheduler that waits for Ready.
@@ -149,6 +150,9 @@ func (c *Core) take(in Input) {
 	case Looked:
 		if f, ok := c.lookups[in.ID]; ok {
 			delete(c.lookups, in.ID)
+			if in.Err == nil {
+				c.readable()
+			}
 			f(in)
 		}
 	case VerifiedHeaders:
@@ -160,6 +164,7 @@ func (c *Core) take(in Input) {
 	case StagedBlocks:
 		c.onStaged(in)
 	case LocalImported:
+		c.written()
 		c.recent.add(in.Header)
 		c.newStatus(in.Status, in.Head, in.Undone)
 		c.afterImport([]chain.Header{in.Header})
@@ -279,6 +284,20 @@ func (c *Core) newStatus(st chain.Status, head chain.Header, undone int) {
 func (c *Core) ownTrouble(reason string, fatal bool) {
 	d := min(max(minTrouble, 2*c.trouble.delay), maxTrouble)
 	c.trouble = trouble{reason: reason, until: c.now.Add(d), delay: d, fatal: fatal}
+}
+
+// readable ends a trouble that came of reading or verifying.
+func (c *Core) readable() {
+	if !c.trouble.write && !c.trouble.fatal {
+		c.trouble = trouble{}
+	}
+}
+
+// written ends a trouble.
+func (c *Core) written() {
+	if !c.trouble.fatal {
+		c.trouble = trouble{}
+	}
 }
 
 func (c *Core) pausedByTrouble() bool { return c.trouble.fatal || c.now.Before(c.trouble.until) }

@@ -39,10 +39,11 @@ type (
 		Depth    int
 	}
 	// ReorgRefused: a branch was not taken since it would undo more than the
-	// chain allows. It is not asked for again while this node runs. The operator must look.
+	// chain allows. The operator must look. It is told again after ten minutes
+	// at the earliest, if peers still claim more than we have.
 	ReorgRefused struct {
-		Fork chain.Ref // the first block of the branch
-		From peer.ID   // who delivered it
+		Fork chain.Ref // the first block of the branch; the claimed head where that is not known
+		From peer.ID   // who delivered or claims it
 	}
 	// TargetRefused: a trusted target cannot be reached, ever: it does not
 	// descend from what is final here, or breaks a rule of the chain.

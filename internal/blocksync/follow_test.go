@@ -218,6 +218,15 @@ func TestForkThatIsTooDeepIsRefusedOnce(t *testing.T) {
 		n.join(p)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
+		told := 0
+		for _, e := range n.told() {
+			if _, ok := e.(ReorgRefused); ok {
+				told++
+			}
+		}
+		if told == 0 || told > 2 {
+			t.Errorf("ReorgRefused was told %d times in ten minutes, want once or twice", told)
+		}
 		asked := p.kinds()
 		if asked["headers"] > 60 || asked["bodies"] > 10 {
 			t.Errorf("requests in ten minutes: %v", asked)

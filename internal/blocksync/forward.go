@@ -90,7 +90,9 @@ func (c *Core) startForward(p *remote) {
 
 func (c *Core) driveForward(j *job) {
 	if m := j.master; m == nil {
-		j.master = c.bestMaster(j)
+		if j.master = c.bestMaster(j); j.master != nil && c.cfg.Caps.Skeleton {
+			c.takeOver(j)
+		}
 	} else if m.silent > 0 {
 		if p := c.bestMaster(j); p != nil && p != m && p.silent == 0 {
 			c.replaceMaster(j, p) // nothing waits for a peer that fell silent
@@ -111,6 +113,16 @@ func (c *Core) driveForward(j *job) {
 	c.cutSpans(j)
 	c.verifySpan(j)
 	c.askSpans(j)
+}
+
+// takeOver frees the headers that were asked of peers that fell silent.
+func (c *Core) takeOver(j *job) {
+	for _, s := range j.spans {
+		if s.r != nil && s.r.peer != j.master && s.r.peer.silent > 0 {
+			c.abandon(s.r)
+			s.r = nil
+		}
+	}
 }
 
 // replaceMaster gives the headers that were asked of one peer to another.
@@ -249,6 +261,9 @@ func (c *Core) askSpan(j *job, s *span) bool {
 	}
 	if p == nil || c.slots(p) <= 0 || p.unsupported[c.headerKind()] {
 		return false
+	}
+	if s.lo > j.goal {
+		return false // cut when nothing above it is under way
 	}
 	front := len(j.spans) == 0 || s == j.spans[0]
 	if !c.room(expect) && !(front && j.entries.len() == 0) {

@@ -204,8 +204,9 @@ func (c *Core) onStaged(in StagedBlocks) {
 	j := c.job
 	if in.Err != nil {
 		c.ownTrouble("staging blocks: "+errText(in.Err), errors.Is(in.Err, chain.ErrCorrupt))
+		c.trouble.write = true
 	} else {
-		c.trouble = trouble{}
+		c.written()
 	}
 	if j == nil || j.staging != in.ID {
 		return
@@ -263,7 +264,7 @@ func (c *Core) onImported(in Imported) {
 	c.count(in.N)
 	c.afterImport(hs)
 	if in.Err == nil {
-		c.trouble = trouble{}
+		c.written()
 	}
 	switch {
 	case tip:
@@ -293,6 +294,7 @@ func (c *Core) tipImported(in Imported) {
 		c.loose.remove(c, h.Ref.Hash)
 	default:
 		c.ownTrouble("importing: "+errText(in.Err), errors.Is(in.Err, chain.ErrCorrupt))
+		c.trouble.write = true
 		c.loose.ready = append(rest[:1:1], c.loose.ready...)
 	}
 }
@@ -323,6 +325,7 @@ func (c *Core) importFailed(j *job, err error) {
 		c.abort(j, "a staged block is gone")
 	default:
 		c.ownTrouble("importing: "+errText(err), errors.Is(err, chain.ErrCorrupt))
+		c.trouble.write = true
 	}
 }
 

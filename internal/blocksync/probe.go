@@ -138,6 +138,7 @@ func (c *Core) probed(j *job, ours chain.Header, same bool) {
 		// It left our chain below what is final here: no branch of it can be
 		// taken, and this is nobody's fault.
 		pr.peer.badUntil = c.now.Add(lackFor)
+		c.emit(Tell{ReorgRefused{Fork: pr.peer.claim.Head, From: pr.peer.id}})
 		c.offPath(j, pr.peer)
 		if j.master == nil {
 			c.abort(j, "a peer's chain has left ours below what is final")
