@@ -207,6 +207,7 @@ func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
 			added = append(added, e.tx)
 		}
 	}
+	p.vouch(txs, vs, len(added))
 	p.publish(added)
 	return vs
 }
@@ -286,14 +287,14 @@ func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
 	return e, chain.Accepted()
 }
 
-// fit says why a transaction is not wanted now; an empty reason: it is. None
-// of these is its deliverer's fault.
+// fit says why a transaction is not wanted now; an empty reason: it is. But for
+// a forgery that is known as one, none of these is its deliverer's fault.
 func (p *Pool) fit(e *pooled) chain.Verdict {
 	if p.txs[e.tx.Hash] != nil {
 		return chain.Ignored("known")
 	}
 	if p.unfit.has[e.tx.Hash] {
-		return chain.Ignored("unfit")
+		return chain.Rejected("bad-signature")
 	}
 	perSender, maxBytes, pile := p.c.PerSender, p.c.MaxBytes, 0
 	if e.local {

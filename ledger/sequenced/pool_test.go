@@ -76,7 +76,7 @@ func TestPoolVerdicts(t *testing.T) {
 	}{
 		{"known", first.Bytes, chain.Ignored("known")},
 		{"signature", bad, chain.Rejected("bad-signature")},
-		{"signature again", bad, chain.Ignored("unfit")},
+		{"signature again", bad, chain.Rejected("bad-signature")},
 		{"empty", nil, chain.Rejected("bad-encoding")},
 		{"cut", first.Bytes[:100], chain.Rejected("bad-encoding")},
 		{"long", append(bytes.Clone(first.Bytes), 0), chain.Rejected("bad-encoding")},
