@@ -80,7 +80,7 @@ func driveCore(b *testing.B, mine *trusting, full *chaintest.Chain, st chain.Sta
 	}
 }
 
-// BenchmarkFollow is the cost of one gossiped block in the core.
+// BenchmarkCoreFollow is the cost of one gossiped block in the core.
 func BenchmarkCoreFollow(b *testing.B) {
 	c := NewCore(CoreConfig{Caps: nativeCaps})
 	full := chaintest.NewChain(chaintest.Config{Seed: 7})

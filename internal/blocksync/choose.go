@@ -12,8 +12,8 @@ func (c *Core) onTargeted(ref chain.Ref) {
 		c.emit(Tell{GapClosed{Target: ref}})
 		return
 	}
-	c.target = ref
-	c.targetRetry = time.Time{}
+	c.target, c.fromStage = ref, false
+	c.targetRetry, c.targetWait = time.Time{}, 0
 }
 
 // choose starts the next job, if there is something to do: a target that was
@@ -133,7 +133,7 @@ func (c *Core) finish(j *job) {
 		return
 	}
 	idle := c.now.Sub(j.progress)
-	if idle >= giveUpAfter || j.forward && idle >= hopelessAfter && c.hopeless(j) {
+	if idle >= giveUpAfter || idle >= hopelessAfter && c.hopeless(j) {
 		c.abort(j, c.why(j))
 	}
 }
@@ -150,7 +150,8 @@ func (c *Core) abort(j *job, _ string) {
 			l.retryAt = c.now.Add(retryGapAfter)
 		}
 		if c.target.Hash == j.target.Hash {
-			c.targetRetry = c.now.Add(retryGapAfter)
+			c.targetWait = min(max(retryGapAfter, 2*c.targetWait), maxRetryTarget)
+			c.targetRetry = c.now.Add(c.targetWait)
 		}
 	} else {
 		// Whoever led us here does not lead at once again.

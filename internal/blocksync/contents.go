@@ -216,10 +216,22 @@ func (c *Core) emptyBodies(j *job, p *remote, r *request) {
 	p.lower(r.lo - 1)
 }
 
-// hopeless reports whether nobody can be asked for a body that is missing,
-// now or after a pause: the branch was given without its bodies.
+// hopeless reports whether nobody can be asked for what is missing, now or
+// after a pause: a branch that was given without its bodies, or a trusted
+// block that no peer knows.
 func (c *Core) hopeless(j *job) bool {
-	if j.needs == 0 || len(c.peers) == 0 {
+	if len(c.peers) == 0 {
+		return false
+	}
+	if !j.forward && !j.connected {
+		for _, p := range c.peers {
+			if !j.excluded[p] && c.gives(j, p, j.want.Number) {
+				return false
+			}
+		}
+		return true
+	}
+	if j.needs == 0 {
 		return false
 	}
 	for i := range j.entries.len() {

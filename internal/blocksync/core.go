@@ -70,7 +70,9 @@ type Core struct {
 	early       []Offered // that came before Ready; as many as wait outside
 	target      chain.Ref // set, and not reached; zero if none
 	targetRetry time.Time
-	recheck     time.Time // when to look for a job again, after one has ended
+	targetWait  time.Duration // back-off of a target that nobody has
+	fromStage   bool          // target was found on the stage
+	recheck     time.Time     // when to look for a job again, after one has ended
 	job         *job
 	tip         tipImport
 	staged      map[chain.Hash]chain.Header // on disk; Bytes nil
@@ -189,7 +191,7 @@ func (c *Core) onReady(in Ready) {
 	// short: it was linked to one that we trusted.
 	if n := len(in.Staged); n > 0 && c.target == (chain.Ref{}) {
 		if top := in.Staged[n-1].Ref; top.Number > in.Status.Head.Number {
-			c.target = top
+			c.target, c.fromStage = top, true
 		}
 	}
 	early := c.early

@@ -269,7 +269,7 @@ func TestPartitionHealsWithinSeconds(t *testing.T) {
 	})
 }
 
-// TestPartitionSurvivedByOpenSessions: the sessions stay, nothing is answered,
+// TestSilenceOfAllPeersHeals: the sessions stay, nothing is answered,
 // claims are old; then everything comes back. (K-03)
 func TestSilenceOfAllPeersHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -299,5 +299,31 @@ func TestSilenceOfAllPeersHeals(t *testing.T) {
 		}
 		close(cut)
 		n.reaches(610, 30*time.Second)
+	})
+}
+
+// TestOrphanOnTheStageDelaysNothing: what was staged for a branch that nobody
+// has any more keeps no one from syncing.
+func TestOrphanOnTheStageDelaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, mine := source(300)
+		orphans := full.BuildOn(blocksOf(t, full, 40, 40)[0].Header, 200, chaintest.Make{Branch: 77})
+		if err := mine.Stage(t.Context(), orphans[150:]); err != nil {
+			t.Fatal(err)
+		}
+		n := start(t, mine, nil)
+		ps := names("p", 3, full)
+		n.join(ps...)
+		if took := n.reaches(300, time.Minute); took > 10*time.Second {
+			t.Errorf("synced after %v", took)
+		}
+		full.Extend(30)
+		for _, p := range ps {
+			n.Claimed(p.id, full.Status())
+		}
+		if took := n.reaches(330, time.Minute); took > 10*time.Second {
+			t.Errorf("synced on after %v", took)
+		}
+		n.innocent(ps...)
 	})
 }

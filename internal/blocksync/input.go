@@ -188,21 +188,22 @@ func (Tell) effect()          {}
 
 // The pace of the scheduler.
 const (
-	minStall      = 2 * time.Second  // the shortest deadline of a request
-	maxStall      = 32 * time.Second // it doubles up to this with each timeout
-	floorRate     = 32 << 10         // bytes per second that a peer should manage
-	maxDeadline   = 2 * time.Minute  // of any request
-	lackFor       = 10 * time.Minute // not asked again for a range that it had claimed and answered empty
-	missFor       = 15 * time.Second // not asked again for what it said it does not have
-	giveUpAfter   = 30 * time.Second // without progress, a job ends
-	hopelessAfter = 2 * time.Second  // without anybody to ask for a body, a forward job ends
-	recheckAfter  = 100 * time.Millisecond
-	retryGapAfter = 10 * time.Second // a gap that nobody filled
-	minTrouble    = time.Second      // our own trouble: back-off, doubling
-	maxTrouble    = time.Minute
-	falseHeadAt   = 3 // undelivered heads until FalseHead
-	tellEvery     = 10 * time.Second
-	stuckAfter    = 5 * time.Second // without progress, the reason is stated
+	minStall       = 2 * time.Second  // the shortest deadline of a request
+	maxStall       = 32 * time.Second // it doubles up to this with each timeout
+	floorRate      = 32 << 10         // bytes per second that a peer should manage
+	maxDeadline    = 2 * time.Minute  // of any request
+	lackFor        = 10 * time.Minute // not asked again for a range that it had claimed and answered empty
+	missFor        = 15 * time.Second // not asked again for what it said it does not have
+	giveUpAfter    = 30 * time.Second // without progress, a job ends
+	hopelessAfter  = 2 * time.Second  // without anybody to ask for a body, a forward job ends
+	recheckAfter   = 100 * time.Millisecond
+	maxRetryTarget = 5 * time.Minute  // a target that nobody has is retried at this pace, and when a peer joins
+	retryGapAfter  = 10 * time.Second // a gap that nobody filled
+	minTrouble     = time.Second      // our own trouble: back-off, doubling
+	maxTrouble     = time.Minute
+	falseHeadAt    = 3 // undelivered heads until FalseHead
+	tellEvery      = 10 * time.Second
+	stuckAfter     = 5 * time.Second // without progress, the reason is stated
 )
 
 // The sizes of the scheduler.

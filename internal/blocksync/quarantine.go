@@ -178,6 +178,9 @@ func (c *Core) afterImport(hs []chain.Header) {
 	if len(hs) > 0 {
 		c.lastImport = c.now
 	}
+	if c.fromStage && c.target != (chain.Ref{}) && c.status.Head.Number >= c.target.Number && (c.job == nil || c.job.target != c.target) {
+		c.target = chain.Ref{} // the chain went another way while we were gone
+	}
 	// What is at or below the final block can never be imported.
 	if f := c.status.Finalized.Number; f > 0 && c.loose.len() > 0 {
 		var stale []chain.Hash

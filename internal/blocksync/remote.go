@@ -71,6 +71,7 @@ func (c *Core) onJoined(in Joined) {
 		p.tie = c.cfg.Rand.Uint64()
 	}
 	c.byID[p.id] = p
+	c.targetRetry = time.Time{} // it may have what nobody had
 	i, _ := slices.BinarySearchFunc(c.peers, p.id, func(r *remote, id peer.ID) int { return cmp.Compare(r.id, id) })
 	c.peers = slices.Insert(c.peers, i, p)
 }

@@ -2,6 +2,7 @@ package blocksync
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type owner struct {
 	sessions map[peer.ID]wire.Session
 	gone     []departed // sessions that ended lately: they can still be charged
 	cancels  map[uint64]context.CancelFunc
+	long     bool // a sync of several blocks was logged, and its end was not
 
 	verify, lookup, write      []task // waiting for a worker; the core bounds them
 	toVerify, toLookup, toDisk chan task
@@ -294,9 +296,17 @@ func (o *owner) log(e Event) {
 	case Reorg:
 		l.Info("reorganisation", "block", e.New.String(), "depth", e.Depth)
 	case Syncing:
-		l.Info("syncing", "block", e.Head.String(), "goal", e.Goal, "rate", int(e.Rate))
+		level := slog.LevelDebug // a block that gossip did not bring
+		if e.Goal > e.Head.Number+1 {
+			level, o.long = slog.LevelInfo, true
+		}
+		l.Log(context.Background(), level, "syncing", "block", e.Head.String(), "goal", e.Goal, "rate", int(e.Rate))
 	case Synced:
-		l.Info("synced", "block", e.Head.String())
+		level := slog.LevelDebug
+		if o.long {
+			level, o.long = slog.LevelInfo, false
+		}
+		l.Log(context.Background(), level, "synced", "block", e.Head.String())
 	case GapFound:
 		l.Debug("gap found", "block", e.Target.String(), "head", e.Head.String())
 	case GapClosed:

@@ -103,7 +103,7 @@ func TestSlowListenersStallNobodyElse(t *testing.T) {
 	})
 }
 
-// TestFullDiskPausesAndGoesOn: reads go on, the reason is stated, the blocks
+// TestOwnTroublePausesAndGoesOn: reads go on, the reason is stated, the blocks
 // that were fetched are not fetched again. (S-03)
 func TestOwnTroublePausesAndGoesOn(t *testing.T) {
 	for name, trouble := range map[string]error{"full": chain.ErrFull, "I/O": syscall.EIO} {
@@ -165,7 +165,7 @@ func TestCorruptStoreIsLeftToTheOperator(t *testing.T) {
 	})
 }
 
-// TestQuarantineDropsTheFurthestAhead, and holds its bound. (X-03, C-03)
+// TestQuarantineDropsTheFurthestAhead, and holds its bound.
 func TestQuarantineDropsTheFurthestAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := chaintest.Config{Seed: 7}
@@ -278,14 +278,14 @@ func TestLimitedPeerIsLeftAloneForItsTime(t *testing.T) {
 		n := start(t, fresh, nil)
 		p := newFake("p", full)
 		var refused, floods atomic.Int64
-		served := 0
+		var served atomic.Int64
 		p.lie = func(_ context.Context, _ wire.Request, honest func() (wire.Response, error)) (wire.Response, error) {
 			now := time.Now().UnixNano()
 			// What crossed the refusal on its way is no flood.
 			if since := time.Duration(now - refused.Load()); since > time.Millisecond && since < 2*time.Second {
 				floods.Add(1)
 			}
-			if served++; served%5 == 0 {
+			if served.Add(1)%5 == 0 {
 				refused.Store(now)
 				return nil, &wire.Refusal{Code: wire.RefusedLimit, Limit: "peer-bytes", RetryAfter: 2 * time.Second}
 			}
