@@ -8,11 +8,17 @@ import (
 	"github.com/starlingp2p/starling/chain"
 )
 
-// commitBytes is how much goes into one batch; Pebble keeps batches of half a
-// memtable and more apart from the memtables.
-const commitBytes = 8 << 20
+const (
+	// commitBytes is how much is staged in one batch; Pebble keeps batches of
+	// half a memtable and more apart from the memtables.
+	commitBytes = 8 << 20
+	// importBytes is how much is imported in one batch. Such a batch stays
+	// below 1 MiB as a whole, so that Pebble uses its memory again, and the log
+	// is written while the next is made.
+	importBytes = 832 << 10
+)
 
-// Import implements chain.Importer. Batches of some megabytes are committed
+// Import implements chain.Importer. Batches of about a megabyte are committed
 // without a wait; the last one is synced, and all before it with it. A crash
 // leaves a whole number of batches.
 func (l *Ledger) Import(ctx context.Context, blocks []chain.Block) (n int, err error) {
@@ -37,7 +43,7 @@ func (l *Ledger) Import(ctx context.Context, blocks []chain.Block) (n int, err e
 			break
 		}
 		all.merge(one)
-		if all.bytes >= commitBytes && n < len(blocks)-1 {
+		if all.bytes >= importBytes && n < len(blocks)-1 {
 			if cerr := all.commit(false); cerr != nil {
 				return 0, cerr
 			}
