@@ -20,8 +20,10 @@ import (
 
 const (
 	rawWrite = 1 << 20 // bytes of one write to the stream
-	// rawBatch is how much goes into one batch; the ledger's bound.
-	rawBatch = 8 << 20
+	// rawBatch is how much goes into one batch, as in an import of the ledger;
+	// with rawRoom more the batch's memory is used again.
+	rawBatch = 832 << 10
+	rawRoom  = 128 << 10
 )
 
 // secure puts Noise and yamux on a connection.
@@ -214,11 +216,11 @@ func (s *storing) runAhead() error {
 
 // run receives until the end of the stream and hands batches to commit.
 func (s *storing) run(commit func(full) error) error {
-	batch := s.db.NewBatchWithSize(rawBatch + 1<<20)
+	batch := s.db.NewBatchWithSize(rawBatch + rawRoom)
 	open := 0
 	flush := func(sync bool) error {
 		f := full{batch, sync, s.got}
-		batch, open = s.db.NewBatchWithSize(rawBatch+1<<20), 0
+		batch, open = s.db.NewBatchWithSize(rawBatch+rawRoom), 0
 		return commit(f)
 	}
 	for {
