@@ -64,6 +64,9 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	if v.Action == chain.Reject && v.Clock && h.node.swarm.ClockDoubtful() {
 		v = chain.Ignored("clock-suspect")
 	}
+	if b, ok := m.(wire.Block); ok && h.node.known != nil {
+		v = h.node.known.once(b.Block, v)
+	}
 	h.node.counts.verdict(m, v)
 	switch {
 	case v.Action == chain.Reject && panicked:
@@ -110,12 +113,19 @@ func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Mes
 	return chain.Ignored("unknown-message"), false
 }
 
+// unchecked is the reason of a pool that has not looked at a transaction's
+// signature and so does not vouch for it.
+const unchecked = "unchecked"
+
 // bundleVerdict is the verdict on a bundle of transactions: one that must not
-// be relayed spoils it, one that is new carries it.
+// be relayed spoils it, one that is new carries it, unless the pool has not
+// looked at another.
 func bundleVerdict(vs []chain.Verdict) chain.Verdict {
 	out := chain.Ignored("known-txs")
 	for _, v := range vs {
 		switch {
+		case v == chain.Ignored(unchecked) && out.Action == chain.Accept, out == chain.Ignored(unchecked) && v.Action == chain.Accept:
+			out = chain.Ignored(unchecked)
 		case v.Action == chain.Reject && (out.Action != chain.Reject || v.Severity < out.Severity):
 			out = v
 		case v.Action == chain.Accept && out.Action == chain.Ignore:

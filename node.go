@@ -40,6 +40,7 @@ type Node struct {
 	bundler *bundler
 	bus     *bus
 	counts  *counts
+	known   *knownBlocks // nil: blocks travel by session
 	client  *Client
 	ready   chan struct{} // closed when all of the node has started
 	stopped chan struct{} // closed when Run returns
@@ -80,6 +81,9 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	}
 	if n.consensus == nil {
 		n.consensus, _ = c.(chain.Consensus)
+	}
+	if w.Caps().Gossip == wire.GossipTopics {
+		n.known = newKnownBlocks()
 	}
 	publisher, _ := w.(wire.Publisher)
 	n.blocks = newOutbox(publisher, 64, n.published)

@@ -201,6 +201,8 @@ func TestBundleVerdictTakesTheWorst(t *testing.T) {
 		{"empty", nil, chain.Ignored("known-txs")},
 		{"all known", []chain.Verdict{chain.Ignored("known")}, chain.Ignored("known")},
 		{"one new", []chain.Verdict{chain.Ignored("known"), chain.Accepted()}, chain.Accepted()},
+		{"one not looked at", []chain.Verdict{chain.Accepted(), chain.Ignored("unchecked"), chain.Accepted()}, chain.Ignored("unchecked")}, // E-13
+		{"not looked at first", []chain.Verdict{chain.Ignored("unchecked"), chain.Accepted()}, chain.Ignored("unchecked")},
 		{"one bad", []chain.Verdict{chain.Accepted(), bad, worse, chain.Accepted()}, worse},
 	}
 	for _, tt := range tests {
