@@ -48,6 +48,7 @@ type Summary struct {
 	HeadsEqual         bool     `json:"heads_equal"`
 	LateJoinerSynced   bool     `json:"late_joiner_synced"`
 	RestartedRecovered bool     `json:"restarted_recovered"`
+	TxsWanted          int      `json:"-"` // at least; 0 where none are sent
 	TxsSent            int      `json:"-"` // taken by nodes; all of them must be included
 	TxsIncluded        int      `json:"txs_included"`
 	HonestBans         int      `json:"honest_bans"`
@@ -58,7 +59,7 @@ type Summary struct {
 // OK reports whether every claim of the summary holds.
 func (s Summary) OK() bool {
 	return s.HeadsEqual && s.LateJoinerSynced && s.RestartedRecovered && s.HonestBans == 0 &&
-		s.TxsIncluded == s.TxsSent && len(s.Troubles) == 0
+		s.TxsIncluded == s.TxsSent && s.TxsSent >= s.TxsWanted && len(s.Troubles) == 0
 }
 
 // How the time of a demo is used, in shares of For; without For, of defaultSpan.
@@ -219,7 +220,7 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		sum.Troubles = append(sum.Troubles, text)
 		d.Say(Line{Event: "trouble", Text: text})
 	}
-	sum.TxsSent = l.sent()
+	sum.TxsSent, sum.TxsWanted = l.sent(), min(d.Txs, 1)
 	if err := l.err(); err != nil {
 		trouble("sending transactions: %v", err)
 	}
@@ -268,6 +269,7 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		}
 		sum.HonestBans += int(s.BansEver)
 	}
+	sum.HonestBans = max(sum.HonestBans, d.Net.Bans()) // those of the killed run too
 	for i := range d.Net.Len() {
 		if err := d.Net.Node(i).Call(ctx, "starling_checkInvariants", nil); err != nil {
 			trouble("ledger of %s: %v", d.Net.Node(i).Name(), err)

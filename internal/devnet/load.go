@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,9 @@ func newLoad(n *Net, rate, payload int) *load {
 
 // batchEvery is the pause between two batches.
 const batchEvery = 200 * time.Millisecond
+
+// maxBatchBytes bounds the transactions in one call; they travel as hex.
+const maxBatchBytes = rpc.MaxRequestBytes / 4
 
 // run sends until ctx ends. A batch that a node did not take, since it is
 // down, goes to the next: transactions of one account must arrive in order.
@@ -62,24 +66,37 @@ func (l *load) run(ctx context.Context) {
 			nonces[account]++
 			batch = append(batch, hex.EncodeToString(tx.Bytes))
 		}
-		for len(batch) > 0 {
-			turn++
-			node := l.net.Node(turn % l.net.Len())
-			if !node.Running() {
-				continue
-			}
-			// A batch that is under way is finished, so that no nonce is skipped.
-			err := l.send(context.WithoutCancel(ctx), node, batch)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, rpc.ErrUnreachable) {
-				l.fail(err)
+		for part := range slices.Chunk(batch, max(1, min(len(batch), maxBatchBytes/(l.payload+256)))) {
+			if !l.deliver(ctx, &turn, part) {
 				return
 			}
-			if sleep(ctx, batchEvery) != nil {
-				return
+		}
+	}
+}
+
+// deliver gives transactions to the next node that is there. It reports
+// whether the sending goes on.
+func (l *load) deliver(ctx context.Context, turn *int, batch []string) bool {
+	for {
+		*turn++
+		node := l.net.Node(*turn % l.net.Len())
+		if !node.Running() {
+			if sleep(ctx, time.Millisecond) != nil {
+				return false
 			}
+			continue
+		}
+		// A batch that is under way is finished, so that no nonce is skipped.
+		err := l.send(context.WithoutCancel(ctx), node, batch)
+		if err == nil {
+			return true
+		}
+		if !errors.Is(err, rpc.ErrUnreachable) {
+			l.fail(err)
+			return false
+		}
+		if sleep(ctx, batchEvery) != nil {
+			return false
 		}
 	}
 }

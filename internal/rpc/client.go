@@ -57,15 +57,18 @@ func (c *Client) Call(ctx context.Context, method string, result any, params ...
 	if err != nil {
 		return fmt.Errorf("rpc: %s: %w", method, err)
 	}
-	if _, err := c.conn.Write(append(out, '\n')); err != nil {
-		return c.lost(ctx, err)
-	}
+	// A node that refuses a call may stop reading in the middle of it: what it
+	// said before counts for more than that it left.
+	_, sent := c.conn.Write(append(out, '\n'))
 	var r response
 	if err := c.dec.Decode(&r); err != nil {
-		return c.lost(ctx, err)
+		return c.lost(ctx, errors.Join(sent, err))
 	}
 	if r.Error != nil {
 		return r.Error
+	}
+	if sent != nil {
+		return c.lost(ctx, sent)
 	}
 	if string(r.ID) != string(id) {
 		return fmt.Errorf("rpc: answer to call %s came for call %s", r.ID, id)
