@@ -231,7 +231,7 @@ func (n *Node) build(sorted []Service) error {
 		kind := s.Kind()
 		part, err := s.Build(&Builder{node: n, kind: kind, need: s.Needs()})
 		if err == nil && part == nil {
-			err = errors.New("Build gave no part")
+			err = errors.New("its Build gave no part")
 		}
 		if err == nil {
 			if p, ok := part.(Protocoller); ok {

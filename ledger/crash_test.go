@@ -215,11 +215,11 @@ func TestNoWriteErrorIsSkipped(t *testing.T) {
 		armed.Store(true)
 		acked := 0
 		for i := range main {
-			if k, err := l.Import(context.Background(), main[i:i+1]); err != nil {
+			if _, err := l.Import(context.Background(), main[i:i+1]); err != nil {
 				if errors.Is(err, chain.ErrInvalid) || errors.Is(err, chain.ErrCorrupt) {
 					t.Fatalf("write %d: %v", at, err)
 				}
-				k, err = l.Import(context.Background(), main[i:i+1]) // the error was one
+				k, err := l.Import(context.Background(), main[i:i+1]) // the error was one
 				if k != 1 || err != nil {
 					t.Fatalf("write %d: second Import = %d, %v", at, k, err)
 				}

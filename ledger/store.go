@@ -74,7 +74,6 @@ type store struct {
 	dir   string
 	cache *pebble.Cache
 	log   *slog.Logger
-	bytes int64
 
 	mu       sync.RWMutex // held by readers while they read, to keep db open
 	db       *pebble.DB   // nil: closed, see gone

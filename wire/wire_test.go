@@ -31,8 +31,14 @@ func TestFaultKeepsItsCause(t *testing.T) {
 
 func TestKindsAndLanesHaveNames(t *testing.T) {
 	requests := []wire.Request{
-		wire.GetHeaders{}, wire.GetBodies{}, wire.GetBlocks{}, wire.GetBlocksByHash{},
-		wire.GetReceipts{}, wire.GetTxs{}, wire.GetAddrs{}, wire.AppRequest{},
+		wire.GetHeaders{},
+		wire.GetBodies{},
+		wire.GetBlocks{},
+		wire.GetBlocksByHash{},
+		wire.GetReceipts{},
+		wire.GetTxs{},
+		wire.GetAddrs{},
+		wire.AppRequest{},
 	}
 	for _, r := range requests {
 		if wire.KindOf(r) == "unknown" {

@@ -237,7 +237,6 @@ func (c *Core) onImported(in Imported) {
 	j := c.job
 	ofJob := j != nil && j.importing == in.ID && in.ID != 0
 	var hs []chain.Header
-	var from []peer.ID
 	switch {
 	case tip:
 		for _, l := range c.tip.blocks[:min(in.N, len(c.tip.blocks))] {
@@ -248,7 +247,6 @@ func (c *Core) onImported(in Imported) {
 		for range min(in.N, j.entries.len()) {
 			e := c.pop(j)
 			hs = append(hs, e.hdr)
-			from = append(from, e.from)
 		}
 		if len(hs) > 0 {
 			j.base = hs[len(hs)-1]

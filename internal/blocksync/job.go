@@ -300,7 +300,7 @@ func (c *Core) fill(s *span, from peer.ID, hs []chain.Header, bs []chain.Block) 
 	s.hs, s.bs, s.from, s.answered = hs, bs, from, true
 	s.cost = size(hs, bs)
 	c.held += s.cost
-	if bs != nil && len(bs) > 0 {
+	if len(bs) > 0 {
 		c.sized(s.cost, len(bs))
 	}
 }

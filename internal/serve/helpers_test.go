@@ -37,8 +37,6 @@ type fakeChain struct {
 	size  int
 	takes time.Duration
 	fails error
-	calls int // unguarded where tests are sequential
-	last  chain.Range
 }
 
 func (c *fakeChain) block(n uint64) chain.Block {

@@ -138,7 +138,8 @@ func TestOrderIsKeptWhateverTheLink(t *testing.T) {
 				Rate:   rapid.Int64Range(0, 1e6).Draw(t, "rate"),
 				Window: rapid.IntRange(-1, 50000).Draw(t, "window"),
 				Buffer: rapid.IntRange(0, 50000).Draw(t, "buffer"),
-			}})
+			},
+		})
 		p := f.Pipe(host(1), host(2))
 		var got, sent []int
 		want := uint64(0)

@@ -189,16 +189,20 @@ func (h *Host) bind(address, network string, used func(uint16) bool) (uint16, er
 			return 0, fmt.Errorf("bed: listen address is not an IP: %q", name)
 		}
 		if ip = ip.Unmap(); !ip.IsUnspecified() && ip != h.addr {
-			return 0, &net.OpError{Op: "listen", Net: network, Addr: h.tcpAddr(uint16(port)),
-				Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}
+			return 0, &net.OpError{
+				Op: "listen", Net: network, Addr: h.tcpAddr(uint16(port)),
+				Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL),
+			}
 		}
 	}
 	if port == 0 {
 		return h.ephemeral(), nil
 	}
 	if used(uint16(port)) {
-		return 0, &net.OpError{Op: "listen", Net: network, Addr: h.tcpAddr(uint16(port)),
-			Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
+		return 0, &net.OpError{
+			Op: "listen", Net: network, Addr: h.tcpAddr(uint16(port)),
+			Err: os.NewSyscallError("bind", syscall.EADDRINUSE),
+		}
 	}
 	return uint16(port), nil
 }

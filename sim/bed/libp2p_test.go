@@ -89,7 +89,8 @@ func TestNamesAreResolvedInTheBed(t *testing.T) {
 		defer b.Close()
 		n.SetName("seed.example", netip.MustParseAddr("2001:db8::1"), host(2))
 		to := peer.AddrInfo{ID: b.ID(), Addrs: []ma.Multiaddr{
-			ma.StringCast("/dns4/nobody.example/tcp/4001"), ma.StringCast("/dns4/seed.example/tcp/4001")}}
+			ma.StringCast("/dns4/nobody.example/tcp/4001"), ma.StringCast("/dns4/seed.example/tcp/4001"),
+		}}
 		if err := a.Connect(t.Context(), to); err != nil {
 			t.Error(err)
 		}
@@ -112,9 +113,11 @@ func (g *gater) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return g.ask("ad
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 	return g.ask("accept " + c.RemoteMultiaddr().String()[:len("/ip4/1.2.0.1")])
 }
+
 func (g *gater) InterceptSecured(d network.Direction, _ peer.ID, _ network.ConnMultiaddrs) bool {
 	return g.ask("secured " + d.String())
 }
+
 func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
 	return g.ask("upgraded " + c.Stat().Direction.String()), 0
 }

@@ -71,8 +71,10 @@ func newMuxPair(from *lightTransport, l *muxListener, port uint16) *muxConn {
 }
 
 func newMuxConn(n *Net, t *lightTransport, local, remote netip.AddrPort) *muxConn {
-	c := &muxConn{net: n, host: t.host, tpt: t, local: local, remote: remote,
-		out: n.fabric.Pipe(local.Addr(), remote.Addr()), streams: map[*muxStream]struct{}{}}
+	c := &muxConn{
+		net: n, host: t.host, tpt: t, local: local, remote: remote,
+		out: n.fabric.Pipe(local.Addr(), remote.Addr()), streams: map[*muxStream]struct{}{},
+	}
 	c.host.serial++
 	c.serial = c.host.serial
 	c.host.mux[c] = struct{}{}

@@ -74,9 +74,11 @@ func (n *Net) Host(a netip.Addr) *Host {
 func (n *Net) host(a netip.Addr) *Host {
 	h := n.hosts[a]
 	if h == nil {
-		h = &Host{net: n, addr: a, end: n.fabric.end(a), port: firstPort - 1,
+		h = &Host{
+			net: n, addr: a, end: n.fabric.end(a), port: firstPort - 1,
 			listeners: map[uint16]*Listener{}, packets: map[uint16]*PacketConn{},
-			conns: map[*Conn]struct{}{}, mux: map[*muxConn]struct{}{}}
+			conns: map[*Conn]struct{}{}, mux: map[*muxConn]struct{}{},
+		}
 		n.hosts[a] = h
 		n.order = append(n.order, h)
 	}

@@ -186,11 +186,15 @@ func (w *Wire) judge(theirs chain.Status) *peer.RefusedError {
 	ours := w.cfg.Status().Genesis
 	switch {
 	case theirs.Network != w.cfg.Network:
-		return &peer.RefusedError{Reason: peer.WrongNetwork,
-			Detail: fmt.Sprintf("ours is %q, the peer's is %q", w.cfg.Network, peer.Clean(theirs.Network))}
+		return &peer.RefusedError{
+			Reason: peer.WrongNetwork,
+			Detail: fmt.Sprintf("ours is %q, the peer's is %q", w.cfg.Network, peer.Clean(theirs.Network)),
+		}
 	case theirs.Genesis != ours:
-		return &peer.RefusedError{Reason: peer.WrongGenesis,
-			Detail: fmt.Sprintf("ours is %s, the peer's is %s", ours, theirs.Genesis)}
+		return &peer.RefusedError{
+			Reason: peer.WrongGenesis,
+			Detail: fmt.Sprintf("ours is %s, the peer's is %s", ours, theirs.Genesis),
+		}
 	}
 	return nil
 }

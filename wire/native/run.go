@@ -45,8 +45,10 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	if err != nil {
 		return err
 	}
-	n := &node{w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)),
-		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{}}
+	n := &node{
+		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)),
+		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
+	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()
 	undo, err := n.start(key)

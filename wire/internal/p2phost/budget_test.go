@@ -54,8 +54,10 @@ func (p *pipeStream) SetReadDeadline(t time.Time) error { p.deadline = t; return
 func granted(budget *Budget, max int) (*grantedStream, *pipeStream, *[]peer.Offense) {
 	p := &pipeStream{in: make(chan []byte, 16)}
 	var charged []peer.Offense
-	return &grantedStream{Stream: p, budget: budget, max: max, ctx: context.Background(),
-		charge: func(o peer.Offense, _ string) { charged = append(charged, o) }, starve: func() {}}, p, &charged
+	return &grantedStream{
+		Stream: p, budget: budget, max: max, ctx: context.Background(),
+		charge: func(o peer.Offense, _ string) { charged = append(charged, o) }, starve: func() {},
+	}, p, &charged
 }
 
 func frame(n int) []byte { return append(binary.AppendUvarint(nil, uint64(n)), make([]byte, n)...) }

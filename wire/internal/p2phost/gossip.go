@@ -147,9 +147,11 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 
 func (g *Gossip) wrap(s network.Stream) *grantedStream {
 	c := s.Conn()
-	return &grantedStream{Stream: s, budget: g.cfg.Budget, max: g.cfg.MaxMessage + controlRoom, ctx: g.ctx,
+	return &grantedStream{
+		Stream: s, budget: g.cfg.Budget, max: g.cfg.MaxMessage + controlRoom, ctx: g.ctx,
 		charge: func(o peer.Offense, detail string) { g.cfg.Charge(c, o, detail) },
-		starve: func() { g.dropped(c.RemotePeer(), "gossip-budget", 1) }}
+		starve: func() { g.dropped(c.RemotePeer(), "gossip-budget", 1) },
+	}
 }
 
 func (g *Gossip) dropped(id libpeer.ID, queue string, n int) {

@@ -51,8 +51,10 @@ type gate struct {
 }
 
 func newSessionHost(ctx context.Context, h *Host, wrap func(network.Stream) *grantedStream) (*sessionHost, error) {
-	s := &sessionHost{Host: h.host, h: h, bus: eventbus.NewBus(), ctx: ctx, wrap: wrap,
-		gates: map[network.Conn]*gate{}, peers: map[libpeer.ID]network.Conn{}}
+	s := &sessionHost{
+		Host: h.host, h: h, bus: eventbus.NewBus(), ctx: ctx, wrap: wrap,
+		gates: map[network.Conn]*gate{}, peers: map[libpeer.ID]network.Conn{},
+	}
 	var err1, err2 error
 	s.identified, err1 = s.bus.Emitter(new(event.EvtPeerIdentificationCompleted))
 	s.connected, err2 = s.bus.Emitter(new(event.EvtPeerConnectednessChanged))

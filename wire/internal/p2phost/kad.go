@@ -39,7 +39,8 @@ func (h *Host) StartKademlia(prefix string) (*Kad, error) {
 	if h.Reachable() {
 		mode = dht.ModeServer
 	}
-	d, err := dht.New(&cappedHost{Host: h.host, flood: h.cfg.Flood, open: map[libpeer.ID]int{}},
+	d, err := dht.New(
+		&cappedHost{Host: h.host, flood: h.cfg.Flood, open: map[libpeer.ID]int{}},
 		dht.ProtocolPrefix(protocol.ID(prefix)),
 		dht.Mode(mode),
 		dht.DisableProviders(), dht.DisableValues(), dht.DisableAutoRefresh(),
@@ -165,6 +166,6 @@ func (c *cappedHost) SetStreamHandler(pid protocol.ID, handle network.StreamHand
 				delete(c.open, id)
 			}
 		}()
-		handle(s)
+		handle(&cappedStream{Stream: s, most: maxKadQuestion})
 	})
 }

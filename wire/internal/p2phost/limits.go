@@ -16,9 +16,9 @@ type Limits struct {
 	Handshakes     int   // inbound connections before they are secured; 0: 128
 	ConnsPerPeer   int   // 0: 8
 	Streams        int   // 0: 16384
-	StreamsPerPeer int   // 0: 1024
+	StreamsPerPeer int   // in each direction; 0: 128
 	Memory         int64 // bytes, of multiplexer windows; 0: 1 GiB
-	MemoryPerPeer  int64 // bytes; 0: 64 MiB
+	MemoryPerPeer  int64 // bytes; 0: 24 MiB, which 96 streams can fill before a byte is read
 }
 
 func (l Limits) withDefaults() Limits {
@@ -31,12 +31,12 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Handshakes, 128)
 	def(&l.ConnsPerPeer, 8)
 	def(&l.Streams, 16384)
-	def(&l.StreamsPerPeer, 1024)
+	def(&l.StreamsPerPeer, 128)
 	if l.Memory == 0 {
 		l.Memory = 1 << 30
 	}
 	if l.MemoryPerPeer == 0 {
-		l.MemoryPerPeer = 64 << 20
+		l.MemoryPerPeer = 24 << 20
 	}
 	return l
 }
@@ -53,12 +53,14 @@ func (l Limits) resourceManager() (network.ResourceManager, error) {
 	// their negotiation.
 	transient := rcmgr.ResourceLimits{
 		Conns: rcmgr.LimitVal(2 * l.Handshakes), ConnsInbound: rcmgr.LimitVal(l.Handshakes), ConnsOutbound: rcmgr.LimitVal(l.Handshakes), FD: rcmgr.LimitVal(2 * l.Handshakes),
-		Streams: 1024, StreamsInbound: 512, StreamsOutbound: 1024,
+		// Not less than in all: the peer's own bound is what keeps one of them
+		// from taking the negotiations of all others.
+		Streams: rcmgr.LimitVal(l.Streams), StreamsInbound: rcmgr.LimitVal(l.Streams), StreamsOutbound: rcmgr.LimitVal(l.Streams),
 		Memory: rcmgr.LimitVal64(l.Memory / 4),
 	}
 	onePeer := rcmgr.ResourceLimits{
 		Conns: rcmgr.LimitVal(l.ConnsPerPeer), ConnsInbound: rcmgr.LimitVal(l.ConnsPerPeer), ConnsOutbound: rcmgr.LimitVal(l.ConnsPerPeer), FD: rcmgr.LimitVal(l.ConnsPerPeer),
-		Streams: rcmgr.LimitVal(l.StreamsPerPeer), StreamsInbound: rcmgr.LimitVal(l.StreamsPerPeer), StreamsOutbound: rcmgr.LimitVal(l.StreamsPerPeer),
+		Streams: rcmgr.LimitVal(2 * l.StreamsPerPeer), StreamsInbound: rcmgr.LimitVal(l.StreamsPerPeer), StreamsOutbound: rcmgr.LimitVal(l.StreamsPerPeer),
 		Memory: rcmgr.LimitVal64(l.MemoryPerPeer),
 	}
 	concrete := rcmgr.PartialLimitConfig{
@@ -70,7 +72,8 @@ func (l Limits) resourceManager() (network.ResourceManager, error) {
 	everywhere := func(bits int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: l.Conns}}
 	}
-	m, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
+	m, err := rcmgr.NewResourceManager(
+		rcmgr.NewFixedLimiter(concrete),
 		rcmgr.WithMetricsDisabled(),
 		// Limits per address and prefix are the node's: see Judge.
 		rcmgr.WithLimitPerSubnet(everywhere(32), everywhere(56)),

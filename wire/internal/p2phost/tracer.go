@@ -55,8 +55,10 @@ type meshPeer struct {
 var _ pubsub.RawTracer = (*tracer)(nil)
 
 func newTracer(q *quota, id func(string, []byte) string, dropped func(libpeer.ID, string, int)) *tracer {
-	return &tracer{quota: q, id: id, dropped: dropped, mesh: map[string]map[libpeer.ID]*meshPeer{},
-		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}, muted: map[libpeer.ID]time.Time{}}
+	return &tracer{
+		quota: q, id: id, dropped: dropped, mesh: map[string]map[libpeer.ID]*meshPeer{},
+		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}, muted: map[libpeer.ID]time.Time{},
+	}
 }
 
 // silent is what a peer pays for delivering nothing.

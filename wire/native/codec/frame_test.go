@@ -309,7 +309,7 @@ func TestCountsSaturate(t *testing.T) {
 func TestRemoteTextIsCleaned(t *testing.T) {
 	s := codec.Status{Chain: chain.Status{Genesis: hash(1)}, Agent: "evil\x1b[31m\xff" + strings.Repeat("x", 500)}
 	got, err := codec.DecodeStatus(codec.AppendStatus(nil, s))
-	if err != nil || len(got.Agent) > codec.MaxAgent || strings.ContainsAny(got.Agent, "\x1b\xff") {
+	if err != nil || len(got.Agent) > codec.MaxAgent || strings.Contains(got.Agent, "\x1b") || strings.Contains(got.Agent, "\xff") {
 		t.Errorf("agent = %q, %v", got.Agent, err)
 	}
 	e := codec.End{Code: wire.RefusedLimit, Limit: strings.Repeat("l", 100), Text: "no\nway", RetryAfter: 1500 * time.Microsecond}
