@@ -162,8 +162,10 @@ func (s *Swarm) Decisions() []Decision {
 // moment where Run is under way.
 func (s *Swarm) Counters() Counters {
 	v := s.snap.Load()
-	c := Counters{Sessions: len(v.peers), Handshakes: s.gate.underWay(), Book: v.bookSize, BookTried: v.tried,
-		Bans: len(s.Bans()), ReportsDropped: s.inbox.drops(), Refused: map[string]uint64{}}
+	c := Counters{
+		Sessions: len(v.peers), Handshakes: s.gate.underWay(), Book: v.bookSize, BookTried: v.tried,
+		Bans: len(s.Bans()), ReportsDropped: s.inbox.drops(), Refused: map[string]uint64{},
+	}
 	for _, p := range v.peers {
 		if p.Info.Direction == peer.Inbound {
 			c.Inbound++

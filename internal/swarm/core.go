@@ -126,9 +126,9 @@ func (c *core) Step(now time.Time, ev input) []effect {
 			c.emit(Claimed{ID: s.info.ID, Head: ev.Head})
 		}
 	case inTopic:
-		c.emit(TopicChanged{ID: ev.ID, Topic: ev.Topic, Joined: ev.Joined})
+		c.emit(TopicChanged(ev))
 	case inDropped:
-		c.emit(Dropped{ID: ev.ID, Queue: ev.Queue, Count: ev.Count})
+		c.emit(Dropped(ev))
 	case inSkewed:
 		if s := c.sessions[ev.Sid]; s != nil {
 			c.skewed(now, s, ev.Skew)

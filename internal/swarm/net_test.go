@@ -84,6 +84,7 @@ func (l *link) Peer() peer.Info { return l.info }
 func (l *link) Send(context.Context, wire.Lane, wire.Message) error {
 	return wire.ErrUnsupported
 }
+
 func (l *link) Request(context.Context, wire.Request) (wire.Response, error) {
 	return nil, wire.ErrUnsupported
 }

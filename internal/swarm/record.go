@@ -138,10 +138,11 @@ func unseal(part byte, in []byte) ([]byte, error) {
 // writer appends fields.
 type writer struct{ b []byte }
 
-func (w *writer) uint(v uint64)         { w.b = binary.AppendUvarint(w.b, v) }
-func (w *writer) int(v int64)           { w.b = binary.AppendVarint(w.b, v) }
-func (w *writer) str(s string)          { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
-func (w *writer) dur(d time.Duration)   { w.int(min(max(d, -longestBan), longestBan).Milliseconds()) }
+func (w *writer) uint(v uint64)       { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) int(v int64)         { w.b = binary.AppendVarint(w.b, v) }
+func (w *writer) str(s string)        { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+func (w *writer) dur(d time.Duration) { w.int(min(max(d, -longestBan), longestBan).Milliseconds()) }
+
 func (w *writer) float(f float64)       { w.b = binary.BigEndian.AppendUint64(w.b, math.Float64bits(f)) }
 func (w *writer) time(t time.Time)      { w.int(min(max(t.UnixMilli(), 0), lastMilli)) } // a lying clock must not spoil the record
 func (w *writer) prefix(p netip.Prefix) { w.str(p.String()) }
@@ -322,8 +323,10 @@ func decodeMarks(in []byte) (m marks, err error) {
 		m.Standings = append(m.Standings, s)
 	}
 	for range r.count(maxBans, 6) {
-		m.Bans = append(m.Bans, banRecord{Who: subject(r.str(maxSubject)), Left: r.dur(), Since: r.dur(),
-			Nth: r.small(1 << 20), Reason: r.str(peer.MaxText), Auto: r.bool()})
+		m.Bans = append(m.Bans, banRecord{
+			Who: subject(r.str(maxSubject)), Left: r.dur(), Since: r.dur(),
+			Nth: r.small(1 << 20), Reason: r.str(peer.MaxText), Auto: r.bool(),
+		})
 	}
 	for range r.count(maxPrefixBans, 6) {
 		m.Prefixes = append(m.Prefixes, prefixRecord{Prefix: r.prefix(), Left: r.dur(), Reason: r.str(peer.MaxText), Auto: r.bool()})

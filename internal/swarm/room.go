@@ -168,7 +168,8 @@ func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool)
 			boolFirst(a.isIdle(now), b.isIdle(now)),
 			-cmp.Compare(groups[a.group()], groups[b.group()]),
 			-a.opened.Compare(b.opened),
-			-cmp.Compare(a.id, b.id))
+			-cmp.Compare(a.id, b.id),
+		)
 	})
 }
 

@@ -163,6 +163,7 @@ func load(s Store) (m memory, lost []error, err error) {
 				m = got
 			}
 			return err
-		}))
+		}),
+	)
 	return m, slices.DeleteFunc(lost, func(e error) bool { return e == nil }), err
 }

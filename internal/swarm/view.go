@@ -81,8 +81,10 @@ func (c *core) known(limit int) []KnownView {
 	var out []KnownView
 	add := func(e *entry) {
 		if len(out) < limit {
-			out = append(out, KnownView{Addr: e.addr, ID: e.id, Source: e.source, Tried: e.tried,
-				LastTry: e.lastTry, LastOK: e.lastOK, Fails: e.fails, Marked: e.marked, Until: e.until})
+			out = append(out, KnownView{
+				Addr: e.addr, ID: e.id, Source: e.source, Tried: e.tried,
+				LastTry: e.lastTry, LastOK: e.lastOK, Fails: e.fails, Marked: e.marked, Until: e.until,
+			})
 		}
 	}
 	for _, e := range c.book.tried {
