@@ -127,8 +127,8 @@ func (d *disk) fs(under vfs.FS) vfs.FS {
 	})
 }
 
-// Threats S-03 and S-04: a disk that is full, or broken, fails the import and
-// nothing else; reads go on; when it is well again the same import passes.
+// Threats S-03, S-04 and S-09: a disk that is full, broken or read-only fails
+// the import and nothing else; reads go on; when it is well again the same import passes.
 func TestFailedWritesSurfaceAndHeal(t *testing.T) {
 	for _, tt := range []struct {
 		name string
