@@ -3,8 +3,20 @@ package p2phost
 import (
 	"context"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
+)
+
+// While somebody waits for memory, a frame that holds some must come in at
+// grantRate, a second after its grant; else it is cut. A length costs a hostile
+// peer nothing, and twenty of them would fill the budget for minutes.
+const (
+	grantGrace = time.Second
+	grantRate  = 512 << 10 // bytes a second
+	cutEvery   = 250 * time.Millisecond
 )
 
 // DefaultBudget is how many bytes of inbound messages a node decodes at once:
@@ -20,6 +32,19 @@ func DefaultBudget() int64 {
 type Budget struct {
 	size int64
 	free *semaphore.Weighted
+
+	mu     sync.Mutex // a leaf
+	frames map[*grant]struct{}
+}
+
+// grant is memory for a frame that is coming in.
+type grant struct {
+	b     *Budget
+	size  int64
+	since time.Time
+	got   atomic.Int64 // bytes that have come
+	late  atomic.Bool  // it was cut
+	cut   func()       // ends the frame; must not block
 }
 
 // NewBudget makes a budget of size bytes; 0: DefaultBudget.
@@ -27,15 +52,84 @@ func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget()
 	}
-	return &Budget{size: size, free: semaphore.NewWeighted(size)}
+	return &Budget{size: size, free: semaphore.NewWeighted(size), frames: map[*grant]struct{}{}}
 }
 
 // Take blocks until n bytes are free or ctx ends. What is larger than the
 // whole budget takes all of it. The func gives the bytes back, once.
 func (b *Budget) Take(ctx context.Context, n int) (giveBack func(), err error) {
 	w := min(int64(n), b.size)
-	if err := b.free.Acquire(ctx, w); err != nil {
+	if err := b.acquire(ctx, w); err != nil {
 		return nil, err
 	}
 	return func() { b.free.Release(w) }, nil
+}
+
+// frame is Take for n bytes that are still to come: cut may be called, once,
+// if they come too slowly while others wait.
+func (b *Budget) frame(ctx context.Context, n int, cut func()) (*grant, error) {
+	g := &grant{b: b, size: min(int64(n), b.size), cut: cut}
+	if err := b.acquire(ctx, g.size); err != nil {
+		return nil, err
+	}
+	g.since = time.Now()
+	b.mu.Lock()
+	b.frames[g] = struct{}{}
+	b.mu.Unlock()
+	return g, nil
+}
+
+// whole says that all of the frame is here: it is not cut any more.
+func (g *grant) whole() {
+	g.b.mu.Lock()
+	defer g.b.mu.Unlock()
+	delete(g.b.frames, g)
+}
+
+// giveBack gives the memory back, once.
+func (g *grant) giveBack() {
+	g.whole()
+	g.b.free.Release(g.size)
+}
+
+// acquire waits for memory, and meanwhile cuts the frames that hold some idly.
+func (b *Budget) acquire(ctx context.Context, w int64) error {
+	if b.free.TryAcquire(w) {
+		return nil
+	}
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() {
+		tick := time.NewTicker(cutEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				b.cutIdle(now)
+			case <-done:
+				return
+			}
+		}
+	})
+	err := b.free.Acquire(ctx, w)
+	close(done)
+	wg.Wait()
+	return err
+}
+
+// cutIdle cuts every frame that is behind its pace.
+func (b *Budget) cutIdle(now time.Time) {
+	var idle []*grant
+	b.mu.Lock()
+	for g := range b.frames { // each is looked at alone: the order has no effect
+		if held := now.Sub(g.since) - grantGrace; held > 0 && g.got.Load() < int64(held.Seconds()*grantRate) {
+			delete(b.frames, g)
+			idle = append(idle, g)
+		}
+	}
+	b.mu.Unlock()
+	for _, g := range idle {
+		g.late.Store(true)
+		g.cut()
+	}
 }

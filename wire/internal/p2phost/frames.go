@@ -69,7 +69,7 @@ type grantedStream struct {
 	nlength int    // its bytes
 	left    int    // bytes of the frame that are still to come
 	pace    Pace
-	release func()
+	grant   *grant // nil: none
 }
 
 // Read gives at most one byte of a length prefix at a time, so that pubsub
@@ -84,7 +84,13 @@ func (s *grantedStream) Read(b []byte) (int, error) {
 	n, err := s.Stream.Read(b[:min(len(b), s.left)])
 	s.left -= n
 	s.pace.Came(n)
+	if s.grant != nil {
+		s.grant.got.Add(int64(n))
+	}
 	if s.left == 0 {
+		if s.grant != nil {
+			s.grant.whole()
+		}
 		s.Stream.SetReadDeadline(time.Time{})
 	} else if err != nil {
 		err = s.fault(err)
@@ -129,7 +135,7 @@ func (s *grantedStream) readLength(b []byte) (int, error) {
 	if s.left > smallFrame {
 		ctx, cancel := context.WithTimeout(s.ctx, grantTime)
 		defer cancel()
-		if s.release, err = s.budget.Take(ctx, s.left); err != nil {
+		if s.grant, err = s.budget.frame(ctx, s.left, func() { s.Stream.SetReadDeadline(time.Unix(1, 0)) }); err != nil {
 			s.starve()
 			return 0, fmt.Errorf("p2phost: no memory for a gossip frame of %d bytes: %w", s.left, err)
 		}
@@ -139,9 +145,9 @@ func (s *grantedStream) readLength(b []byte) (int, error) {
 }
 
 func (s *grantedStream) giveBack() {
-	if s.release != nil {
-		s.release()
-		s.release = nil
+	if s.grant != nil {
+		s.grant.giveBack()
+		s.grant = nil
 	}
 }
 
@@ -150,6 +156,9 @@ func (s *grantedStream) giveBack() {
 // or gone.
 func (s *grantedStream) fault(err error) error {
 	switch {
+	case s.grant != nil && s.grant.late.Load():
+		s.starve()
+		return fmt.Errorf("p2phost: a gossip frame was too slow while others waited for memory: %w", err)
 	case IsTimeout(err) && s.pace.Drips():
 		return s.fail(peer.SlowFrame, "gossip frame: %d bytes short at its deadline", s.left)
 	case err == io.EOF: // one that merely wraps it tells of a lost connection
