@@ -142,6 +142,7 @@ func (h *host) take(s wire.Session, m wire.Message) {
 	switch m := m.(type) {
 	case wire.Block:
 		id := s.Peer().ID
+		h.delivered(s, m.Block.Ref())
 		h.node.swarm.Useful(id, swarm.Usefulness{Blocks: 1})
 		h.node.bus.publish(BlockSeen{Ref: m.Block.Ref(), From: id})
 		h.node.sync.Offer(s, m.Block)

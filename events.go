@@ -41,7 +41,8 @@ func (n *Node) onSwarm(ev swarm.Event) {
 	}
 }
 
-// onSync turns what the sync tells into events. It never blocks.
+// onSync turns what the sync tells into events; the sync writes its own log. It
+// never blocks.
 func (n *Node) onSync(ev blocksync.Event) {
 	switch ev := ev.(type) {
 	case blocksync.GapFound:
@@ -49,17 +50,12 @@ func (n *Node) onSync(ev blocksync.Event) {
 	case blocksync.GapClosed:
 		n.bus.publish(SyncChanged{What: "gap-closed", Detail: ev.Target.String()})
 	case blocksync.Syncing:
-		n.log.Info("syncing", "head", ev.Head.Number, "goal", ev.Goal, "blocks_per_second", int(ev.Rate))
 		n.bus.publish(SyncChanged{What: "syncing", Detail: fmt.Sprintf("head %v, goal %d", ev.Head, ev.Goal)})
 	case blocksync.Synced:
 		n.bus.publish(SyncChanged{What: "synced", Detail: ev.Head.String()})
 	case blocksync.Stuck:
-		if ev.Reason != "" {
-			n.log.Warn("sync makes no progress", "reason", ev.Reason)
-		}
 		n.bus.publish(SyncChanged{What: "stuck", Detail: ev.Reason})
 	case blocksync.Reorg:
-		n.log.Info("the head moved to another branch", "old", ev.Old, "new", ev.New, "depth", ev.Depth)
 		n.bus.publish(SyncChanged{What: "reorg", Detail: fmt.Sprintf("from %v to %v, %d undone", ev.Old, ev.New, ev.Depth)})
 	case blocksync.ReorgRefused:
 		n.alarm(fmt.Sprintf("a branch from %v was refused: it would undo more blocks than the chain allows", ev.Fork))

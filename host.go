@@ -22,7 +22,9 @@ type host struct {
 	sessions map[peer.ID]member
 }
 
-// member is a session with the last that its peer claimed.
+// member is a session with the last that its peer claimed. The claimed head
+// rises with the accepted blocks that the peer delivers, for people to see; the
+// sync counts deliveries by itself.
 type member struct {
 	session wire.Session
 	claims  chain.Status
@@ -107,6 +109,17 @@ func (h *host) claimed(r wire.Claimed) {
 	h.mu.Unlock()
 	if current {
 		h.node.sync.Claimed(id, r.Status)
+	}
+}
+
+// delivered notes that a peer has an accepted block: it need not claim it again.
+func (h *host) delivered(s wire.Session, ref chain.Ref) {
+	id := s.Peer().ID
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if m := h.sessions[id]; m.session == s && m.claims.Head.Number < ref.Number {
+		m.claims.Head = ref
+		h.sessions[id] = m
 	}
 }
 

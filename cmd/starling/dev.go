@@ -82,7 +82,7 @@ func dev(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 		defer os.RemoveAll(opts.Dir)
-	} else if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+	} else if err := emptyDir(opts.Dir); err != nil {
 		return &usageError{fmt.Errorf("--dir: %w", err)}
 	}
 	if demo.Net, err = devnet.New(opts); err != nil {
@@ -112,6 +112,19 @@ func dev(ctx context.Context, cmd *cli.Command) error {
 		return errors.New("a claim of the summary does not hold")
 	}
 	return nil
+}
+
+// emptyDir makes a folder, and refuses one that holds anything: what an earlier
+// network left is not overwritten.
+func emptyDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(path)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s holds %q already; choose an empty folder, or run one of its nodes with \"starling run --config\"", path, entries[0].Name())
+	}
+	return err
 }
 
 // devPrinter prints what the demo says, for people or as JSON lines.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -38,6 +39,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return report(cmd.Run(ctx, args), stderr)
 }
 
+// sameSignal is how long after the first a second signal is taken for the same
+// one: a supervisor may signal both the process and its group.
+const sameSignal = 300 * time.Millisecond
+
 // interrupts ends ctx at the first SIGINT or SIGTERM; at the second the process ends.
 func interrupts(ctx context.Context, stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -50,9 +55,12 @@ func interrupts(ctx context.Context, stderr io.Writer) (context.Context, func())
 			return
 		}
 		cancel()
-		if <-signals; true {
-			fmt.Fprintln(stderr, "starling: ended at the second signal")
-			os.Exit(exitFailed)
+		for first := time.Now(); ; {
+			<-signals
+			if time.Since(first) >= sameSignal {
+				fmt.Fprintln(stderr, "starling: ended at the second signal")
+				os.Exit(exitFailed)
+			}
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
@@ -69,7 +77,8 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "starling:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "starling: "), "\n", "; ")
+	fmt.Fprintln(stderr, "starling:", text)
 	var (
 		usage  *usageError
 		config *daemon.ConfigError

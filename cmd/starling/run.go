@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
-
-	"crypto/ed25519"
-	"crypto/rand"
 
 	"github.com/urfave/cli/v3"
 

@@ -101,6 +101,9 @@ func (n *Node) methods() []starling.Method {
 		write("starling_connect", n.callConnect),
 		write("starling_disconnect", n.callDisconnect),
 		write("starling_sendTransactions", n.callSendTxs),
+		read("starling_bans", func(context.Context, json.RawMessage) (any, error) { return n.bans(), nil }),
+		write("starling_ban", n.callBan),
+		write("starling_unban", n.callUnban),
 		read("starling_checkInvariants", func(ctx context.Context, _ json.RawMessage) (any, error) {
 			return true, n.ledger.CheckInvariants(ctx)
 		}),

@@ -2,32 +2,32 @@ package daemon
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/netip"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
-
-	"github.com/starlingp2p/starling/chain"
 )
 
 // ConfigVersion is the version of the config file that this program reads.
 const ConfigVersion = 1
 
-// Config is what config.toml says. Zero fields take defaults.
+// Config is what config.toml says. A key that is left out takes its default,
+// which is the zero of its field here. The comments go into generated files.
 type Config struct {
 	ConfigVersion int       `toml:"config_version"`
-	Datadir       string    `toml:"datadir,omitempty" comment:"default: the folder of this file"`
-	LogLevel      string    `toml:"log_level,omitempty"`
-	LogFormat     string    `toml:"log_format,omitempty"`
+	Datadir       string    `toml:"datadir,omitempty" comment:"the node's folder, seen from this file's; left out: this file's"`
+	LogLevel      string    `toml:"log_level,omitempty" comment:"debug, info, warn or error"`
+	LogFormat     string    `toml:"log_format,omitempty" comment:"text or json"`
 	Networks      []Network `toml:"network"`
 
 	path string
@@ -35,28 +35,28 @@ type Config struct {
 
 // Network is one [[network]] table: a network to be a member of.
 type Network struct {
-	Name string `toml:"name"`
+	Name string `toml:"name" comment:"the same on every node"`
 	Wire string `toml:"wire,omitempty"`
 
-	Listen    []string `toml:"listen,omitempty"`
-	Advertise []string `toml:"advertise,omitempty"`
-	KeyFile   string   `toml:"key_file,omitempty"`
+	Listen    []string `toml:"listen,omitempty" comment:"where others reach us; port 0: any free one"`
+	Advertise []string `toml:"advertise,omitempty" comment:"what others are told instead"`
+	KeyFile   string   `toml:"key_file,omitempty" comment:"our identity; left out: keys/node.key"`
 
-	Seeds   []string `toml:"seeds,omitempty"`
-	Static  []string `toml:"static,omitempty"`
-	Trusted []string `toml:"trusted,omitempty"`
+	Seeds   []string `toml:"seeds,omitempty" comment:"whom to meet first, and again when peers run low"`
+	Static  []string `toml:"static,omitempty" comment:"whom to stay connected to"`
+	Trusted []string `toml:"trusted,omitempty" comment:"as static, and over every limit"`
 
-	MaxPeers          int      `toml:"max_peers,omitempty"`
-	MaxInbound        int      `toml:"max_inbound,omitempty"`
-	MinScore          float64  `toml:"min_score,omitempty"`
-	NetRestrict       []string `toml:"net_restrict,omitempty"`
-	AllowPrivate      bool     `toml:"allow_private,omitempty"`
-	NoDial            bool     `toml:"no_dial,omitempty"`
-	NoListen          bool     `toml:"no_listen,omitempty"`
-	NoDiscovery       bool     `toml:"no_discovery,omitempty"`
-	MDNS              bool     `toml:"mdns,omitempty"`
-	DiscoveryInterval Duration `toml:"discovery_interval,omitempty"`
-	Target            string   `toml:"target,omitempty"`
+	MaxPeers          int      `toml:"max_peers,omitzero" comment:"left out: 50"`
+	MaxInbound        int      `toml:"max_inbound,omitzero" comment:"of max_peers, those that dialled us; at most two thirds, which is the default"`
+	MinScore          float64  `toml:"min_score,omitzero" comment:"below it a peer is not dialled, nor kept; left out: -50"`
+	NetRestrict       []string `toml:"net_restrict,omitempty" comment:"the only address ranges to dial, to accept and to hear of"`
+	AllowPrivate      bool     `toml:"allow_private,omitempty" comment:"discovery tells of loopback and private addresses too"`
+	NoDial            bool     `toml:"no_dial,omitempty" comment:"dial nobody"`
+	NoListen          bool     `toml:"no_listen,omitempty" comment:"listen nowhere"`
+	NoDiscovery       bool     `toml:"no_discovery,omitempty" comment:"look for nobody"`
+	MDNS              bool     `toml:"mdns,omitempty" comment:"look for peers in the local network"`
+	DiscoveryInterval Duration `toml:"discovery_interval,omitzero" comment:"left out: 30s"`
+	Target            string   `toml:"target,omitempty" comment:"a block that is trusted and to be reached, as NUMBER:HASH"`
 
 	Limits    Limits    `toml:"limits,omitempty"`
 	Sequenced Sequenced `toml:"sequenced"`
@@ -64,74 +64,24 @@ type Network struct {
 
 // Limits is the [network.limits] table.
 type Limits struct {
-	CountLoopback bool `toml:"count_loopback,omitempty"`
-	SyncMemory    Size `toml:"sync_memory,omitempty"`
-	NoBudgets     bool `toml:"no_budgets,omitempty"`
-	PeerRate      Size `toml:"peer_rate,omitempty"`
-	PrefixRate    Size `toml:"prefix_rate,omitempty"`
-	GlobalRate    Size `toml:"global_rate,omitempty"`
+	CountLoopback bool `toml:"count_loopback,omitempty" comment:"limits by address hold for loopback too"`
+	SyncMemory    Size `toml:"sync_memory,omitzero" comment:"blocks held in memory while syncing; left out: 128MiB"`
+	NoBudgets     bool `toml:"no_budgets,omitempty" comment:"serve without limits: for benchmarks"`
+	PeerRate      Size `toml:"peer_rate,omitzero" comment:"served a second to one peer; left out: 64MiB"`
+	PrefixRate    Size `toml:"prefix_rate,omitzero" comment:"to all of an address range; left out: 128MiB"`
+	GlobalRate    Size `toml:"global_rate,omitzero" comment:"to all; left out: 512MiB"`
 }
 
 // Sequenced is the [network.sequenced] table: a chain of the sequenced family.
 type Sequenced struct {
-	Sequencer     string            `toml:"sequencer"`
+	Sequencer     string            `toml:"sequencer" comment:"the public key that signs blocks; this and all below but produce_key and forks are the same on every node"`
 	GenesisTime   time.Time         `toml:"genesis_time"`
-	BlockInterval Duration          `toml:"block_interval,omitempty"`
-	MaxBlock      Size              `toml:"max_block,omitempty"`
-	Alloc         map[string]uint64 `toml:"alloc,omitempty"`
-	ProduceKey    string            `toml:"produce_key,omitempty"`
+	BlockInterval Duration          `toml:"block_interval,omitzero" comment:"left out: 1s"`
+	MaxBlock      Size              `toml:"max_block,omitzero" comment:"left out: 8MiB"`
+	ProduceKey    string            `toml:"produce_key,omitempty" comment:"the sequencer's key file; only on the node that makes the blocks"`
+	Alloc         map[string]uint64 `toml:"alloc,omitempty" comment:"what accounts own at genesis"`
 	// Forks is the fork schedule: from which block a named set of rules counts.
-	Forks map[string]uint64 `toml:"forks,omitempty"`
-}
-
-// Duration is a time.Duration in the form "30s".
-type Duration time.Duration
-
-// UnmarshalText reads the form of time.ParseDuration.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a duration; write it as \"30s\" or \"1m30s\"", text)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalText writes the form of time.Duration.String.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-// Size is a number of bytes in the form "1MiB".
-type Size int
-
-var sizeUnits = []struct {
-	suffix string
-	bytes  int
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-// UnmarshalText reads a whole number and a unit.
-func (s *Size) UnmarshalText(text []byte) error {
-	for _, u := range sizeUnits {
-		digits, ok := strings.CutSuffix(string(text), u.suffix)
-		if !ok {
-			continue
-		}
-		var n int
-		if _, err := fmt.Sscanf(digits, "%d", &n); err == nil && fmt.Sprint(n) == digits && n >= 0 && n <= (1<<50)/u.bytes {
-			*s = Size(n * u.bytes)
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is not a size; write it as \"512KiB\" or \"1MiB\"", text)
-}
-
-// MarshalText writes the largest unit that divides the size.
-func (s Size) MarshalText() ([]byte, error) {
-	for _, u := range sizeUnits {
-		if int(s)%u.bytes == 0 && s != 0 {
-			return fmt.Appendf(nil, "%d%s", int(s)/u.bytes, u.suffix), nil
-		}
-	}
-	return []byte("0B"), nil
+	Forks map[string]uint64 `toml:"forks,omitempty" comment:"from which block a named set of rules counts"`
 }
 
 // ConfigError says what is wrong with a config file: the place, the value and
@@ -153,14 +103,12 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 // maxConfigBytes bounds a config file.
 const maxConfigBytes = 1 << 20
 
-// LoadConfig reads a config file. Keys that it does not know are errors.
+// LoadConfig reads a config file. Keys that it does not know are errors. Every
+// error is a *ConfigError.
 func LoadConfig(path string) (Config, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := readConfig(path)
 	if err != nil {
-		return Config{}, &ConfigError{Path: path, Err: fmt.Errorf("%w; make one with \"starling init\"", err)}
-	}
-	if len(raw) > maxConfigBytes {
-		return Config{}, &ConfigError{Path: path, Err: fmt.Errorf("file has %d bytes, want at most %d", len(raw), maxConfigBytes)}
+		return Config{}, &ConfigError{Path: path, Err: err}
 	}
 	c, err := ParseConfig(raw)
 	var ce *ConfigError
@@ -176,137 +124,105 @@ func LoadConfig(path string) (Config, error) {
 	return c, err
 }
 
-// ParseConfig reads the text of a config file.
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; make one with \"starling init\"", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; make it readable, or name another file with --config", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file; name the file itself with --config")
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err == nil && len(raw) > maxConfigBytes {
+		err = fmt.Errorf("file has more than %d bytes", maxConfigBytes)
+	}
+	return raw, err
+}
+
+// ParseConfig reads the text of a config file. Every error is a *ConfigError.
 func ParseConfig(raw []byte) (Config, error) {
 	var c Config
 	meta, err := toml.NewDecoder(bytes.NewReader(raw)).Decode(&c)
 	if err != nil {
-		line := 0
-		var pe toml.ParseError
-		if errors.As(err, &pe) {
-			line = pe.Position.Line
-			err = errors.New(strings.TrimSpace(pe.Message))
-		}
-		return c, &ConfigError{Line: line, Err: err}
+		return c, decodeError(err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		key := unknown[0].String()
-		line := lineOf(raw, key)
-		err := fmt.Errorf("unknown key %q", key)
+		err := fmt.Errorf("unknown key %.80q", key)
 		if near := nearest(key); near != "" {
-			err = fmt.Errorf("unknown key %q; did you mean %q?", key, near)
+			err = fmt.Errorf("unknown key %.80q; did you mean %q?", key, near)
 		}
-		return c, &ConfigError{Line: line, Err: err}
+		return c, &ConfigError{Line: lineOf(raw, key), Err: err}
 	}
-	if err := c.validate(); err != nil {
+	if err := errors.Join(zeros(&c, meta), c.validate()); err != nil {
 		return c, &ConfigError{Err: err}
 	}
 	return c, nil
 }
 
-// validate reports every problem of the file at once.
-func (c *Config) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.ConfigVersion != ConfigVersion {
-		bad("config_version is %d, this program reads %d", c.ConfigVersion, ConfigVersion)
+// typeError is how the library tells of a value of the wrong type.
+var typeError = regexp.MustCompile(`^toml: (?:line (\d+) )?\(last key "([^"]*)"\): (?:incompatible types: TOML value has type (.*); destination has type (.*))?(.*)$`)
+
+// decodeError names the line and the key of what the library does not like.
+func decodeError(err error) *ConfigError {
+	var pe toml.ParseError
+	if errors.As(err, &pe) {
+		text := strings.TrimSpace(pe.Message)
+		if pe.LastKey != "" {
+			text = pe.LastKey + ": " + text
+		}
+		return &ConfigError{Line: pe.Position.Line, Err: errors.New(oneLine(text))}
 	}
-	if _, err := c.Level(); err != nil {
-		errs = append(errs, err)
+	m := typeError.FindStringSubmatch(err.Error())
+	if m == nil {
+		return &ConfigError{Err: errors.New(oneLine(strings.TrimPrefix(err.Error(), "toml: ")))}
 	}
-	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
-		bad("log_format is %q, want \"text\" or \"json\"", c.LogFormat)
+	line, _ := strconv.Atoi(m[1])
+	text := m[2] + ": " + m[5]
+	if m[3] != "" {
+		kinds := strings.NewReplacer("slice", "array", "map", "table")
+		text = fmt.Sprintf("%s is of type %s, want %s", m[2], kinds.Replace(m[3]), kinds.Replace(m[4]))
 	}
+	return &ConfigError{Line: line, Err: errors.New(oneLine(text))}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// zeros refuses a zero that is written down where zero stands for the default:
+// whoever writes max_peers = 0 does not want 50.
+func zeros(c *Config, meta toml.MetaData) error {
 	if len(c.Networks) != 1 {
-		bad("%d [[network]] tables, want exactly 1", len(c.Networks))
-		return errors.Join(errs...)
+		return nil
 	}
+	var errs []error
 	n := &c.Networks[0]
-	if n.Name == "" || len(n.Name) > 64 {
-		bad("network.name is %.80q, want 1 to 64 characters", n.Name)
-	}
-	if n.Wire != "" && n.Wire != "native" {
-		bad("network.wire is %q, this program has \"native\"", n.Wire)
-	}
-	if n.MaxPeers < 0 {
-		bad("network.max_peers is %d, want at least 1", n.MaxPeers)
-	}
-	if n.MaxPeers > 0 && n.MaxInbound > n.MaxPeers {
-		bad("network.max_inbound is %d, more than max_peers (%d)", n.MaxInbound, n.MaxPeers)
-	}
-	if n.NoListen && len(n.Listen) > 0 {
-		bad("network.no_listen is set, but listen names %q; leave one of them out", n.Listen[0])
-	}
-	if n.NoDial && len(n.Static)+len(n.Trusted) > 0 {
-		bad("network.no_dial is set, but static or trusted names peers to dial; leave one of them out")
-	}
-	if _, err := n.Prefixes(); err != nil {
-		errs = append(errs, err)
-	}
-	if _, err := n.TargetRef(); err != nil {
-		errs = append(errs, err)
-	}
-	if _, err := n.Sequenced.Key(); err != nil {
-		errs = append(errs, err)
-	}
-	if n.Sequenced.GenesisTime.IsZero() {
-		bad("network.sequenced.genesis_time is missing; it is part of the genesis block and the same on every node")
+	for _, table := range []struct {
+		prefix string
+		value  any
+	}{{"network.", *n}, {"network.limits.", n.Limits}, {"network.sequenced.", n.Sequenced}} {
+		v := reflect.ValueOf(table.value)
+		for i := range v.NumField() {
+			tag := v.Type().Field(i).Tag
+			key, opts, _ := strings.Cut(tag.Get("toml"), ",")
+			written := func(k toml.Key) bool { return k.String() == table.prefix+key }
+			if opts == "omitzero" && v.Field(i).IsZero() && slices.ContainsFunc(meta.Keys(), written) {
+				errs = append(errs, fmt.Errorf("%s%s is 0, want more; leave the key out for the default", table.prefix, key))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// Level is the log level.
-func (c *Config) Level() (slog.Level, error) {
-	if c.LogLevel == "" {
-		return slog.LevelInfo, nil
-	}
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return 0, fmt.Errorf("log_level is %q, want debug, info, warn or error", c.LogLevel)
-	}
-	return l, nil
-}
-
-// Prefixes is net_restrict.
-func (n *Network) Prefixes() ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range n.NetRestrict {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, fmt.Errorf("network.net_restrict has %q, want a prefix such as \"10.0.0.0/8\"", s)
-		}
-		out = append(out, p.Masked())
-	}
-	return out, nil
-}
-
-// TargetRef is target, which is written "NUMBER:HASH".
-func (n *Network) TargetRef() (chain.Ref, error) {
-	if n.Target == "" {
-		return chain.Ref{}, nil
-	}
-	var ref chain.Ref
-	number, hash, ok := strings.Cut(n.Target, ":")
-	_, err := fmt.Sscanf(number, "%d", &ref.Number)
-	if ok && err == nil {
-		ref.Hash, err = chain.ParseHash(hash)
-	}
-	if !ok || err != nil {
-		return ref, fmt.Errorf("network.target is %.100q, want \"NUMBER:HASH\"", n.Target)
-	}
-	return ref, nil
-}
-
-// Key is the sequencer's public key.
-func (s *Sequenced) Key() (ed25519.PublicKey, error) {
-	key, err := hex.DecodeString(s.Sequencer)
-	if err != nil || len(key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("network.sequenced.sequencer is %.80q, want an ed25519 public key in %d hex digits", s.Sequencer, 2*ed25519.PublicKeySize)
-	}
-	return key, nil
-}
-
-// Encode writes the config as TOML.
+// Encode writes the config as TOML, without what is at its default, and with a
+// comment above each key that has one.
 func (c *Config) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	enc := toml.NewEncoder(&b)
@@ -314,34 +230,44 @@ func (c *Config) Encode() ([]byte, error) {
 	if err := enc.Encode(c); err != nil {
 		return nil, fmt.Errorf("daemon: encode config: %w", err)
 	}
-	return b.Bytes(), nil
+	tables := map[string]any{"": Config{}, "[[network]]": Network{}, "[network.limits]": Limits{}, "[network.sequenced]": Sequenced{}}
+	headers := map[string]string{"[network.sequenced.alloc]": "alloc", "[network.sequenced.forks]": "forks"}
+	var out bytes.Buffer
+	table := any(Config{})
+	for line := range bytes.Lines(b.Bytes()) {
+		text := string(bytes.TrimSpace(line))
+		key, _, _ := strings.Cut(text, " = ")
+		if strings.HasPrefix(text, "[") {
+			table = tables[text]
+			key = ""
+			if name := headers[text]; name != "" {
+				table, key = Sequenced{}, name
+			}
+			if out.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n\n")) {
+				out.WriteByte('\n')
+			}
+		}
+		if comment := commentOf(table, key); comment != "" {
+			fmt.Fprintf(&out, "# %s\n", comment)
+		}
+		if strings.HasPrefix(text, "[") && headers[text] != "" {
+			table = nil // its keys are the operator's own
+		}
+		out.Write(line)
+	}
+	return out.Bytes(), nil
 }
 
-// lineOf finds the line of a key, by its last part.
-func lineOf(raw []byte, key string) int {
-	last := key[strings.LastIndexByte(key, '.')+1:]
-	for i, line := range bytes.Split(raw, []byte("\n")) {
-		text := strings.TrimSpace(string(line))
-		if strings.HasPrefix(text, last) || strings.HasPrefix(text, "["+key) || strings.HasPrefix(text, "[["+key) {
-			return i + 1
+// commentOf is the comment of a key in a table, if it has one.
+func commentOf(table any, key string) string {
+	if table == nil || key == "" {
+		return ""
+	}
+	t := reflect.TypeOf(table)
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ","); name == key {
+			return t.Field(i).Tag.Get("comment")
 		}
 	}
-	return 0
+	return ""
 }
-
-// nearest gives the known key that is most like an unknown one, if any is.
-func nearest(key string) string {
-	last := key[strings.LastIndexByte(key, '.')+1:]
-	best, bestAt := "", 3
-	for _, k := range knownKeys {
-		if d := distance(last, k); d < bestAt {
-			best, bestAt = k, d
-		}
-	}
-	return best
-}
-
-// knownKeys are the last parts of all keys.
-var knownKeys = slices.Concat(
-	keysOf(Config{}), keysOf(Network{}), keysOf(Limits{}), keysOf(Sequenced{}),
-)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func Init(dir string, cfg Config, sequencer ed25519.PrivateKey) error {
 	if _, err := ParseConfig(raw); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+	if err := makeDatadir(dir); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
 	if stranger, err := foreign(dir); err != nil {
@@ -37,13 +38,21 @@ func Init(dir string, cfg Config, sequencer ed25519.PrivateKey) error {
 	} else if stranger != "" {
 		return fmt.Errorf("init: %s holds %q already; choose an empty folder", dir, stranger)
 	}
-	if err := create(filepath.Join(dir, "config.toml"), append([]byte(configHead), raw...)); err != nil {
-		return err
+	config, key := filepath.Join(dir, "config.toml"), filepath.Join(dir, sequencerKeyFile)
+	for _, path := range []string{config, key} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("init: %s exists already and is left as it is; choose another datadir", path)
+		}
 	}
-	if sequencer == nil {
-		return nil
+	if err := os.MkdirAll(filepath.Dir(key), 0o700); err != nil {
+		return fmt.Errorf("init: %w", err)
 	}
-	return create(filepath.Join(dir, sequencerKeyFile), []byte(hex.EncodeToString(sequencer.Seed())+"\n"))
+	if sequencer != nil {
+		if err := create(key, []byte(hex.EncodeToString(sequencer.Seed())+"\n")); err != nil {
+			return err
+		}
+	}
+	return create(config, append([]byte(configHead), raw...))
 }
 
 const configHead = `# A node of Starling. Durations are written "30s", sizes "1MiB".
@@ -56,7 +65,7 @@ const configHead = `# A node of Starling. Durations are written "30s", sizes "1M
 func create(path string, content []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("init: %s exists already and is left as it is", path)
+		return fmt.Errorf("init: %s exists already and is left as it is; choose another datadir", path)
 	}
 	if err != nil {
 		return fmt.Errorf("init: %w", err)
@@ -68,11 +77,19 @@ func create(path string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// maxSeedFile bounds a key file, in bytes; a key takes 65.
+const maxSeedFile = 256
+
 // loadSeed reads an ed25519 key that is stored as its seed in hex. It refuses
 // a file that others can read, and a link.
 func loadSeed(path string) (ed25519.PrivateKey, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
-	if err != nil {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("key file %s is a symbolic link; name the file itself", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("key file: %w; restore it, or take the key out of the config to run a follower", err)
+	case err != nil:
 		return nil, fmt.Errorf("key file: %w", err)
 	}
 	defer f.Close()
@@ -81,16 +98,18 @@ func loadSeed(path string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("key file %s is no regular file", path)
+		return nil, fmt.Errorf("key file %s is no regular file; name the file itself", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("key file %s has mode %04o and can be read by others; run: chmod 600 %s", path, mode, path)
 	}
-	var buf [256]byte
-	n, _ := f.Read(buf[:])
-	seed, err := hex.DecodeString(strings.TrimSpace(string(buf[:n])))
+	text, err := io.ReadAll(io.LimitReader(f, maxSeedFile))
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("key file %s does not hold %d hex digits", path, 2*ed25519.SeedSize)
+		return nil, fmt.Errorf("key file %s does not hold %d hex digits; restore it from a backup", path, 2*ed25519.SeedSize)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }

@@ -1,9 +1,54 @@
 package daemon
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 )
+
+// lineOf finds the line of a key, by its last part.
+func lineOf(raw []byte, key string) int {
+	last := key[strings.LastIndexByte(key, '.')+1:]
+	for i, line := range bytes.Split(raw, []byte("\n")) {
+		text := strings.TrimSpace(string(line))
+		after, found := strings.CutPrefix(text, last)
+		if found && strings.HasPrefix(strings.TrimSpace(after), "=") || strings.HasPrefix(text, "["+key) || strings.HasPrefix(text, "[["+key) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// nearest gives the known key, with its table, that is most like an unknown
+// one, if any is. Of several the one in the same table wins.
+func nearest(key string) string {
+	table, last := "", key
+	if at := strings.LastIndexByte(key, '.'); at >= 0 {
+		table, last = key[:at+1], key[at+1:]
+	}
+	if len(last) > maxKey {
+		return ""
+	}
+	best, bestAt := "", 6
+	for _, t := range []struct {
+		prefix string
+		value  any
+	}{{"", Config{}}, {"network.", Network{}}, {"network.limits.", Limits{}}, {"network.sequenced.", Sequenced{}}} {
+		for _, k := range keysOf(t.value) {
+			d := 2 * distance(last, k)
+			if t.prefix != table {
+				d++
+			}
+			if d < bestAt {
+				best, bestAt = t.prefix+k, d
+			}
+		}
+	}
+	return best
+}
+
+// maxKey bounds the keys that are compared with known ones, in bytes.
+const maxKey = 64
 
 // keysOf lists the TOML keys of a struct.
 func keysOf(v any) []string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/sequenced"
 	"github.com/starlingp2p/starling/wire/native"
@@ -36,6 +37,9 @@ type Node struct {
 // on nothing. On an error, everything is closed again.
 func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	network := cfg.Networks[0]
+	if err := rpc.CheckPath(SocketPath(cfg.Datadir)); err != nil {
+		return nil, err
+	}
 	dir, err := OpenDatadir(cfg.Datadir)
 	if err != nil {
 		return nil, err
@@ -167,7 +171,7 @@ func (n *Node) register(network Network, log *slog.Logger) error {
 			return fmt.Errorf("network.sequenced.produce_key: %w", err)
 		}
 		if want, _ := network.Sequenced.Key(); !want.Equal(key.Public()) {
-			return fmt.Errorf("network.sequenced.produce_key: the key in %s is not that of the sequencer %s", file, network.Sequenced.Sequencer)
+			return fmt.Errorf("network.sequenced.produce_key: the key in %s is not that of the sequencer %s; restore the right one, or take the key out of the config to run a follower", file, network.Sequenced.Sequencer)
 		}
 		err = n.node.Register(&sequencer{make: func(c *starling.Client) (*sequenced.Producer, error) {
 			return sequenced.NewProducer(sequenced.ProducerConfig{

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -107,13 +109,34 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	return errors.Join(n.startError(err), rpcErr)
 }
 
-// startError marks an error from before the node was ready.
+// startError marks an error from before the node was ready, and names the key
+// of the config that it is about.
 func (n *Node) startError(err error) error {
 	if err == nil || n.isReady.Load() {
 		return err
 	}
-	return &StartError{err}
+	var pe *starling.PartError
+	if !errors.As(err, &pe) || pe.Part != "wire" {
+		return &StartError{err}
+	}
+	text, key := withoutPackage(withoutPackage(pe.Err)).Error(), ""
+	switch {
+	case strings.HasPrefix(text, "cannot listen"):
+		key = "network.listen: "
+	case strings.HasPrefix(text, "key "):
+		key = "network.key_file: "
+	}
+	return &StartError{&keyError{key + text, err}}
 }
+
+// keyError is an error told in the words of the config.
+type keyError struct {
+	text string
+	err  error
+}
+
+func (e *keyError) Error() string { return e.text }
+func (e *keyError) Unwrap() error { return e.err }
 
 // newLogger writes text, or JSON where the config says so.
 func newLogger(cfg Config, w io.Writer) *slog.Logger {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/starlingp2p/starling/internal/daemon"
@@ -36,6 +37,7 @@ type Net struct {
 	opts     Options
 	nodes    []*Node
 	accounts []ed25519.PrivateKey
+	bans     atomic.Int64 // that any node made in any of its runs
 }
 
 // New makes keys, datadirs and config files for a network. It starts nothing.
@@ -123,6 +125,18 @@ func (n *Net) Stop() error {
 	return errors.Join(errors.Join(errs...), n.nodes[0].Stop())
 }
 
+// event takes what a node prints.
+func (n *Net) event(node int, ev daemon.Event) {
+	if ev.Event == daemon.EventBan {
+		n.bans.Add(1)
+	}
+	n.opts.OnEvent(node, ev)
+}
+
+// Bans is how many bans the nodes have made since the start, those of runs that
+// have ended included.
+func (n *Net) Bans() int { return int(n.bans.Load()) }
+
 // seed puts the sequencer's addresses into the config of a follower.
 func (n *Net) seed(follower *Node) error {
 	addrs := n.nodes[0].Addrs()
@@ -174,7 +188,7 @@ func (n *Node) Start(ctx context.Context) error {
 	var (
 		run runner
 		err error
-		on  = func(ev daemon.Event) { n.net.opts.OnEvent(n.index, ev) }
+		on  = func(ev daemon.Event) { n.net.event(n.index, ev) }
 	)
 	if n.net.opts.InProcess {
 		run, err = startInProcess(n.ConfigPath(), on)

@@ -42,14 +42,33 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
+// maxPath is the longest path of a socket, in bytes: what the systems that we
+// know all take.
+const maxPath = 100
+
+// CheckPath refuses a path that is too long for a socket.
+func CheckPath(path string) error {
+	if len(path) > maxPath {
+		return fmt.Errorf("rpc: socket path %q has %d bytes, the system takes at most %d; choose a shorter datadir", path, len(path), maxPath)
+	}
+	return nil
+}
+
 // Listen opens the unix socket at path with mode 0600. A socket that a dead
 // process left there is taken over; the caller holds the datadir's lock, so no
 // living node has it.
 func Listen(path string) (net.Listener, error) {
-	if len(path) > 100 {
-		return nil, fmt.Errorf("rpc: socket path %q has %d bytes, the system takes at most 100; choose a shorter datadir", path, len(path))
+	if err := CheckPath(path); err != nil {
+		return nil, err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("rpc: %s is no socket; move it away, or choose another datadir", path)
+	}
+	if err == nil {
+		err = os.Remove(path)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("rpc: old socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
