@@ -269,5 +269,6 @@ func events[E starling.Event](g *log, since time.Time) (out []E) {
 	return out
 }
 
-func (g *log) bans() []starling.PeerBanned     { return events[starling.PeerBanned](g, time.Time{}) }
+func (g *log) bans() []starling.PeerBanned { return events[starling.PeerBanned](g, time.Time{}) }
+
 func (g *log) charges() []starling.PeerCharged { return events[starling.PeerCharged](g, time.Time{}) }

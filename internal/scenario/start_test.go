@@ -38,7 +38,8 @@ func TestSimultaneousDialsLeaveOneSessionAPair(t *testing.T) {
 	}
 	for seed := range seeds {
 		cfg := bed.Config{Seed: uint64(seed) + 1, Link: bed.Link{
-			Latency: time.Duration(5+seed%60) * time.Millisecond, Jitter: time.Duration(seed%7) * 10 * time.Millisecond}}
+			Latency: time.Duration(5+seed%60) * time.Millisecond, Jitter: time.Duration(seed%7) * 10 * time.Millisecond,
+		}}
 		virtual(t, cfg, func(l *lab) {
 			for i := range count {
 				var others []int
