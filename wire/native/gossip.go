@@ -29,6 +29,10 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 	return cfg
 }
 
+// maxUnknown is how many bytes of fields that we do not know a gossiped block
+// may have: nothing signs them, so anybody could make it ten megabytes long.
+const maxUnknown = 4 << 10
+
 // validate judges a message of gossip: size, decoded length, decoding, and
 // then the Host.
 func (n *node) validate(ctx context.Context, from network.Conn, topic string, data []byte) chain.Action {
@@ -94,6 +98,10 @@ func (n *node) decodeBlock(ctx context.Context, data []byte) (wire.Message, func
 	if err != nil {
 		release()
 		return nil, none, err
+	}
+	if extra := len(raw) - codec.SizeBlock(b); extra > maxUnknown {
+		release()
+		return nil, none, fmt.Errorf("native: block with %d bytes of unknown fields, at most %d", extra, maxUnknown)
 	}
 	return wire.Block{Block: b}, release, nil
 }

@@ -3,14 +3,20 @@ package native
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	libhost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
 // Threats M-03 and C-03: Kademlia is open to everybody, and its library takes
@@ -66,4 +72,67 @@ func TestOneConnectionLeavesStreamsForOthers(t *testing.T) {
 		}
 		a.stop()
 	})
+}
+
+// Threats Z-02, R-03 and C-03: answers that nobody reads, and requests that
+// never end, hold little memory however many there are.
+func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
+	const size = 1 << 20
+	inBubble(t, 10*time.Millisecond, func(t *testing.T, n *bed.Net) {
+		var made atomic.Int32
+		a := inBed(t, n, 1, &wiretest.Host{OnServe: func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
+			made.Add(1)
+			return wire.Blocks{Blocks: []chain.Block{wiretest.BlockOf(1, size)}}, nil
+		}})
+		h := libp2pIn(t, n, 2)
+		c := connect(t, h, a)
+		shake(t, h, c)
+		time.Sleep(time.Second)
+		ask, err := codec.AppendRequest(nil, codec.Request{Ask: wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: 1}, Count: 1}}, AckEvery: 32 << 10})
+		if err != nil {
+			t.Error(err)
+		}
+		for range 60 {
+			s, err := c.NewStream(context.Background())
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			s.Write([]byte("\x13/multistream/1.0.0\n\x14" + codec.RequestProtocol + "\n"))
+			s.Write(codec.AppendPacked(nil, ask)) // and reads nothing
+		}
+		time.Sleep(5 * time.Second)
+		if got := made.Load(); got == 0 || got > answeredBytes/size+1 {
+			t.Errorf("%d answers of 1 MiB are in memory, want at most %d", got, answeredBytes/size)
+		}
+		time.Sleep(time.Minute)
+		for _, l := range a.host.Sessions() {
+			s := l.(*session)
+			if !s.held.answered.TryAcquire(answeredBytes) || !s.held.asked.TryAcquire(askedBytes) {
+				t.Error("memory was not given back")
+			}
+		}
+		h.Close()
+		a.stop()
+	})
+}
+
+// Threats B-04 and E-13: whoever is first to pass a good block on must not make
+// it longer for everybody. Who relays it is not to blame.
+func TestPaddedBlocksAreNotRelayed(t *testing.T) {
+	n := &node{w: &Wire{cfg: Config{MaxBlockBytes: codec.MaxBlock}}, budget: p2phost.NewBudget(0)}
+	b := codec.AppendBlock(nil, wiretest.BlockOf(1, 100))
+	pad := func(size int) []byte { return codec.Compress(nil, append(b[:len(b):len(b)], unknownField(size)...)) }
+	for size, good := range map[int]bool{0: true, 1000: true, 5000: false, 9 << 20: false} {
+		_, release, err := n.decodeBlock(context.Background(), pad(size))
+		release()
+		var fault *wire.Fault
+		if (err == nil) != good || errors.As(err, &fault) {
+			t.Errorf("%d bytes of unknown fields: %v, want good %v and nobody blamed", size, err, good)
+		}
+	}
+}
+
+func unknownField(n int) []byte {
+	return append(binary.AppendUvarint(binary.AppendUvarint(nil, 99<<3|2), uint64(n)), make([]byte, n)...)
 }

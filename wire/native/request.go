@@ -133,8 +133,12 @@ func (n *node) acceptRequest(st network.Stream) {
 		st.Reset()
 		return
 	}
-	err := reqresp.Answer(s.ctx, st, s.window, reqresp.Limits{}, func(ctx context.Context, r wire.Request) (wire.Response, error) {
-		return n.host.Serve(ctx, s, r)
+	free := func() {}
+	defer func() { free() }()
+	limits := reqresp.Limits{Take: func() (func(), error) { return s.held.take(s.ctx) }}
+	err := reqresp.Answer(s.ctx, st, s.window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
+		resp, free, err = s.held.answering(ctx, r, func() (wire.Response, error) { return n.host.Serve(ctx, s, r) })
+		return resp, err
 	})
 	if err != nil {
 		n.fault(st.Conn(), err)

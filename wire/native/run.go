@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -25,6 +26,7 @@ type node struct {
 	gossip *p2phost.Gossip
 	kad    *p2phost.Kad // nil: off
 	budget *p2phost.Budget
+	item   atomic.Int64 // bytes of the largest item that was served
 
 	ctx  context.Context // ends when the node has said goodbye
 	stop context.CancelFunc

@@ -31,6 +31,7 @@ type session struct {
 	limiter  *reqresp.SelfLimiter
 	inFlight chan struct{} // a place for each request of ours
 	costs    costs
+	held     held // by requests of theirs
 	lane     *lane
 
 	mu      sync.Mutex // a leaf
@@ -43,7 +44,7 @@ type session struct {
 var _ wire.Session = (*session)(nil)
 
 func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
-	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight)}
+	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(&n.item)}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
 	if !n.w.cfg.ServeUnpaced {
 		s.window = reqresp.NewWindow()

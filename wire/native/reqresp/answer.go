@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/native/codec"
@@ -56,6 +58,7 @@ func answer(ctx context.Context, s Stream, w *Window, l Limits, serve ServeFunc)
 		end = d
 	}
 	in := newFrames(s, s, l, end)
+	defer in.giveBack()
 	body, err := in.next(l.First, codec.MaxRequest)
 	early := in.br.Buffered()
 	in.free()
@@ -69,6 +72,10 @@ func answer(ctx context.Context, s Stream, w *Window, l Limits, serve ServeFunc)
 	if err != nil {
 		return err
 	}
+	if _, app := req.Ask.(wire.AppRequest); !app { // whose bytes alias the frame
+		req.Ask = few(req.Ask)
+		in.giveBack()
+	}
 	o := &sender{s: s, l: l, end: end, w: w}
 	defer o.free()
 	if req.AckEvery > 0 {
@@ -81,6 +88,29 @@ func answer(ctx context.Context, s Stream, w *Window, l Limits, serve ServeFunc)
 	}
 	o.settle()
 	return nil
+}
+
+// few keeps of a list of hashes what could be answered: a frame has room for
+// 32,768 of them.
+func few(ask wire.Request) wire.Request {
+	most := func(hs []chain.Hash) []chain.Hash {
+		if len(hs) > codec.MaxTxsAsked {
+			return slices.Clone(hs[:codec.MaxTxsAsked])
+		}
+		return hs
+	}
+	switch r := ask.(type) {
+	case wire.GetBodies:
+		r.Hashes = most(r.Hashes)
+		return r
+	case wire.GetBlocksByHash:
+		r.Hashes = most(r.Hashes)
+		return r
+	case wire.GetTxs:
+		r.Hashes = most(r.Hashes)
+		return r
+	}
+	return ask
 }
 
 // answerMax is how many bytes this answer may have.

@@ -31,6 +31,7 @@ type frames struct {
 	end  time.Time // of the exchange
 	br   *bufio.Reader
 	from meter
+	held func() // gives back what Limits.Take granted; nil: nothing
 }
 
 // meter notes how much has arrived, and when the last of it did.
@@ -76,6 +77,12 @@ func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
 	if err != nil {
 		return nil, f.slow(err, began, before)
 	}
+	if f.l.Take != nil && n > smallRequest && f.held == nil {
+		if f.held, err = f.l.Take(); err != nil {
+			return nil, fmt.Errorf("reqresp: no memory for a request: %w", err)
+		}
+		began, before = time.Now(), f.from.n-f.br.Buffered()
+	}
 	late = began.Add(f.l.frameTime(n))
 	f.deadline(late)
 	body, err := codec.ReadPackedBody(f.br, n, most)
@@ -83,6 +90,14 @@ func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
 		return nil, f.slow(err, began, before)
 	}
 	return body, nil
+}
+
+// giveBack gives back the memory for the request.
+func (f *frames) giveBack() {
+	if f.held != nil {
+		f.held()
+		f.held = nil
+	}
 }
 
 func (f *frames) deadline(t time.Time) {

@@ -35,7 +35,15 @@ type Limits struct {
 	MinRate   int           // bytes a second that a frame must move at; 0: 32 KiB
 	AckEvery  int           // asking: bytes between acknowledgements; 0: 32 KiB; below 0: none
 	Chunk     int           // serving: bytes of items to gather in a frame; 0: 128 KiB
+	// Take, if it is set, is asked before a request of more than 2 KiB is read:
+	// it blocks until there is memory for MaxRequest bytes, which are given
+	// back once they are not needed any more, or errs.
+	Take func() (giveBack func(), err error)
 }
+
+// smallRequest is the packed length up to which a request needs no memory to be
+// granted: it decodes to 44 KiB at most.
+const smallRequest = 2 << 10
 
 const (
 	defaultExchange = 30 * time.Second
