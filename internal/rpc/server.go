@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -81,6 +82,33 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// How long Serve rests when it cannot accept: doubling, and at most.
+const (
+	acceptPause    = 5 * time.Millisecond
+	maxAcceptPause = 200 * time.Millisecond
+)
+
+// passes reports whether accepting can be tried again after err: the process
+// or the machine has too much open, or the caller went away.
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// rest waits, at most until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // Serve accepts connections until ctx ends, closes l, and returns when every
 // call has ended.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
@@ -91,11 +119,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	)
 	defer wg.Wait()
 	defer stop()
+	pause := time.Duration(0)
 	for {
 		conn, err := l.Accept()
-		if err != nil {
+		if err == nil {
+			pause = 0
+		} else {
 			if ctx.Err() != nil {
 				return nil
+			}
+			if passes(err) {
+				pause = min(max(2*pause, acceptPause), maxAcceptPause)
+				s.log.Debug("rpc connection not accepted", "err", err)
+				rest(ctx, pause)
+				continue
 			}
 			l.Close()
 			return fmt.Errorf("rpc: %w", err)
