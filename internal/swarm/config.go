@@ -76,7 +76,7 @@ type Config struct {
 	// OnEvent is called on the owner's goroutine for everything that happens.
 	// It must not block and must not call back into the Swarm. Nil: nobody.
 	OnEvent func(Event)
-	// Queue is how many reports may wait for the owner; 0: 1024; negative: none.
+	// Queue is how many reports of a kind may wait for the owner; 0: 1024; negative: none.
 	Queue int
 }
 

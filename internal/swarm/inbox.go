@@ -10,47 +10,48 @@ import (
 type pending func(*Swarm) input
 
 // inbox holds what was reported until the owner takes it, in order. Reporting
-// never waits. Most kinds are bounded and dropped when the bound is reached;
-// what must not be lost is bounded by what it is about: the end of a session by
+// never waits. Most kinds are bounded, each by itself, so that a peer cannot
+// drown the charge for one thing in reports of another; what is over the bound
+// is dropped. What must not be lost is bounded by what it is about: the end of a session by
 // the sessions, the outcome of a worker by the workers.
 type inbox struct {
 	wake chan struct{} // capacity 1
 
 	mu      sync.Mutex
 	queue   []letter
-	bound   int // droppable letters
-	held    int
+	bound   int               // droppable letters of a kind
+	held    map[string]int    // of each kind; kinds are fixed texts
 	dropped map[string]uint64 // by kind; kinds are fixed texts
 	shield  map[peer.ID]bool  // peers to be protected, or no longer
 	closed  bool
 }
 
 type letter struct {
-	in        pending
-	droppable bool
+	in   pending
+	kind string // empty: it is never dropped
 }
 
 func (b *inbox) init(bound int) {
 	b.wake = make(chan struct{}, 1)
 	b.bound = max(bound, 0)
-	b.dropped = map[string]uint64{}
+	b.dropped, b.held = map[string]uint64{}, map[string]int{}
 }
 
-// offer takes what may be dropped. With a bound of n, n wait and one more is
-// on its way to the owner.
+// offer takes what may be dropped. With a bound of n, n of a kind wait and one
+// more is on its way to the owner.
 func (b *inbox) offer(kind string, in pending) {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
 		return
 	}
-	if b.held > b.bound {
+	if b.held[kind] > b.bound {
 		b.dropped[kind]++
 		b.mu.Unlock()
 		return
 	}
-	b.held++
-	b.queue = append(b.queue, letter{in, true})
+	b.held[kind]++
+	b.queue = append(b.queue, letter{in, kind})
 	b.mu.Unlock()
 	b.ring()
 }
@@ -96,7 +97,7 @@ func (b *inbox) shields() map[peer.ID]bool {
 func (b *inbox) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.closed, b.queue, b.held = true, nil, 0
+	b.closed, b.queue = true, nil
 }
 
 func (b *inbox) ring() {
@@ -116,8 +117,8 @@ func (b *inbox) take() (pending, bool) {
 	l := b.queue[0]
 	b.queue[0] = letter{}
 	b.queue = b.queue[1:]
-	if l.droppable {
-		b.held--
+	if l.kind != "" {
+		b.held[l.kind]--
 	}
 	return l.in, true
 }

@@ -164,6 +164,8 @@ func TestReportsAreBoundedAndEndsAreKept(t *testing.T) {
 				b.Report(wire.Lost{ID: "x"})
 				b.Report(wire.TopicChanged{ID: "x"})
 			}
+			// A peer cannot drown its own charge. (E-11, C-07)
+			b.Report(wire.Offended{Link: wire.Link{ID: "liar"}, Offense: peer.BadFrame})
 			for _, l := range links {
 				l.end(peer.LinkLost, true)
 			}
@@ -174,8 +176,13 @@ func TestReportsAreBoundedAndEndsAreKept(t *testing.T) {
 				t.Errorf("queue %d: %d sessions left, want none", queue, got)
 			}
 			c := b.Counters().ReportsDropped
-			if kept := 2000 - int(c["lost"]+c["topic-changed"]); kept > max(queue, 0)+1 {
-				t.Errorf("queue %d: %d reports were kept", queue, kept)
+			for _, kind := range []string{"lost", "topic-changed"} {
+				if kept := 1000 - int(c[kind]); kept > max(queue, 0)+1 {
+					t.Errorf("queue %d: %d reports of %s were kept", queue, kept, kind)
+				}
+			}
+			if got := b.Score("liar"); got > -50 {
+				t.Errorf("queue %d: the score is %v: the charge was lost", queue, got)
 			}
 		})
 	}
