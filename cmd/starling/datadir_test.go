@@ -231,9 +231,11 @@ func TestAnotherGenesisIsRefused(t *testing.T) {
 	}
 	account := strings.Repeat("ab", 32)
 	for name, change := range map[string]func(string) string{
-		"name":  func(s string) string { return strings.Replace(s, `name = "dev"`, `name = "other"`, 1) },
-		"time":  func(s string) string { return strings.Replace(s, "genesis_time = 202", "genesis_time = 201", 1) },
-		"pace":  func(s string) string { return strings.Replace(s, `block_interval = "200ms"`, `block_interval = "300ms"`, 1) },
+		"name": func(s string) string { return strings.Replace(s, `name = "dev"`, `name = "other"`, 1) },
+		"time": func(s string) string { return strings.Replace(s, "genesis_time = 202", "genesis_time = 201", 1) },
+		"pace": func(s string) string {
+			return strings.Replace(s, `block_interval = "200ms"`, `block_interval = "300ms"`, 1)
+		},
 		"alloc": func(s string) string { return s + account + " = 5\n" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -474,4 +476,3 @@ func restore(t *testing.T, dir string, files map[string]string) {
 		}
 	}
 }
-

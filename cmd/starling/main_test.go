@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
@@ -42,44 +41,6 @@ func starling(t *testing.T, args ...string) (stdout, stderr string, code int) {
 		t.Fatalf("starling %s: %v", strings.Join(args, " "), err)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
-}
-
-func TestDevChecksWhatItClaims(t *testing.T) {
-	for _, mode := range []string{"processes", "in-process"} {
-		t.Run(mode, func(t *testing.T) {
-			args := []string{"dev", "--nodes", "5", "--for", "30s", "--json"}
-			if mode == "in-process" {
-				args = []string{"dev", "--nodes", "3", "--for", "12s", "--json", "--in-process"}
-			}
-			stdout, stderr, code := starling(t, args...)
-			if code != 0 {
-				t.Errorf("exit code %d, want 0; stderr: %s", code, stderr)
-			}
-			lines := strings.Split(strings.TrimSpace(stdout), "\n")
-			last := lines[len(lines)-1]
-			t.Log(last)
-			var s map[string]any
-			if err := json.Unmarshal([]byte(last), &s); err != nil {
-				t.Fatalf("last line %q: %v", last, err)
-			}
-			for key, want := range map[string]any{
-				"v": 1.0, "event": "summary", "heads_equal": true, "late_joiner_synced": true,
-				"restarted_recovered": true, "honest_bans": 0.0,
-			} {
-				if s[key] != want {
-					t.Errorf("%s = %v, want %v", key, s[key], want)
-				}
-			}
-			for _, key := range []string{"head", "txs_included"} {
-				if n, _ := s[key].(float64); n < 1 {
-					t.Errorf("%s = %v, want at least 1", key, s[key])
-				}
-			}
-			if !strings.Contains(stdout, `"event":"killed"`) || !strings.Contains(stdout, `"event":"joined"`) {
-				t.Errorf("nobody was killed or joined late:\n%s", stdout)
-			}
-		})
-	}
 }
 
 func TestBadUsageExitsWithTwoAndOneLine(t *testing.T) {

@@ -33,7 +33,9 @@ const (
 // problems collects what is wrong with a config.
 type problems struct{ errs []error }
 
-func (p *problems) bad(format string, args ...any) { p.errs = append(p.errs, fmt.Errorf(format, args...)) }
+func (p *problems) bad(format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf(format, args...))
+}
 
 func (p *problems) add(err error) {
 	if err != nil {

@@ -181,7 +181,7 @@ func (d *Demo) restart(ctx context.Context, n *Node) (acked uint64, err error) {
 
 // waitUntil waits until a time, or without one for ctx, and tells progress.
 func (d *Demo) waitUntil(ctx context.Context, until time.Time, l *load) error {
-	tick := time.NewTicker(5 * time.Second)
+	tick := time.NewTicker(d.tellEvery())
 	defer tick.Stop()
 	var due <-chan time.Time
 	if !until.IsZero() {
@@ -199,6 +199,14 @@ func (d *Demo) waitUntil(ctx context.Context, until time.Time, l *load) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// tellEvery is the pause between two lines of progress.
+func (d *Demo) tellEvery() time.Duration {
+	if d.For == 0 {
+		return 5 * time.Second
+	}
+	return min(d.For/20, 5*time.Second)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

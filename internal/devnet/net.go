@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/rpc"
 )
 
 // Options say what a network is like. Zero fields take defaults.
@@ -95,6 +96,9 @@ func New(o Options) (*Net, error) {
 			key = sequencer
 		}
 		dir := filepath.Join(o.Dir, fmt.Sprintf("node%d", i+1))
+		if err := rpc.CheckPath(daemon.SocketPath(dir)); err != nil {
+			return nil, err
+		}
 		if err := daemon.Init(dir, cfg, key); err != nil {
 			return nil, err
 		}
