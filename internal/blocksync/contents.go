@@ -207,7 +207,7 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Has
 
 // emptyBodies: p gave nothing of what it was asked for.
 func (c *Core) emptyBodies(j *job, p *remote, r *request) {
-	if p.claimless() || p.claim.Head.Number < r.hi || !j.vouched(p, r.lo) {
+	if p.claimless() || min(p.claim.Head.Number, p.told) < r.hi || !j.vouched(p, r.lo) {
 		j.lack(p, r.lo, c.now.Add(missFor)) // it may be on another branch
 		return
 	}

@@ -373,6 +373,11 @@ func (c *Core) emptyRange(j *job, p *remote, lo uint64) {
 		p.addLack(lo, lo, c.now.Add(missFor)) // it never said that it had it
 		return
 	}
+	if p.told < lo { // nor did it here: it passed on a block that is above
+		p.addLack(lo, lo, c.now.Add(missFor))
+		p.lower(lo - 1)
+		return
+	}
 	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("nothing from %d, claimed %d", lo, p.claim.Head.Number)})
 	p.addLack(lo, max(lo, p.claim.Head.Number), c.now.Add(lackFor))
 	c.undelivered(p, lo)
@@ -382,6 +387,10 @@ func (c *Core) emptyRange(j *job, p *remote, lo uint64) {
 // claim. The third costs. (L-09)
 func (c *Core) undelivered(p *remote, lo uint64) {
 	if p.claimless() || p.claim.Head.Number < lo {
+		return
+	}
+	if p.told < lo { // a node that syncs passes on what is far above its head
+		p.lower(lo - 1)
 		return
 	}
 	p.undelivered++

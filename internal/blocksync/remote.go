@@ -35,7 +35,8 @@ type remote struct {
 	unsupported map[string]bool // kinds of requests
 
 	// Heads.
-	undelivered int // heads claimed and not delivered, in a row
+	told        uint64 // the number of the head that it claimed itself; claim may be from what it passed on
+	undelivered int    // heads claimed and not delivered, in a row
 	badUntil    time.Time
 	reached     chain.Ref // the claimed head up to which everything was fetched
 }
@@ -66,7 +67,7 @@ func (c *Core) onJoined(in Joined) {
 	if _, ok := c.byID[in.Peer]; ok {
 		c.onLeft(in.Peer)
 	}
-	p := &remote{id: in.Peer, claim: in.Claims, stall: minStall, window: 2, unsupported: map[string]bool{}}
+	p := &remote{id: in.Peer, claim: in.Claims, told: in.Claims.Head.Number, stall: minStall, window: 2, unsupported: map[string]bool{}}
 	if c.cfg.Rand != nil {
 		p.tie = c.cfg.Rand.Uint64()
 	}
@@ -97,7 +98,7 @@ func (c *Core) onLeft(id peer.ID) {
 
 func (c *Core) onClaims(in Claims) {
 	if p, ok := c.byID[in.Peer]; ok {
-		p.claim = in.Status
+		p.claim, p.told = in.Status, in.Status.Head.Number
 	}
 }
 
@@ -108,7 +109,7 @@ func (c *Core) onAnnounced(in Announced) {
 	}
 	if in.Weight == (chain.Weight{}) && in.Ref.Number > p.claim.Head.Number ||
 		in.Weight != (chain.Weight{}) && in.Weight.Compare(p.claim.Weight) > 0 {
-		p.claim.Head = in.Ref
+		p.claim.Head, p.told = in.Ref, in.Ref.Number
 		p.claim.Weight = in.Weight
 	}
 }
