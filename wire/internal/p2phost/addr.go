@@ -154,7 +154,11 @@ func keepAddr(allowPrivate bool) func(ma.Multiaddr) bool {
 			return true // a name: judged when it is resolved
 		}
 		ip := e.Addr()
-		if ip.IsUnspecified() || ip.IsMulticast() || e.Port() == 0 {
+		if ip.IsUnspecified() || ip.IsMulticast() {
+			return false
+		}
+		switch e.Port() {
+		case 0, 22, 25: // no port, and other services that a dial would annoy
 			return false
 		}
 		return allowPrivate || !(ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())

@@ -29,6 +29,7 @@ const maxUnsecured = 512
 type gater struct {
 	judge Judge
 	room  func() bool // for one more auxiliary connection
+	pace  *pacer
 
 	mu        sync.Mutex
 	asked     map[libpeer.ID]*ask
@@ -50,7 +51,7 @@ type unsecured struct {
 var _ connmgr.ConnectionGater = (*gater)(nil)
 
 func newGater(judge Judge, room func() bool) *gater {
-	return &gater{judge: judge, room: room, asked: map[libpeer.ID]*ask{}, unsecured: map[string]unsecured{}}
+	return &gater{judge: judge, room: room, pace: newPacer(), asked: map[libpeer.ID]*ask{}, unsecured: map[string]unsecured{}}
 }
 
 // ask marks a peer as dialled on purpose until the returned func is called,
@@ -126,7 +127,7 @@ func (g *gater) InterceptAddrDial(id libpeer.ID, m ma.Multiaddr) bool {
 	// Discovery knows whom it dials: a peer that would be refused once it is
 	// known is not dialled.
 	l.ID = peer.ID(id.String())
-	return g.judge.Admit(l) == peer.OK
+	return g.judge.Admit(l) == peer.OK && g.pace.may(time.Now(), l.Endpoint)
 }
 
 // InterceptAccept is asked before an inbound handshake.
@@ -172,6 +173,9 @@ func (g *gater) InterceptSecured(dir network.Direction, id libpeer.ID, c network
 // refused, and not just cut off.
 func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
 	dir, id := c.Stat().Direction, c.RemotePeer()
+	if dir == network.DirOutbound {
+		g.pace.reached(time.Now(), endpointOf(c.RemoteMultiaddr()))
+	}
 	return g.admit(id, linkOf(dir, id, c.RemoteMultiaddr(), dir == network.DirOutbound && g.asking(id))), 0
 }
 
