@@ -18,7 +18,7 @@ const Version = "0.1.0"
 
 // Output says where a run tells what it does.
 type Output struct {
-	Out, Err io.Writer // data, and chatter and the log
+	Out, Err io.Writer // data, and chatter and the log; nil: nobody reads it
 	JSON     bool      // print events on Out as JSON lines
 	OnEvent  func(Event)
 }
@@ -33,6 +33,9 @@ func (e *StartError) Unwrap() error { return e.Err }
 // Run runs the node that cfg describes until ctx ends. An error before it was
 // ready is a *StartError.
 func Run(ctx context.Context, cfg Config, out Output) (err error) {
+	if out.Out == nil {
+		out.Out = io.Discard
+	}
 	log := newLogger(cfg, out.Err)
 	n, err := Open(cfg, log)
 	if err != nil {
