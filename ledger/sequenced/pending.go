@@ -208,6 +208,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 			return err
 		}
 	}
+	p.purge()
 	return p.rotate(false)
 }
 

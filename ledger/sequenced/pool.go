@@ -72,6 +72,7 @@ type Pool struct {
 	senders  map[Address]*queue
 	bytes    [2]int // of others, of our own
 	arrivals uint64
+	purged   uint64 // the number of the head at the last purge
 	unfit    ring
 	subs     map[int]chan []chain.Tx
 	nextSub  int
@@ -86,6 +87,7 @@ type pooled struct {
 	t       Tx
 	local   bool
 	arrival uint64
+	since   uint64 // the number of the head when it came
 }
 
 func (p *pooled) cost() int { return len(p.tx.Bytes) + txOverhead }
@@ -357,7 +359,7 @@ func (p *Pool) insert(e *pooled) {
 		q.txs = slices.Insert(q.txs, i, e)
 	}
 	p.arrivals++
-	e.arrival = p.arrivals
+	e.arrival, e.since = p.arrivals, p.head.Number
 	p.txs[e.tx.Hash] = e
 	p.bytes[e.pile()] += e.cost()
 }

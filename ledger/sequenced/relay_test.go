@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/sequenced"
 )
 
@@ -68,5 +69,63 @@ func TestUnwantedTransactionsAreNotVerifiedWithoutEnd(t *testing.T) {
 		if v != chain.Ignored(sequenced.Unchecked) {
 			t.Fatalf("an unwanted one of many: %v, want %q, which keeps the bundle from being relayed", v, sequenced.Unchecked)
 		}
+	}
+}
+
+// grown is a ledger whose head is as high as the test says.
+type grown struct {
+	*ledger.Ledger
+	number uint64
+}
+
+func (g *grown) Status() chain.Status {
+	s := g.Ledger.Status()
+	s.Head = chain.Ref{Number: g.number, Hash: chain.Hash{byte(g.number), byte(g.number >> 8), 1}}
+	return s
+}
+
+func (g *grown) State(ctx context.Context, key []byte) ([]byte, chain.Ref, error) {
+	v, _, err := g.Ledger.State(ctx, key)
+	return v, g.Status().Head, err
+}
+
+// Threat T-02: what can never be included does not close the pool for good.
+func TestStuckTransactionsAreLetGo(t *testing.T) {
+	f := family(t)
+	s := &grown{Ledger: open(t, f), number: 1}
+	p, err := sequenced.NewPool(context.Background(), sequenced.PoolConfig{Family: f, State: s, MaxBytes: 20_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	good := transfer(f, 2, 0, 1, 10)
+	add(t, p, good)
+	own := transfer(f, 3, 7, 1, 10) // stuck too, but ours
+	if v := p.AddLocal(context.Background(), []chain.Tx{own})[0]; v.Action != chain.Accept {
+		t.Fatal(v)
+	}
+	full := false
+	for i := 0; !full; i++ {
+		// No such account, and the first nonce is missing.
+		tx := sequenced.NewData(f.Genesis(), key(byte(50+i)), 5, make([]byte, 1000), 1<<60)
+		full = p.Add([]chain.Tx{tx})[0] == chain.Ignored("pool-full")
+	}
+	for range 16 {
+		s.number++
+		if err := p.OnHead(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := p.Get(good.Hash); !ok {
+		t.Error("a transaction that can be included was let go")
+	}
+	if _, ok := p.Get(own.Hash); !ok {
+		t.Error("one of our own was let go")
+	}
+	if n, _ := p.Len(); n != 2 {
+		t.Errorf("%d transactions are left, want 2", n)
+	}
+	if p.Dropped()["stuck"] == 0 {
+		t.Error("the drops are not counted")
 	}
 }
