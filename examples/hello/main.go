@@ -59,13 +59,21 @@ func hello(ctx context.Context, known []string, out io.Writer) error {
 	if err := node.SetHandler(greeter{p}); err != nil {
 		return err
 	}
-	go greet(ctx, node.Client(), p)
-	go func() {
-		<-w.Ready()
+	ctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop() // in case the node fails to start
+	wg.Go(func() { greet(ctx, node.Client(), p) })
+	wg.Go(func() {
+		select {
+		case <-w.Ready():
+		case <-ctx.Done():
+			return
+		}
 		for _, a := range w.Addrs() {
 			p.printf("listening on %s", a)
 		}
-	}()
+	})
 	return node.Run(ctx)
 }
 

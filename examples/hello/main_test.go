@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain lets the test's own binary be the program: TestTwoProcessesMeet
@@ -18,7 +20,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // program is a running hello.
@@ -96,5 +98,14 @@ func TestTwoProcessesMeet(t *testing.T) {
 	first.expect(" is gone: quitting")
 	if err := second.cmd.Wait(); err != nil {
 		t.Errorf("the program ended with %v at an interrupt, want success", err)
+	}
+}
+
+// A node that cannot start leaves nothing running, and says which address it
+// did not understand.
+func TestABadAddressIsRefused(t *testing.T) {
+	err := hello(t.Context(), []string{"nonsense"}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+		t.Errorf("hello gave %v, want what is wrong with the address", err)
 	}
 }
