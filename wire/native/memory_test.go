@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	kadpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	libhost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/sim/bed"
@@ -135,4 +138,42 @@ func TestPaddedBlocksAreNotRelayed(t *testing.T) {
 
 func unknownField(n int) []byte {
 	return append(binary.AppendUvarint(binary.AppendUvarint(nil, 99<<3|2), uint64(n)), make([]byte, n)...)
+}
+
+// Threat R-08: small questions with large answers, from anybody.
+func TestKademliaQuestionsHaveAPace(t *testing.T) {
+	inBubble(t, 10*time.Millisecond, func(t *testing.T, n *bed.Net) {
+		a, h := inBed(t, n, 1, nil), libp2pIn(t, n, 2)
+		c := connect(t, h, a)
+		question, err := proto.Marshal(&kadpb.Message{Type: kadpb.Message_FIND_NODE, Key: []byte(a.node.Load().p2p.ID())})
+		if err != nil {
+			t.Error(err)
+		}
+		question = append(binary.AppendUvarint(nil, uint64(len(question))), question...)
+		answered := 0
+		for range 5 { // each stream after the first finds the pace used up
+			s := stream(t, h, c, protocol.ID(codec.NamesOf(genesis).Prefix+"/kad/1.0.0"))
+			in := bufio.NewReader(s)
+			for range 100 {
+				s.SetDeadline(time.Now().Add(time.Second))
+				if _, err := s.Write(question); err != nil {
+					break
+				}
+				size, err := binary.ReadUvarint(in)
+				if err != nil {
+					break
+				}
+				if _, err := in.Discard(int(size)); err != nil {
+					break
+				}
+				answered++
+			}
+			s.Reset()
+		}
+		if answered < 20 || answered > 150 {
+			t.Errorf("%d questions were answered in some seconds", answered)
+		}
+		h.Close()
+		a.stop()
+	})
 }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -43,6 +44,10 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	}
 	if err != nil && context.Cause(ctx) == wire.ErrClosed {
 		return resp, wire.ErrClosed
+	}
+	var fault *wire.Fault
+	if errors.As(err, &fault) && fault.Offense == peer.TruncatedFrame && s.link.conn.IsClosed() {
+		return nil, wire.ErrClosed // the connection ended, not the stream: see charge
 	}
 	return resp, err
 }

@@ -219,8 +219,13 @@ func (n *node) farewell() {
 	}
 }
 
-// charge reports a fault of whoever is at the other end of a connection.
+// charge reports a fault of whoever is at the other end of a connection. A
+// frame that was cut by the end of its connection is none: multiplexers give
+// some readers a bare end of file for that.
 func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
+	if o == peer.TruncatedFrame && c.IsClosed() {
+		return
+	}
 	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: linkOf(c)}
 	if s := n.sessionOn(c); s != nil {
 		r.Session = s

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -15,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/routing"
 	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
@@ -40,7 +42,7 @@ func (h *Host) StartKademlia(prefix string) (*Kad, error) {
 		mode = dht.ModeServer
 	}
 	d, err := dht.New(
-		&cappedHost{Host: h.host, flood: h.cfg.Flood, open: map[libpeer.ID]int{}},
+		newCappedHost(h.host, h.cfg.Flood),
 		dht.ProtocolPrefix(protocol.ID(prefix)),
 		dht.Mode(mode),
 		dht.DisableProviders(), dht.DisableValues(), dht.DisableAutoRefresh(),
@@ -140,8 +142,15 @@ type cappedHost struct {
 	host.Host
 	flood func(network.Conn, peer.Offense, string)
 
-	mu   sync.Mutex
-	open map[libpeer.ID]int
+	mu    sync.Mutex
+	open  map[libpeer.ID]int
+	paces *simplelru.LRU[libpeer.ID, *rate.Limiter]
+}
+
+func newCappedHost(h host.Host, flood func(network.Conn, peer.Offense, string)) *cappedHost {
+	c := &cappedHost{Host: h, flood: flood, open: map[libpeer.ID]int{}}
+	c.paces, _ = simplelru.NewLRU[libpeer.ID, *rate.Limiter](maxKad, nil) // it errs for sizes below 1 only
+	return c
 }
 
 // SetStreamHandler implements host.Host.
@@ -166,6 +175,6 @@ func (c *cappedHost) SetStreamHandler(pid protocol.ID, handle network.StreamHand
 				delete(c.open, id)
 			}
 		}()
-		handle(&cappedStream{Stream: s, most: maxKadQuestion})
+		handle(&cappedStream{Stream: s, most: maxKadQuestion, pace: c.paceOf(id)})
 	})
 }
