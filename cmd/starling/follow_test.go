@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,6 +106,13 @@ func TestInitJoinAndFollow(t *testing.T) {
 	if now := peers.Peers[0].Head.Number; now <= shown {
 		t.Errorf("the peer's head stays at %d", now)
 	}
+	b.stop()
+	b = launch(t, nil, "run", "--config", configOf(two), "--json")
+	var again daemon.Event
+	if err := json.Unmarshal([]byte(b.expect(`"event":"ready"`)), &again); err != nil || !slices.Equal(again.Addrs, status.Addrs) {
+		t.Errorf("came back at %v, was at %v: %v", again.Addrs, status.Addrs, err)
+	}
+	b.head(again.Number + 3)
 	b.stop()
 	if code := a.end(os.Interrupt); code != exitOK {
 		t.Errorf("exit code %d at an interrupt, want %d; it said %s", code, exitOK, a.errors())

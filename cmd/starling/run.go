@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -58,7 +60,7 @@ func initCommand(datadir cli.Flag) *cli.Command {
 			&cli.DurationFlag{Name: "block-time", Usage: "pause between blocks of the new network", Value: 2 * time.Second},
 			&cli.StringFlag{Name: "join", Usage: "config `FILE` of a node whose network to join", TakesFile: true},
 			&cli.StringSliceFlag{Name: "seed", Usage: "address `ADDR` of a node to meet first (with --join)"},
-			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on", Value: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
+			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on; default: a free port of 127.0.0.1, TCP and QUIC"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
@@ -84,6 +86,10 @@ func initCommand(datadir cli.Flag) *cli.Command {
 func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	cfg := daemon.Config{ConfigVersion: daemon.ConfigVersion, LogLevel: "info"}
 	network := daemon.Network{Wire: "native", Listen: cmd.StringSlice("listen"), AllowPrivate: true}
+	if len(network.Listen) == 0 {
+		port := freePort()
+		network.Listen = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}
+	}
 	if file := cmd.String("join"); file != "" {
 		other, err := daemon.LoadConfig(file)
 		if err != nil {
@@ -112,4 +118,26 @@ func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	}
 	cfg.Networks = []daemon.Network{network}
 	return cfg, key, nil
+}
+
+// freePort gives a port of loopback that nobody has now, so that a node comes
+// back at the address that others know; 0, which is any at each start, where
+// none is found. It lies below those that systems give to outgoing connections.
+func freePort() int {
+	const first, last = 20_000, 32_000
+	for range 64 {
+		port := first + mrand.IntN(last-first)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		tcp, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		udp, err := net.ListenPacket("udp", address)
+		tcp.Close()
+		if err == nil {
+			udp.Close()
+			return port
+		}
+	}
+	return 0
 }

@@ -10,7 +10,6 @@ import (
 
 // sequencer is the service that makes blocks, on the one node that has the key.
 type sequencer struct {
-	node *Node
 	make func(client *starling.Client) (*sequenced.Producer, error)
 }
 
