@@ -2,6 +2,7 @@ package starling
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
@@ -25,7 +26,7 @@ func newGates(workers int) gates {
 	return gates{
 		block:     newGate(workers, validationQuota),
 		tx:        newGate(workers, validationQuota),
-		consensus: newGate(workers, validationQuota),
+		consensus: newGate(workers, 2*validationQuota), // by topic and by lane
 		app:       newGate(workers, validationQuota),
 	}
 }
@@ -50,6 +51,13 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	g := h.node.gates.of(m)
 	if g == nil {
 		return chain.Ignored("unknown-message")
+	}
+	// What is known takes no worker: whoever sends one block in many encodings
+	// must not keep others waiting past their deadline.
+	if b, ok := m.(wire.Block); ok && h.node.known != nil && h.node.known.seen(b.Block.Header.Ref.Hash, false) {
+		v := chain.Ignored("known-block")
+		h.node.counts.verdict(m, v)
+		return v
 	}
 	ctx, cancel := context.WithTimeout(ctx, validationTimeout)
 	defer cancel()
@@ -85,7 +93,7 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Message) (v chain.Verdict, panicked bool) {
 	defer func() {
 		if r := recover(); r != nil {
-			h.node.log.Warn("a check panicked", "peer", id, "msg", kindOf(m), "err", r)
+			h.node.warn("a check panicked", "peer", id, "msg", kindOf(m), "err", fmt.Sprintf("%.200v", r))
 			v, panicked = chain.Rejected("panic"), true
 		}
 	}()

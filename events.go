@@ -58,14 +58,14 @@ func (n *Node) onSync(ev blocksync.Event) {
 	case blocksync.Reorg:
 		n.bus.publish(SyncChanged{What: "reorg", Detail: fmt.Sprintf("from %v to %v, %d undone", ev.Old, ev.New, ev.Depth)})
 	case blocksync.ReorgRefused:
-		n.alarm(fmt.Sprintf("a branch from %v was refused: it would undo more blocks than the chain allows", ev.Fork))
+		n.alarm("a branch was refused", fmt.Sprintf("a branch from %v was refused: it would undo more blocks than the chain allows", ev.Fork))
 	case blocksync.TargetRefused:
-		n.alarm(fmt.Sprintf("target %v cannot be reached: %s", ev.Target, ev.Reason))
+		n.alarm("a target cannot be reached", fmt.Sprintf("target %v cannot be reached: %s", ev.Target, ev.Reason))
 	}
 }
 
-// alarm tells the operator.
-func (n *Node) alarm(text string) {
-	n.log.Warn(text)
+// alarm tells the operator. kind is a fixed text.
+func (n *Node) alarm(kind, text string) {
+	n.warn(kind, "detail", text)
 	n.bus.publish(Alarm{Text: text})
 }

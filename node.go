@@ -29,6 +29,7 @@ type Node struct {
 	pool      chain.TxPool    // nil: none
 	consensus chain.Consensus // nil: none
 	log       *slog.Logger
+	quiet     quietLog
 
 	host    *host
 	swarm   *swarm.Swarm
