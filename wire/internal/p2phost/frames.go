@@ -22,7 +22,7 @@ const (
 	maxLenBytes = 5                // of a length prefix
 	// dripRate is the rate, in bytes a second, below which a late frame that is
 	// still moving is a fault. A link that is slow, or has stopped, is none.
-	dripRate = 1 << 10
+	dripRate = 256
 )
 
 // Pace tells how the bytes of one frame come in. One goroutine uses it.

@@ -22,7 +22,7 @@ var bufReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, rea
 
 // dripRate is the rate, in bytes a second, below which a late frame that is
 // still moving is a fault. A link that is slow, or has stopped, is none.
-const dripRate = 1 << 10
+const dripRate = 256
 
 // frames reads packed frames off a stream, each within its deadline.
 type frames struct {
