@@ -221,14 +221,6 @@ func (l *lab) name(id peer.ID) string {
 	return id.Short()
 }
 
-// between checks a figure.
-func between(t *testing.T, what string, got, least, most time.Duration) {
-	t.Helper()
-	if got < least || got > most {
-		t.Errorf("%s: %v, want %v to %v", what, got, least, most)
-	}
-}
-
 // produce makes a small block each interval on the node's head, until the node
 // stops or stopProducing is called.
 func (n *node) produce() { n.produceLike(chaintest.Make{}) }

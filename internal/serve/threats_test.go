@@ -22,7 +22,8 @@ func TestAddressesAreGivenInBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ch charges
 		var asked atomic.Int64
-		s := serve.New(serve.Config{Chain: &fakeChain{head: 1}, Charge: ch.charge, Budget: budget(), MaxAddrs: 128,
+		s := serve.New(serve.Config{
+			Chain: &fakeChain{head: 1}, Charge: ch.charge, Budget: budget(), MaxAddrs: 128,
 			Addrs: func(_ context.Context, max int) []peer.Addr {
 				asked.Add(1)
 				if max < 0 || max > 128 {
@@ -33,7 +34,8 @@ func TestAddressesAreGivenInBounds(t *testing.T) {
 					out[i] = peer.Addr{Scheme: "multiaddr", Text: fmt.Sprintf("%s%04d", strings.Repeat("a", 60), i)}
 				}
 				return out
-			}})
+			},
+		})
 		for _, max := range []int{-1, 0, 1, 128, 129, 1 << 30} {
 			resp, err := s.Serve(t.Context(), alice, wire.GetAddrs{Max: max})
 			if err != nil {
