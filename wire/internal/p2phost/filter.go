@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
@@ -19,22 +20,28 @@ const (
 	// one tells each topic once, and an application changes its mind rarely.
 	subBurst = 4 * MaxTopics
 	subRate  = 1 // a second
+	// maxSpent is how many peers' changes are remembered: those that are here. One
+	// that left while its message was under way would stay for good otherwise.
+	maxSpent = 4096
 )
 
 // subFilter lets pubsub keep subscriptions only of topics that are ours, and
 // charges who floods it with others.
 type subFilter struct {
 	flood func(libpeer.ID, string)
+	undo  func(libpeer.ID) // pubsub drops the whole RPC
 
 	mu      sync.Mutex
 	allowed map[string]bool
-	spent   map[libpeer.ID]*rate.Limiter // of peers with a session
+	spent   *simplelru.LRU[libpeer.ID, *rate.Limiter]
 }
 
 var _ pubsub.SubscriptionFilter = (*subFilter)(nil)
 
-func newSubFilter(flood func(libpeer.ID, string)) *subFilter {
-	return &subFilter{flood: flood, allowed: map[string]bool{}, spent: map[libpeer.ID]*rate.Limiter{}}
+func newSubFilter(flood func(libpeer.ID, string), undo func(libpeer.ID)) *subFilter {
+	f := &subFilter{flood: flood, undo: undo, allowed: map[string]bool{}}
+	f.spent, _ = simplelru.NewLRU[libpeer.ID, *rate.Limiter](maxSpent, nil) // it errs for sizes below 1 only
+	return f
 }
 
 // allow makes a topic one of ours.
@@ -57,7 +64,7 @@ func (f *subFilter) forbid(topic string) {
 func (f *subFilter) forget(id libpeer.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.spent, id)
+	f.spent.Remove(id)
 }
 
 // CanSubscribe implements pubsub.SubscriptionFilter.
@@ -71,17 +78,19 @@ func (f *subFilter) CanSubscribe(topic string) bool {
 // error pubsub drops the whole message.
 func (f *subFilter) FilterIncomingSubscriptions(from libpeer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
 	if len(subs) > MaxTopics {
+		f.undo(from)
 		f.flood(from, fmt.Sprintf("%d subscriptions in one message, at most %d", len(subs), MaxTopics))
 		return nil, pubsub.ErrTooManySubscriptions
 	}
 	f.mu.Lock()
-	l := f.spent[from]
-	if l == nil {
+	l, ok := f.spent.Get(from)
+	if !ok {
 		l = rate.NewLimiter(subRate, subBurst)
-		f.spent[from] = l
+		f.spent.Add(from, l)
 	}
 	f.mu.Unlock()
 	if !l.AllowN(time.Now(), len(subs)) {
+		f.undo(from)
 		f.flood(from, fmt.Sprintf("more than %d changes of subscriptions, and %d a second", subBurst, subRate))
 		return nil, pubsub.ErrTooManySubscriptions
 	}

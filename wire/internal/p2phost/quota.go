@@ -29,11 +29,14 @@ type quota struct {
 	bytes   int // of all peers together
 	perPeer int // bytes
 	ours    func(topic string) bool
+	score   func(libpeer.ID) float64 // nil: 0
 	dropped func(id libpeer.ID, queue string, n int)
 
 	mu    sync.Mutex
 	used  int // bytes
 	peers map[quotaKey]*inQueue
+	swept time.Time
+	last  []*pb.Message // let in with the RPC that pubsub has in hand
 }
 
 type quotaKey struct {
@@ -53,12 +56,23 @@ func newQuota(total, perMessage int, ours func(string) bool, dropped func(libpee
 // inspect is pubsub's RPC inspector.
 func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
 	if len(rpc.Publish) == 0 {
+		q.mu.Lock()
+		q.last = nil
+		q.mu.Unlock()
+		return nil
+	}
+	// pubsub drops all of these without a word, and their places would stay taken.
+	if q.score != nil && q.score(from) < graylistThreshold {
+		q.dropped(from, "gossip-graylist", len(rpc.Publish))
+		rpc.Publish = nil
 		return nil
 	}
 	now := time.Now()
 	keep := rpc.Publish[:0]
 	over, full, alien := 0, 0, 0
 	q.mu.Lock()
+	q.last = nil
+	q.sweep(now)
 	for _, m := range rpc.Publish {
 		if !q.ours(m.GetTopic()) {
 			alien++
@@ -83,6 +97,7 @@ func (q *quota) inspect(from libpeer.ID, rpc *pubsub.RPC) error {
 			p.bytes += n
 			q.used += n
 			keep = append(keep, m)
+			q.last = append(q.last, m)
 		}
 		q.tidy(k, p)
 	}
@@ -107,6 +122,34 @@ func (q *quota) done(from libpeer.ID, m *pb.Message) {
 	k := quotaKey{from, m.GetTopic()}
 	if p := q.peers[k]; p != nil {
 		q.remove(p, m)
+		q.tidy(k, p)
+	}
+}
+
+// undo takes back what was let in with the RPC that pubsub has in hand: it drops
+// the whole RPC. Like inspect, it is called on pubsub's goroutine.
+func (q *quota) undo(from libpeer.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, m := range q.last {
+		k := quotaKey{from, m.GetTopic()}
+		if p := q.peers[k]; p != nil {
+			q.remove(p, m)
+			q.tidy(k, p)
+		}
+	}
+	q.last = nil
+}
+
+// sweep frees, once a second at most, the places of messages that pubsub
+// dropped without a word. The lock is held.
+func (q *quota) sweep(now time.Time) {
+	if now.Sub(q.swept) < time.Second {
+		return
+	}
+	q.swept = now
+	for k, p := range q.peers {
+		q.expire(p, now)
 		q.tidy(k, p)
 	}
 }

@@ -239,8 +239,8 @@ func (*tracer) Join(string) {}
 // ValidateMessage implements pubsub.RawTracer.
 func (*tracer) ValidateMessage(*pubsub.Message) {}
 
-// ThrottlePeer implements pubsub.RawTracer.
-func (*tracer) ThrottlePeer(libpeer.ID) {}
+// ThrottlePeer implements pubsub.RawTracer: the messages of its RPC are dropped.
+func (t *tracer) ThrottlePeer(id libpeer.ID) { t.quota.undo(id) }
 
 // RecvRPC implements pubsub.RawTracer.
 func (*tracer) RecvRPC(*pubsub.RPC) {}
