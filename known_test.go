@@ -12,7 +12,7 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
-// Threats G-05 and B-04: a topic knows a block by its bytes, and anybody can
+// Threat G-05: a topic knows a block by its bytes, and anybody can
 // encode a good one anew, without end and up to ten megabytes long.
 func TestABlockIsRelayedOnceHoweverItIsEncoded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -280,7 +280,7 @@ func TestBudgetOffLimitsNoBytes(t *testing.T) {
 	}
 }
 
-// R-06, C-04: however many ask, only the callers' goroutines wait, and of
+// C-04: however many ask, only the callers' goroutines wait, and of
 // one peer at most its queue.
 func TestQueuesAreBoundedAndStartNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -164,7 +164,7 @@ func TestReportsAreBoundedAndEndsAreKept(t *testing.T) {
 				b.Report(wire.Lost{ID: "x"})
 				b.Report(wire.TopicChanged{ID: "x"})
 			}
-			// A peer cannot drown its own charge. (E-11, C-07)
+			// A peer cannot drown its own charge.
 			b.Report(wire.Offended{Link: wire.Link{ID: "liar"}, Offense: peer.BadFrame})
 			for _, l := range links {
 				l.end(peer.LinkLost, true)

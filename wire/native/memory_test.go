@@ -22,7 +22,7 @@ import (
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
-// Threats M-03 and C-03: Kademlia is open to everybody, and its library takes
+// Threat M-03: Kademlia is open to everybody, and its library takes
 // the memory for a message as soon as it knows the length.
 func TestAStrangersKademliaMessageIsSmall(t *testing.T) {
 	inBubble(t, 10*time.Millisecond, func(t *testing.T, n *bed.Net) {
@@ -43,7 +43,7 @@ func TestAStrangersKademliaMessageIsSmall(t *testing.T) {
 	})
 }
 
-// Threats Z-06 and H-01: streams that name no protocol count for nobody's but
+// Threat Z-06: streams that name no protocol count for nobody's but
 // their own connection's sake.
 func TestOneConnectionLeavesStreamsForOthers(t *testing.T) {
 	inBubble(t, 10*time.Millisecond, func(t *testing.T, n *bed.Net) {
@@ -77,7 +77,7 @@ func TestOneConnectionLeavesStreamsForOthers(t *testing.T) {
 	})
 }
 
-// Threats Z-02, R-03 and C-03: answers that nobody reads, and requests that
+// Threats Z-02 and R-03: answers that nobody reads, and requests that
 // never end, hold little memory however many there are.
 func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
 	const size = 1 << 20
@@ -123,7 +123,7 @@ func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
 	})
 }
 
-// Threats B-04 and E-13: whoever is first to pass a good block on must not make
+// Threat E-13: whoever is first to pass a good block on must not make
 // it longer for everybody. Who relays it is not to blame.
 func TestPaddedBlocksAreNotRelayed(t *testing.T) {
 	n := &node{w: &Wire{cfg: Config{MaxBlockBytes: codec.MaxBlock}}, budget: p2phost.NewBudget(0)}

@@ -16,7 +16,7 @@ func bulk(n int) *pubsub.RPC {
 	return &pubsub.RPC{RPC: pb.RPC{Publish: []*pb.Message{{Topic: proto.String("t"), Data: make([]byte, n)}}}}
 }
 
-// Threats G-11 and C-03: pubsub drops whole messages without a word: those with
+// Threat G-11: pubsub drops whole messages without a word: those with
 // too many subscriptions, and all of a peer that it has graylisted. What they
 // had let in must not take the memory for everybody's validation for good.
 func TestMessagesThatPubsubDropsTakeNoRoom(t *testing.T) {
