@@ -23,8 +23,10 @@ type quiet struct {
 
 func newQuiet() *quiet { return &quiet{make(chan struct{}), make(chan error, 1)} }
 
-func (*quiet) Caps() wire.Caps                                          { return wire.Caps{Name: "quiet"} }
-func (*quiet) ParseAddr(string) (peer.Addr, error)                      { return peer.Addr{}, wire.ErrUnsupported }
+func (*quiet) Caps() wire.Caps { return wire.Caps{Name: "quiet"} }
+
+func (*quiet) ParseAddr(string) (peer.Addr, error) { return peer.Addr{}, wire.ErrUnsupported }
+
 func (*quiet) Dial(context.Context, peer.Addr) error                    { return wire.ErrUnsupported }
 func (*quiet) Addrs() []peer.Addr                                       { return nil }
 func (*quiet) Locate(peer.Addr) (e netip.AddrPort, id peer.ID, ok bool) { return }
