@@ -234,7 +234,11 @@ func (c *core) tick(now, wall time.Time) {
 	}
 	if !now.Before(c.nextAge) {
 		c.nextAge = now.Add(ageEvery)
-		if c.board.expire(now, c.cfg.MinScore, c.connectedSubject) {
+		connected := make(map[subject]bool, len(c.order))
+		for _, s := range c.order {
+			connected[c.sessions[s].subj] = true
+		}
+		if c.board.expire(now, c.cfg.MinScore, connected) {
 			c.bans.changed = true
 		}
 		for _, s := range c.order {
@@ -253,15 +257,6 @@ func (c *core) tick(now, wall time.Time) {
 	}
 	c.clock.expire(now)
 	c.judgeClock(now)
-}
-
-func (c *core) connectedSubject(s subject) bool {
-	for _, id := range c.order {
-		if c.sessions[id].subj == s {
-			return true
-		}
-	}
-	return false
 }
 
 // lost takes discovery's word that a peer is gone: its unproven addresses wait

@@ -27,6 +27,7 @@ type (
 		ID       peer.ID
 		Reason   peer.Reason
 		ByRemote bool
+		Detail   string
 	}
 	// DialFailed: one attempt failed.
 	DialFailed struct {

@@ -165,10 +165,10 @@ func (b *board) drop(s subject) {
 
 // expire forgets standings that are past their time, and those of low that
 // have recovered. It reports whether low changed.
-func (b *board) expire(now time.Time, least float64, connected func(subject) bool) (changed bool) {
+func (b *board) expire(now time.Time, least float64, connected map[subject]bool) (changed bool) {
 	for _, s := range sortedKeys(b.by) {
 		st := b.by[s]
-		if connected(s) {
+		if connected[s] {
 			st.seen = now
 		}
 		st.fold(now)

@@ -156,6 +156,8 @@ func (c *core) judge(now time.Time, s *session, d *dial, in inOpen) (old *sessio
 		return nil, peer.Stopping, ""
 	case s.info.ID == "":
 		return nil, peer.HandshakeFailed, "no identity"
+	case len(s.info.ID) > maxAddrText: // no record holds it
+		return nil, peer.HandshakeFailed, fmt.Sprintf("an identity of %d bytes, want at most %d", len(s.info.ID), maxAddrText)
 	case s.info.ID == in.Self:
 		if !s.inbound && s.ep.IsValid() && (c.cfg.ProvenIdentity || d != nil) {
 			c.noteOwn(now, s.ep)
@@ -272,11 +274,13 @@ func (c *core) drop(now time.Time, s *session, why peer.Reason, byRemote, tell b
 		delete(c.byID, s.info.ID)
 	}
 	c.peersChanged = true
+	detail := ""
 	if tell {
 		c.do(effClose{Sid: s.id, Reason: why})
+		detail = c.whyDropped(now, s, why)
 	}
-	c.out = append(c.out, effEmit{Event: Closed{ID: s.info.ID, Reason: why, ByRemote: byRemote}, Sid: s.id})
-	c.note(KindDropped, why, s.info.ID, s.info.Addr, byRemote, "")
+	c.out = append(c.out, effEmit{Event: Closed{ID: s.info.ID, Reason: why, ByRemote: byRemote, Detail: detail}, Sid: s.id})
+	c.note(KindDropped, why, s.info.ID, s.info.Addr, byRemote, detail)
 	c.clock.leave(s.subj, now)
 	c.judgeClock(now)
 	if st := c.board.by[s.subj]; st != nil {
@@ -290,6 +294,26 @@ func (c *core) drop(now time.Time, s *session, why peer.Reason, byRemote, tell b
 		}
 	}
 	c.wantBack(now, s, why, byRemote, tell)
+}
+
+// whyDropped is what a reason of ours rests on, for people.
+func (c *core) whyDropped(now time.Time, s *session, why peer.Reason) string {
+	switch why {
+	case peer.BadScore, peer.LowScore:
+		if st := c.board.by[s.subj]; st != nil {
+			return fmt.Sprintf("its faults add up to %.0f", st.faults(now))
+		}
+	case peer.Banned:
+		if b := c.bans.by[s.subj]; b != nil && now.Before(b.until) {
+			return b.reason
+		}
+		if b := prefixBan(c.bans.prefixes, s.ep.Addr(), now); b != nil {
+			return b.reason
+		}
+	case peer.Idle:
+		return fmt.Sprintf("%d pings in a row without an answer", s.misses)
+	}
+	return ""
 }
 
 // disconnect ends a session by hand.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ func TestStaticPeersConnectAndComeBack(t *testing.T) {
 	}
 }
 
-// Issue figure "seeds gone an hour": rejoined within 75 s, nobody banned.
+// Seeds that were gone for an hour are rejoined within 75 s, and nobody is banned.
 func TestSeedsGoneAnHourAreRejoinedWithin75s(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(50 * time.Millisecond)
@@ -293,4 +294,18 @@ func prefixes(s ...string) (out []netip.Prefix) {
 		out = append(out, netip.MustParsePrefix(p))
 	}
 	return out
+}
+
+// No record of scores and bans holds an identity of any length, so no session
+// does.
+func TestAnIdentityOfAnyLengthIsRefused(t *testing.T) {
+	w := newWorld(t, 1)
+	u := w.unit("us", "9.0.0.9:1", Config{}, memory{})
+	long := peer.ID(strings.Repeat("x", maxAddrText+1))
+	if _, why := u.offer(peer.Info{ID: long, Endpoint: netip.MustParseAddrPort("2.0.0.2:1")}, nil); why != peer.HandshakeFailed {
+		t.Errorf("a long identity = %q, want %q", why, peer.HandshakeFailed)
+	}
+	if _, why := u.offer(peer.Info{ID: long[1:], Endpoint: netip.MustParseAddrPort("2.0.0.2:2")}, nil); why != peer.OK {
+		t.Errorf("one at the bound = %q", why)
+	}
 }

@@ -166,6 +166,9 @@ func (k *talk) happened() string {
 			if e.ByRemote {
 				by = " by remote"
 			}
+			if e.Detail != "" {
+				by += ": " + e.Detail
+			}
 			fmt.Fprintf(&b, "closed %s: %s%s\n", e.ID, e.Reason, by)
 		case DialFailed:
 			fmt.Fprintf(&b, "dial failed %s: %s\n", e.Addr, e.Reason)
