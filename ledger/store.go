@@ -380,14 +380,23 @@ func (s *store) reopen() error {
 
 // end closes db, which may not end by itself after a failure: then it is left
 // behind, shut out from the disk.
-func (s *store) end(db *pebble.DB, f *fence) error {
-	done := start(db.Close)
+func (s *store) end(db *pebble.DB, f *fence) error { return s.ended(start(db.Close), f) }
+
+// ended waits for a database to close. Pebble waits for a compaction under way,
+// however long that takes: a sound database that is still at one after some
+// patience is shut out from the disk too, which ends the compaction. That is as
+// a crash would be, and nothing that was acknowledged is lost.
+func (s *store) ended(done chan error, f *fence) error {
+	cut := false
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	_, _, troubled := f.trouble()
 	for {
 		select {
 		case err := <-done:
+			if cut {
+				return nil // what it says is of our making
+			}
 			return err
 		case <-troubled:
 			troubled = nil
@@ -396,7 +405,13 @@ func (s *store) end(db *pebble.DB, f *fence) error {
 				defer s.log.Warn("storage: closed after a failed write", "err", cause)
 			}
 		case <-t.C:
-			f.close()
+			if !f.isShut() {
+				f.close()
+				cut = true
+				s.log.Info("storage: a compaction was cut short to close")
+				t.Reset(patience)
+				continue
+			}
 			return errors.New("ledger: the database does not close; it was left behind")
 		}
 	}
