@@ -18,9 +18,14 @@ type End struct {
 
 const maxRetryAfter = time.Hour
 
-// EndOf is the End that tells of a refusal.
+// EndOf is the End that tells of a refusal. One without a code is told as
+// internal: no refusal must read as "ok".
 func EndOf(r *wire.Refusal) End {
-	return End{Code: r.Code, Limit: r.Limit, RetryAfter: r.RetryAfter, Text: r.Text}
+	code := r.Code
+	if code == 0 {
+		code = wire.RefusedInternal
+	}
+	return End{Code: code, Limit: r.Limit, RetryAfter: r.RetryAfter, Text: r.Text}
 }
 
 // Refusal is what an asker is told, nil for "ok".

@@ -28,8 +28,6 @@ func (c *cursor) ref() chain.Ref {
 			r.Hash = in.hash()
 		}
 	}
-	if in.err != nil && c.err == nil {
-		c.err = in.err
-	}
+	c.take(in.err)
 	return r
 }

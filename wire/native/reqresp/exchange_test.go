@@ -111,6 +111,10 @@ func TestOurTroubleIsToldWithoutItsText(t *testing.T) {
 	if !errors.Is(err, &wire.Refusal{Code: wire.RefusedInternal}) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("Do = %v", err)
 	}
+	_, err, _ = exchange(t, t.Context(), wire.AppRequest{}, answering(nil, &wire.Refusal{})) // never "ok"
+	if !errors.Is(err, &wire.Refusal{Code: wire.RefusedInternal}) {
+		t.Errorf("Do = %v, want the refusal without a code as internal", err)
+	}
 	_, err, _ = exchange(t, t.Context(), wire.GetAddrs{Max: 1}, answering(nil, wire.ErrUnsupported))
 	if !errors.Is(err, &wire.Refusal{Code: wire.RefusedUnsupported}) {
 		t.Errorf("Do = %v", err)
