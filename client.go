@@ -61,7 +61,8 @@ func (c *Client) Broadcast(ctx context.Context, topic string, msg []byte) (wire.
 	return p.Publish(ctx, wire.App{Topic: topic, Bytes: msg})
 }
 
-// JoinTopic and LeaveTopic change what the application listens to.
+// JoinTopic listens to a topic of the application: the Handler judges what
+// comes on it, and Broadcast can publish there.
 func (c *Client) JoinTopic(ctx context.Context, topic string) error {
 	return c.topical(func(t wire.Topical) error { return t.JoinTopic(ctx, topic) })
 }
@@ -169,7 +170,7 @@ func (c *Client) SendConsensus(ctx context.Context, to peer.ID, msg []byte) erro
 		if err != nil {
 			return err
 		}
-		return s.Send(ctx, wire.LaneConsensus, wire.Consensus{Bytes: msg})
+		return tell(ctx, s, msg)
 	}
 	if err := c.ready(); err != nil {
 		return err
@@ -177,19 +178,21 @@ func (c *Client) SendConsensus(ctx context.Context, to peer.ID, msg []byte) erro
 	sessions := c.node.host.all()
 	errs := make(chan error, len(sessions))
 	for _, s := range sessions {
-		go func() {
-			err := s.Send(ctx, wire.LaneConsensus, wire.Consensus{Bytes: msg})
-			if err != nil {
-				err = fmt.Errorf("starling: consensus to %s: %w", s.Peer().ID.Short(), err)
-			}
-			errs <- err
-		}()
+		go func() { errs <- tell(ctx, s, msg) }()
 	}
 	var all error
 	for range sessions {
 		all = errors.Join(all, <-errs)
 	}
 	return all
+}
+
+// tell sends one peer a consensus message.
+func tell(ctx context.Context, s wire.Session, msg []byte) error {
+	if err := s.Send(ctx, wire.LaneConsensus, wire.Consensus{Bytes: msg}); err != nil {
+		return fmt.Errorf("starling: consensus to %s: %w", s.Peer().ID.Short(), err)
+	}
+	return nil
 }
 
 // SetTarget gives the sync a block that is trusted and to be reached.
@@ -200,22 +203,26 @@ func (c *Client) SetTarget(ctx context.Context, target chain.Ref) error {
 	return c.node.sync.SetTarget(ctx, target)
 }
 
-// WaitForPeers blocks until at least n sessions are open.
+// WaitForPeers blocks until at least n sessions are open. It may be called
+// before the node runs; it fails with ErrNotRunning when the node has ended.
 func (c *Client) WaitForPeers(ctx context.Context, n int) error {
-	sub := c.node.bus.subscribe(64)
+	sub := c.node.bus.subscribe(ctx, 64)
 	defer c.node.bus.unsubscribe(sub)
 	for {
-		if c.node.host.count() >= n {
+		have := c.node.host.count()
+		switch {
+		case have >= n:
 			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("starling: %d of %d peers: %w", have, n, ctx.Err())
 		}
 		select {
 		case _, ok := <-sub.C():
-			if !ok {
+			if !ok && ctx.Err() == nil {
 				return ErrNotRunning
 			}
 		case <-time.After(time.Second): // the buffer may have been full
 		case <-ctx.Done():
-			return fmt.Errorf("starling: %d of %d peers: %w", c.node.host.count(), n, ctx.Err())
 		}
 	}
 }
@@ -227,9 +234,7 @@ func (c *Client) Subscribe(ctx context.Context, buffer int) *Subscription {
 	if buffer <= 0 {
 		buffer = 256
 	}
-	sub := c.node.bus.subscribe(min(buffer, 65536))
-	context.AfterFunc(ctx, func() { c.node.bus.unsubscribe(sub) })
-	return sub
+	return c.node.bus.subscribe(ctx, min(buffer, 65536))
 }
 
 // Connect dials an address now and blocks until a session is open or the
@@ -254,8 +259,9 @@ func (c *Client) Disconnect(ctx context.Context, id peer.ID) error {
 	return c.node.swarm.Disconnect(ctx, id, peer.Requested)
 }
 
-// Ban keeps a peer away for d (0: the next step of the ladder) and ends its
-// session; Unban lifts it.
+// Ban keeps a peer away for d (0: the next step of the ladder of 1 h, 4 h and
+// 24 h) and ends its session; Unban lifts it. A static, trusted or protected
+// peer cannot be banned.
 func (c *Client) Ban(ctx context.Context, id peer.ID, d time.Duration, reason string) error {
 	if err := c.ready(); err != nil {
 		return err

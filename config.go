@@ -21,7 +21,7 @@ type Config struct {
 	Static, Trusted, Seeds []string
 
 	// MaxPeers bounds sessions; 0: 50. MaxInbound bounds those that others
-	// opened; 0: two thirds of MaxPeers.
+	// opened; 0: two thirds of MaxPeers (NoListen for none at all).
 	MaxPeers, MaxInbound int
 	// MinScore is the score below which a peer is neither dialled nor kept,
 	// from -100 to 0; 0: -50.
@@ -154,8 +154,8 @@ func (c Config) Validate() error {
 	if c.MaxInbound < 0 || c.MaxInbound > c.MaxPeers {
 		bad("MaxInbound is %d, want 0 to MaxPeers (%d)", c.MaxInbound, c.MaxPeers)
 	}
-	if c.MinScore < -100 || c.MinScore > 0 {
-		bad("MinScore is %g, want -100 to 0", c.MinScore)
+	if !(c.MinScore >= -100 && c.MinScore <= 0) { // and no NaN
+		bad("MinScore is %g, want -100 to 0 (0: -50)", c.MinScore)
 	}
 	if c.DiscoveryInterval < time.Second {
 		bad("DiscoveryInterval is %v, want at least 1s", c.DiscoveryInterval)
@@ -186,5 +186,11 @@ func (c Config) Validate() error {
 			bad("Serving.%s is %d, want at least 0 (0: the default)", f.name, f.value)
 		}
 	}
+	if b.Workers > maxServeWorkers {
+		bad("Serving.Workers is %d, want at most %d", b.Workers, maxServeWorkers)
+	}
 	return errors.Join(errs...)
 }
+
+// maxServeWorkers bounds Budget.Workers.
+const maxServeWorkers = 4096

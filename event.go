@@ -1,6 +1,7 @@
 package starling
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ type (
 		ID       peer.ID
 		Reason   peer.Reason
 		ByRemote bool
-		Detail   string
+		Detail   string // the value and the bound where we ended it; may be empty
 	}
 	// PeerRefused: a link or a handshake was refused, or a dial failed.
 	PeerRefused struct {
@@ -63,8 +64,8 @@ type (
 	}
 	// Published: what became of a message of ours.
 	Published struct {
-		Kind    string // "block", "txs"
-		Ref     chain.Ref
+		Kind    string    // "block", "txs"
+		Ref     chain.Ref // of the block; zero for transactions
 		Receipt wire.Receipt
 		Err     error // nil, or why nobody was told
 	}
@@ -107,6 +108,7 @@ func (Alarm) event()          {}
 type Subscription struct {
 	c       chan Event
 	dropped atomic.Uint64
+	release func() bool // lets the context go that ends it
 }
 
 // C delivers the events; it is closed when the subscription's context or the
@@ -126,8 +128,9 @@ type bus struct {
 
 func newBus() *bus { return &bus{subs: make(map[*Subscription]struct{})} }
 
-// subscribe adds a reader with room for capacity events.
-func (b *bus) subscribe(capacity int) *Subscription {
+// subscribe adds a reader with room for capacity events, until ctx ends or the
+// bus is closed.
+func (b *bus) subscribe(ctx context.Context, capacity int) *Subscription {
 	s := &Subscription{c: make(chan Event, capacity)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,6 +139,7 @@ func (b *bus) subscribe(capacity int) *Subscription {
 		return s
 	}
 	b.subs[s] = struct{}{}
+	s.release = context.AfterFunc(ctx, func() { b.unsubscribe(s) })
 	return s
 }
 
@@ -143,9 +147,15 @@ func (b *bus) unsubscribe(s *Subscription) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, ok := b.subs[s]; ok {
-		delete(b.subs, s)
-		close(s.c)
+		b.end(s)
 	}
+}
+
+// end takes a reader off; mu is held.
+func (b *bus) end(s *Subscription) {
+	delete(b.subs, s)
+	s.release()
+	close(s.c)
 }
 
 // publish never blocks.
@@ -166,7 +176,6 @@ func (b *bus) close() {
 	defer b.mu.Unlock()
 	b.closed = true
 	for s := range b.subs {
-		delete(b.subs, s)
-		close(s.c)
+		b.end(s)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/starlingp2p/starling/peer"
 )
 
-// onSwarm turns what the peer table tells into events. It runs on the table's
-// own goroutine and never blocks.
+// onSwarm turns what the peer table tells into events; the table writes its own
+// log. It runs on the table's goroutine and never blocks.
 func (n *Node) onSwarm(ev swarm.Event) {
 	switch ev := ev.(type) {
 	case swarm.Opened:
@@ -17,7 +17,7 @@ func (n *Node) onSwarm(ev swarm.Event) {
 		n.bus.publish(PeerOpened{Info: ev.Info})
 	case swarm.Closed:
 		n.host.closed(ev.Session, ev.ID)
-		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote})
+		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.DialFailed:
 		n.bus.publish(PeerRefused{Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.Refused:
@@ -34,7 +34,6 @@ func (n *Node) onSwarm(ev swarm.Event) {
 	case swarm.TopicChanged:
 		n.bus.publish(TopicChanged(ev))
 	case swarm.ClockSuspect:
-		n.log.Warn("our clock disagrees with our peers'", "suspect", ev.On, "skew", ev.Skew)
 		n.bus.publish(ClockSuspected{On: ev.On, Skew: ev.Skew})
 	case swarm.Alarm:
 		n.bus.publish(Alarm{Text: ev.Kind + ": " + ev.Detail})

@@ -43,16 +43,16 @@ func (n *Node) SetHandler(h Handler) error {
 var protocolName = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
 // addProtocols takes the protocols that a part brings.
-func (n *Node) addProtocols(kind string, ps []Protocol) error {
+func (n *Node) addProtocols(ps []Protocol) error {
 	for _, p := range ps {
 		if !protocolName.MatchString(p.Name) {
-			return fmt.Errorf("starling: service %q brings a protocol named %.80q; a name has 1 to 64 of a-z, 0-9, '.', '_' and '-'", kind, p.Name)
+			return fmt.Errorf("it brings a protocol named %.80q; a name has 1 to 64 of a-z, 0-9, '.', '_' and '-'", p.Name)
 		}
 		if _, taken := n.protocols[p.Name]; taken {
-			return fmt.Errorf("starling: service %q brings protocol %q, which another service has", kind, p.Name)
+			return fmt.Errorf("protocol %q is another service's, or twice in this one", p.Name)
 		}
 		if p.Request == nil && p.Broadcast == nil {
-			return fmt.Errorf("starling: service %q brings protocol %q with neither Request nor Broadcast", kind, p.Name)
+			return fmt.Errorf("protocol %q has neither Request nor Broadcast", p.Name)
 		}
 		n.protocols[p.Name] = p
 	}

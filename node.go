@@ -49,22 +49,24 @@ type Node struct {
 	// Set before Run, read-only once it has begun.
 	handler   Handler
 	protocols map[string]Protocol
-	methods   []Method
 	parts     map[string]Part
 
 	mu       sync.Mutex // over registration and the start
 	services []Service
+	methods  []Method
 	started  bool
 }
 
 // New makes a node for a chain on a wire. The chain's roles (chain.TxPool,
 // chain.Consensus, chain.TxReader) are found by New unless cfg names others.
-// It opens nothing and starts nothing; every problem of cfg is in the error.
+// It starts nothing, and of the disk it reads PeerDir only. Every problem of
+// cfg and of the addresses in it is in the error.
 func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	if c == nil || w == nil {
 		return nil, errors.New("starling: New needs a chain and a wire")
 	}
-	if err := cfg.Validate(); err != nil {
+	known, err := parseKnown(cfg, w)
+	if err := errors.Join(cfg.Validate(), err); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
@@ -93,31 +95,36 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	if own, ok := n.pool.(chain.LocalTxPool); ok {
 		n.bundler.local = own.Local
 	}
-	return n, errors.Join(n.buildSwarm(), n.buildSync(), n.buildServer())
+	if err := errors.Join(n.buildSwarm(known), n.buildSync()); err != nil {
+		return nil, err
+	}
+	n.buildServer()
+	return n, nil
 }
 
-func (n *Node) buildSwarm() error {
-	parse := func(field string, texts []string) (addrs []peer.Addr, errs error) {
+// knownAddrs are the addresses of a Config, as the wire reads them.
+type knownAddrs struct{ static, trusted, seeds []peer.Addr }
+
+func parseKnown(cfg Config, w wire.Wire) (known knownAddrs, errs error) {
+	parse := func(field string, texts []string) (addrs []peer.Addr) {
 		for _, s := range texts {
-			a, err := n.wire.ParseAddr(s)
+			a, err := w.ParseAddr(s)
 			if err != nil {
 				errs = errors.Join(errs, fmt.Errorf("starling: %s: %w", field, err))
 				continue
 			}
 			addrs = append(addrs, a)
 		}
-		return addrs, errs
+		return addrs
 	}
-	static, err1 := parse("Static", n.cfg.Static)
-	trusted, err2 := parse("Trusted", n.cfg.Trusted)
-	seeds, err3 := parse("Seeds", n.cfg.Seeds)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return err
-	}
+	return knownAddrs{parse("Static", cfg.Static), parse("Trusted", cfg.Trusted), parse("Seeds", cfg.Seeds)}, errs
+}
+
+func (n *Node) buildSwarm(known knownAddrs) error {
 	caps := n.wire.Caps()
 	cfg := swarm.Config{
 		Dial: n.wire.Dial, ProvenIdentity: caps.ProvenIdentity, Duplicate: caps.Duplicate,
-		Static: static, Trusted: trusted, Seeds: seeds,
+		Static: known.static, Trusted: known.trusted, Seeds: known.seeds,
 		MaxPeers: n.cfg.MaxPeers, MaxInbound: n.cfg.MaxInbound, MinScore: n.cfg.MinScore,
 		NetRestrict: n.cfg.NetRestrict, AllowPrivate: n.cfg.AllowPrivate, CountLoopback: n.cfg.CountLoopback,
 		NoDial: n.cfg.NoDial, NoListen: n.cfg.NoListen, NoDiscovery: n.cfg.NoDiscovery,
@@ -164,7 +171,7 @@ func (n *Node) buildSync() error {
 	return err
 }
 
-func (n *Node) buildServer() error {
+func (n *Node) buildServer() {
 	b := n.cfg.Serving
 	cfg := serve.Config{
 		Chain: n.chain, Pool: n.pool, App: n.answerApp, Addrs: n.serveAddrs,
@@ -178,7 +185,6 @@ func (n *Node) buildServer() error {
 	}
 	cfg.Txs, _ = n.chain.(chain.TxReader)
 	n.server = serve.New(cfg)
-	return nil
 }
 
 // Client is a handle on the node, for any goroutine. Before Run has started
@@ -234,16 +240,14 @@ func (n *Node) build(sorted []Service) error {
 		if err == nil && part == nil {
 			err = errors.New("its Build gave no part")
 		}
-		if err == nil {
-			if p, ok := part.(Protocoller); ok {
-				err = n.addProtocols(kind, p.Protocols())
-			}
+		if p, ok := part.(Protocoller); ok && err == nil {
+			err = n.addProtocols(p.Protocols())
+		}
+		if m, ok := part.(Methoder); ok && err == nil {
+			err = n.addMethods(m.Methods())
 		}
 		if err != nil {
 			return &PartError{Part: "service " + kind, Op: "build", Err: err}
-		}
-		if m, ok := part.(Methoder); ok {
-			n.methods = append(n.methods, m.Methods()...)
 		}
 		n.parts[kind] = part
 	}

@@ -17,14 +17,16 @@ type hall struct {
 	listeners int
 	heard     []wire.Message
 	stall     chan struct{} // not nil: Publish waits for it
+	tries     int
 }
 
 func (h *hall) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error) {
+	h.tries++
 	if h.stall != nil {
 		select {
 		case <-h.stall:
 		case <-ctx.Done():
-			return wire.Receipt{}, context.Cause(ctx)
+			return wire.Receipt{}, ctx.Err() // as most wires do
 		}
 	}
 	if h.listeners == 0 {
@@ -72,6 +74,25 @@ func TestBlockThatNobodyHearsExpires(t *testing.T) {
 		out := <-o.put("block", chain.Ref{Number: 1}, wire.Block{}, 2*time.Second)
 		if !errors.Is(out.err, ErrExpired) || time.Since(began) != 2*time.Second {
 			t.Errorf("outcome %v after %v, want ErrExpired after 2s", out.err, time.Since(began))
+		}
+	})
+}
+
+// Whatever a wire says of a context that has ended, and what waited behind such
+// a message is not sent late.
+func TestWhatIsTooOldWhenItsTurnComesExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hall{listeners: 1, stall: make(chan struct{})}
+		o := runOutbox(t, h, 4)
+		first := o.put("block", chain.Ref{Number: 1}, wire.Block{}, 2*time.Second)
+		second := o.put("block", chain.Ref{Number: 2}, wire.Block{}, time.Second)
+		for _, reply := range []<-chan outcome{first, second} {
+			if out := <-reply; !errors.Is(out.err, ErrExpired) {
+				t.Errorf("outcome = %v, want ErrExpired", out.err)
+			}
+		}
+		if h.tries != 1 {
+			t.Errorf("%d were handed to the wire, want only the first", h.tries)
 		}
 	})
 }

@@ -119,6 +119,7 @@ func (o *outbox) run(ctx context.Context) {
 			for {
 				select {
 				case p := <-o.queue:
+					o.bytes.Add(-p.bytes)
 					o.end(p, outcome{err: context.Cause(ctx)})
 				default:
 					return
@@ -135,8 +136,14 @@ func (o *outbox) send(ctx context.Context, p publication) outcome {
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
+		if ctx.Err() != nil { // it waited too long for what was before it
+			return outcome{err: context.Cause(ctx)}
+		}
 		receipt, err := o.wire.Publish(ctx, p.message)
-		if err == nil || !errors.Is(err, wire.ErrUnheard) {
+		if err != nil && ctx.Err() != nil {
+			return outcome{receipt, context.Cause(ctx)}
+		}
+		if !errors.Is(err, wire.ErrUnheard) {
 			return outcome{receipt, err}
 		}
 		select {

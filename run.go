@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
@@ -14,14 +15,19 @@ import (
 // running is a part that was started.
 type running struct {
 	name   string
+	may    bool // it may end by itself: a service whose work is done
 	cancel context.CancelCauseFunc
 	done   chan error // capacity 1; the part's result
 }
 
-// result gives the result of a part that has ended, and keeps it there.
+// result gives the result of a part that has ended by itself, and keeps it
+// there. It is never nil for a part that may not end so.
 func (p *running) result() error {
 	err := <-p.done
 	p.done <- err
+	if err == nil && !p.may {
+		err = errors.New("ended by itself")
+	}
 	return err
 }
 
@@ -39,8 +45,19 @@ const (
 	partSwarm = "swarm"
 )
 
+// servicesWithin and wireWithin are when the services, and then the wire, have
+// to be gone after a node began to stop, so that one that does not end leaves
+// time to those that stop after it.
+const (
+	servicesWithin = 3 * time.Second
+	wireWithin     = stopWithin - 500*time.Millisecond
+)
+
+// slowStart is how long a part may take to start before the log names it.
+const slowStart = 10 * time.Second
+
 // errStopping is the cause with which parts are stopped.
-var errStopping = errors.New("starling: node is stopping")
+var errStopping = fmt.Errorf("%w: it is stopping", ErrNotRunning)
 
 func newRun(n *Node) *run {
 	return &run{node: n, ended: make(chan *running, len(n.services)+8)}
@@ -95,6 +112,7 @@ func (r *run) start(ctx context.Context, services []Service) error {
 		ready := make(chan struct{})
 		tell := sync.OnceFunc(func() { close(ready) })
 		p := r.launch(ctx, "service "+kind, func(ctx context.Context) error { return part.Run(ctx, tell) })
+		p.may = true
 		if err := r.await(ctx, p, ready); err != nil {
 			return err
 		}
@@ -102,12 +120,17 @@ func (r *run) start(ctx context.Context, services []Service) error {
 	return nil
 }
 
-// await blocks until a part is ready, any part has failed, or ctx ends.
+// await blocks until a part is ready, any part has failed, or ctx ends. A part
+// may take as long as it likes to start; the log says which one is waited for.
 func (r *run) await(ctx context.Context, p *running, ready <-chan struct{}) error {
+	slow := time.NewTimer(slowStart)
+	defer slow.Stop()
 	for {
 		select {
 		case <-ready:
 			return nil
+		case <-slow.C:
+			r.node.log.Warn("still waiting for a part to start", "part", p.name, "took", slowStart)
 		case q := <-r.ended:
 			err := q.result()
 			if q != p {
@@ -137,19 +160,15 @@ func (r *run) fail(p *running, op string, err error) error {
 	return &PartError{Part: p.name, Op: op, Err: err}
 }
 
-// wait blocks until ctx ends or a part fails. The wire may not end at all; a
-// service whose work is done may.
+// wait blocks until ctx ends or a part fails. Only a service may end, once its
+// work is done.
 func (r *run) wait(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case q := <-r.ended:
-			err := q.result()
-			if err == nil && q.name == partWire {
-				err = errors.New("ended by itself")
-			}
-			if err != nil {
+			if err := q.result(); err != nil {
 				return r.fail(q, "run", err)
 			}
 		}
@@ -158,34 +177,48 @@ func (r *run) wait(ctx context.Context) error {
 
 // stop ends what was started: services in reverse, then the node's loops,
 // then the wire, which tells the peers, and at last the peer table, which
-// keeps what it learned until then. All of it takes stopWithin at most; a part
-// that does not end by then is named.
+// keeps what it learned until then. All of it takes stopWithin at most; each
+// part that still runs by then is named.
 func (r *run) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
-	defer cancel()
+	began := time.Now()
 	var errs []error
-	end := func(p *running) {
+	var late []*running // those that did not end when it was their turn
+	end := func(p *running, within time.Duration) bool {
 		p.cancel(errStopping)
+		ctx, cancel := context.WithDeadline(context.Background(), began.Add(within))
+		defer cancel()
+		var err error
 		select {
-		case err := <-p.done:
-			if err != nil && p != r.failed && !errors.Is(err, errStopping) && !errors.Is(err, context.Canceled) {
-				errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: err})
+		case err = <-p.done: // even if the time is up
+		default:
+			select {
+			case err = <-p.done:
+			case <-ctx.Done():
+				return false
 			}
-		case <-ctx.Done():
-			errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: fmt.Errorf("still running after %v", stopWithin)})
 		}
+		if err != nil && p != r.failed && !errors.Is(err, errStopping) && !errors.Is(err, context.Canceled) {
+			errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: err})
+		}
+		return true
 	}
 	last := map[string]*running{}
 	for _, p := range slices.Backward(r.started) {
 		if p.name == partWire || p.name == partSwarm {
 			last[p.name] = p
-			continue
+		} else if !end(p, servicesWithin) {
+			late = append(late, p)
 		}
-		end(p)
 	}
-	for _, name := range []string{partWire, partSwarm} {
-		if p := last[name]; p != nil {
-			end(p)
+	if p := last[partWire]; p != nil && !end(p, wireWithin) {
+		late = append(late, p)
+	}
+	if p := last[partSwarm]; p != nil && !end(p, stopWithin) {
+		late = append(late, p)
+	}
+	for _, p := range late { // all were told to stop
+		if !end(p, stopWithin) {
+			errs = append(errs, &PartError{Part: p.name, Op: "stop", Err: fmt.Errorf("still running after %v", stopWithin)})
 		}
 	}
 	return errors.Join(errs...)

@@ -53,7 +53,7 @@ func (p part) Build(*Builder) (Part, error)                { return p, nil }
 func (p part) Run(ctx context.Context, ready func()) error { return p.run(ctx, ready) }
 
 // quietNode is a node on a quiet wire.
-func quietNode(t *testing.T, w *quiet, parts ...part) *Node {
+func quietNode(t *testing.T, w wire.Wire, parts ...part) *Node {
 	t.Helper()
 	n, err := New(Config{Seed: 1}, chaintest.NewChain(chaintest.Config{}), w)
 	if err != nil {

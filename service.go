@@ -3,6 +3,7 @@ package starling
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 
@@ -17,8 +18,9 @@ type Service interface {
 	Kind() string
 	// Needs lists the kinds of services that are built and started before it.
 	Needs() []string
-	// Build makes the part. Run calls it once, before anything starts and after
-	// what it needs was built. It must not block.
+	// Build makes the part. Node.Run calls it once, before anything starts and
+	// after what it needs was built. It must not block, and should open nothing:
+	// if another service cannot be built or started, a part may never run.
 	Build(b *Builder) (Part, error)
 }
 
@@ -53,7 +55,7 @@ type Protocol struct {
 
 // Method is one method of the node's JSON-RPC.
 type Method struct {
-	Name string // "namespace_verb"
+	Name string // "namespace_verb"; no two of a node's services have the same
 	// Write marks a method that changes something: it needs authority.
 	Write bool
 	// Call gets the params as they came, at most 1 MiB, and gives a value for
@@ -90,6 +92,9 @@ func (b *Builder) Part(kind string) (Part, bool) {
 // Register adds a service. It fails with a *DuplicateServiceError if the kind
 // is taken, and with ErrTooLate once Run was called.
 func (n *Node) Register(s Service) error {
+	if s == nil || s.Kind() == "" {
+		return fmt.Errorf("starling: Register needs a service with a kind, got %T", s)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.started {
@@ -102,6 +107,30 @@ func (n *Node) Register(s Service) error {
 	}
 	n.services = append(n.services, s)
 	return nil
+}
+
+// addMethods takes the RPC methods that a part brings.
+func (n *Node) addMethods(ms []Method) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, m := range ms {
+		if m.Name == "" || m.Call == nil {
+			return fmt.Errorf("RPC method %q has no name or no Call", m.Name)
+		}
+		if slices.ContainsFunc(n.methods, func(have Method) bool { return have.Name == m.Name }) {
+			return fmt.Errorf("RPC method %q is another service's, or twice in this one", m.Name)
+		}
+		n.methods = append(n.methods, m)
+	}
+	return nil
+}
+
+// Methods are the RPC methods that services brought: all of them once Run has
+// built the parts, which is before any of them runs.
+func (n *Node) Methods() []Method {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.methods)
 }
 
 // order sorts services so that each comes after what it needs, and otherwise

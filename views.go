@@ -94,7 +94,3 @@ func (c *Client) Status() Status {
 
 // Verdicts counts what became of messages since the start.
 func (c *Client) Verdicts() map[VerdictKey]uint64 { return c.node.counts.snapshot() }
-
-// Methods are the RPC methods that services brought; complete once Run has
-// built them.
-func (n *Node) Methods() []Method { return n.methods }
