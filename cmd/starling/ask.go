@@ -156,12 +156,15 @@ func versionCommand(jsonOut cli.Flag) *cli.Command {
 			if cmd.Bool("json") {
 				return printJSON(out, map[string]any{
 					"v": 1, "version": version(), "commit": commit(), "go": runtime.Version(),
-					"wires": map[string][]string{"native": daemon.Protocols()},
+					"wires": daemon.Protocols(),
 				})
 			}
 			fmt.Fprintf(out, "starling %s (%s), %s\n", version(), commit(), runtime.Version())
-			for _, p := range daemon.Protocols() {
-				fmt.Fprintf(out, "native  %s\n", p)
+			protocols := daemon.Protocols()
+			for _, w := range daemon.WireNames() {
+				for _, p := range protocols[w] {
+					fmt.Fprintf(out, "%s  %s\n", w, p)
+				}
 			}
 			return nil
 		},

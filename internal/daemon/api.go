@@ -10,7 +10,6 @@ import (
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/rpc"
-	"github.com/starlingp2p/starling/ledger/sequenced"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -105,7 +104,7 @@ func (n *Node) methods() []starling.Method {
 		write("starling_ban", n.callBan),
 		write("starling_unban", n.callUnban),
 		read("starling_checkInvariants", func(ctx context.Context, _ json.RawMessage) (any, error) {
-			return true, n.ledger.CheckInvariants(ctx)
+			return true, n.stack.checkInvariants(ctx)
 		}),
 	}
 }
@@ -126,11 +125,11 @@ func (n *Node) callBlock(ctx context.Context, params json.RawMessage) (any, erro
 	if err := rpc.Params(params, &number); err != nil {
 		return nil, err
 	}
-	b, err := n.ledger.Block(ctx, chain.Ref{Number: number})
+	b, err := n.stack.chain.Block(ctx, chain.Ref{Number: number})
 	if err != nil {
 		return nil, err
 	}
-	txs, err := n.family.Txs(b)
+	txs, err := n.stack.txs(b)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +152,7 @@ func (n *Node) callTx(ctx context.Context, params json.RawMessage) (any, error) 
 	if err != nil {
 		return nil, rpc.BadParams("%v", err)
 	}
-	tx, err := n.ledger.Tx(ctx, hash)
+	tx, err := n.stack.ledger.Tx(ctx, hash)
 	if errors.Is(err, chain.ErrNotFound) {
 		return nil, nil
 	}
@@ -202,7 +201,7 @@ func (n *Node) callSendTxs(ctx context.Context, params json.RawMessage) (any, er
 	replies := []TxReply{}
 	for i, v := range verdicts {
 		r := TxReply{Verdict: v.Action.String(), Reason: v.Reason}
-		if hash, ok := sequenced.HashOf(txs[i].Bytes); ok {
+		if hash, ok := n.stack.hashOf(txs[i].Bytes); ok {
 			r.Hash = hash.String()
 		}
 		replies = append(replies, r)

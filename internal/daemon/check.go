@@ -63,8 +63,8 @@ func (c *Config) validate() error {
 	if n.Name == "" || len(n.Name) > 64 {
 		p.bad("network.name is %.80q, want 1 to 64 bytes", n.Name)
 	}
-	if n.Wire != "" && n.Wire != "native" {
-		p.bad("network.wire is %.80q, this program has \"native\"", n.Wire)
+	if n.Wire != "" && !slices.Contains(WireNames(), n.Wire) {
+		p.bad("network.wire is %.80q, this program has %q", n.Wire, WireNames())
 	}
 	n.checkLimits(&p)
 	n.checkAddrs(&p)

@@ -1,33 +1,22 @@
 package daemon
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/starlingp2p/starling"
-	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/rpc"
-	"github.com/starlingp2p/starling/ledger"
-	"github.com/starlingp2p/starling/ledger/sequenced"
-	"github.com/starlingp2p/starling/wire/native"
 )
 
 // Node is everything that a running daemon holds.
 type Node struct {
-	dir    *Datadir
-	ledger *ledger.Ledger
-	family *sequenced.Family
-	pool   *sequenced.Pool
-	wire   *native.Wire
-	node   *starling.Node
-	began  time.Time
+	dir   *Datadir
+	stack *stack
+	node  *starling.Node
+	began time.Time
 
 	onReady func() error
 	isReady atomic.Bool
@@ -44,88 +33,25 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{dir: dir, began: time.Now()}
+	n = &Node{dir: dir, began: time.Now(), stack: new(stack)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
 			n = nil
 		}
 	}()
-	if n.family, err = newFamily(network, log); err != nil {
-		return n, err
-	}
-	if n.ledger, err = ledger.Open(dir.Sub("chain"), ledger.Options{Family: n.family, Logger: log.With("part", "ledger")}); err != nil {
-		return n, err
-	}
-	if n.pool, err = sequenced.NewPool(context.Background(), sequenced.PoolConfig{
-		Family: n.family, State: n.ledger, Journal: dir.Sub("chain", "pool.journal"), Logger: log.With("part", "pool"),
-	}); err != nil {
-		return n, err
-	}
-	if n.wire, err = newWire(network, n.ledger.Status, dir, log); err != nil {
+	if err = openStack(n.stack, network, dir, log); err != nil {
 		return n, err
 	}
 	if n.node, err = newNode(network, n, log); err != nil {
 		return n, err
 	}
-	return n, n.register(network, log)
+	return n, n.register()
 }
 
 // Close closes what Open opened.
 func (n *Node) Close() error {
-	var errs []error
-	if n.pool != nil {
-		errs = append(errs, n.pool.Close())
-	}
-	if n.ledger != nil {
-		errs = append(errs, n.ledger.Close())
-	}
-	return errors.Join(append(errs, n.dir.Close())...)
-}
-
-func newFamily(network Network, log *slog.Logger) (*sequenced.Family, error) {
-	s := network.Sequenced
-	key, err := s.Key()
-	if err != nil {
-		return nil, err
-	}
-	alloc := make(map[sequenced.Address]uint64, len(s.Alloc))
-	for text, amount := range s.Alloc {
-		a, err := sequenced.ParseAddress(text)
-		if err != nil {
-			return nil, fmt.Errorf("network.sequenced.alloc: %w", err)
-		}
-		alloc[a] = amount
-	}
-	var forks []ledger.Rule
-	for _, name := range slices.Sorted(maps.Keys(s.Forks)) {
-		forks = append(forks, ledger.Rule{Name: name, From: s.Forks[name]})
-	}
-	return sequenced.New(sequenced.Config{
-		Forks: forks, Network: network.Name, SequencerKey: key, GenesisTime: s.GenesisTime, BlockInterval: time.Duration(s.BlockInterval),
-		Alloc: alloc, MaxBlockBytes: int(s.MaxBlock), Logger: log.With("part", "sequenced"),
-	})
-}
-
-func newWire(network Network, status func() chain.Status, dir *Datadir, log *slog.Logger) (*native.Wire, error) {
-	keyFile := network.KeyFile
-	if keyFile == "" {
-		keyFile = filepath.Join("keys", "node.key")
-	}
-	rate, burst := int(network.Limits.PeerRate), starling.DefaultPeerBurst
-	if rate == 0 {
-		rate = starling.DefaultPeerRate
-	}
-	if network.Limits.NoBudgets {
-		rate, burst = 0, 0
-	}
-	return native.New(native.Config{
-		ServeRate: rate, ServeBurst: burst,
-		Network: network.Name, Status: status, Listen: network.Listen, Advertise: network.Advertise,
-		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
-		NoListen: network.NoListen, NoDHT: network.NoDiscovery, MDNS: network.MDNS, AllowPrivate: network.AllowPrivate,
-		ServeUnpaced: network.Limits.NoBudgets, Logger: log.With("part", "wire"),
-	})
+	return errors.Join(n.stack.close(), n.dir.Close())
 }
 
 func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error) {
@@ -144,20 +70,17 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
 		NoDial: network.NoDial, NoListen: network.NoListen, NoDiscovery: network.NoDiscovery,
 		DiscoveryInterval: time.Duration(network.DiscoveryInterval), PeerDir: n.dir.Sub("peers"),
-		BlockInterval: n.family.Config().BlockInterval, Target: target, SyncBytes: int(limits.SyncMemory),
+		BlockInterval: n.stack.interval, Target: target, SyncBytes: int(limits.SyncMemory),
 		Serving: starling.Budget{
 			Off: limits.NoBudgets, PeerRate: int(limits.PeerRate), PrefixRate: int(limits.PrefixRate), GlobalRate: int(limits.GlobalRate),
 		},
-		Pool: n.pool, Logger: log,
-	}, n.ledger, n.wire)
+		Pool: n.stack.pool, Logger: log,
+	}, n.stack.chain, n.stack.wire)
 }
 
-// register adds the daemon's services: the sequencer where the node has the
-// key, and last the one that says that the node is ready.
-func (n *Node) register(network Network, log *slog.Logger) error {
-	if err := n.node.Register(&poolKeeper{pool: n.pool, log: log.With("part", "pool")}); err != nil {
-		return err
-	}
+// register adds the services of the network's chain and wire, and last the one
+// that says that the node is ready.
+func (n *Node) register() error {
 	end := &last{ready: func() error {
 		if err := n.onReady(); err != nil {
 			return err
@@ -165,23 +88,11 @@ func (n *Node) register(network Network, log *slog.Logger) error {
 		n.isReady.Store(true)
 		return nil
 	}}
-	if file := network.Sequenced.ProduceKey; file != "" {
-		key, err := loadSeed(n.dir.resolve(file))
-		if err != nil {
-			return fmt.Errorf("network.sequenced.produce_key: %w", err)
-		}
-		if want, _ := network.Sequenced.Key(); !want.Equal(key.Public()) {
-			return fmt.Errorf("network.sequenced.produce_key: the key in %s is not that of the sequencer %s; restore the right one, or take the key out of the config to run a follower", file, network.Sequenced.Sequencer)
-		}
-		err = n.node.Register(&sequencer{make: func(c *starling.Client) (*sequenced.Producer, error) {
-			return sequenced.NewProducer(sequenced.ProducerConfig{
-				Family: n.family, State: n.ledger, Pool: n.pool, Key: key, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
-			})
-		}})
-		if err != nil {
+	for _, s := range n.stack.services {
+		if err := n.node.Register(s); err != nil {
 			return err
 		}
-		end.needs = []string{"sequencer"}
+		end.needs = append(end.needs, s.Kind())
 	}
 	return n.node.Register(end)
 }
@@ -204,12 +115,9 @@ func (n *Node) Status() StatusReply {
 		Sync:         SyncReply{Mode: st.Sync.Mode, Target: st.Sync.Target, Stuck: st.Sync.Stuck},
 		ClockSuspect: st.ClockSuspect, Uptime: time.Since(n.began).Round(time.Second).String(),
 	}
-	r.PoolTxs, _ = n.pool.Len()
+	r.PoolTxs = n.stack.pending()
 	for _, a := range st.Addrs {
 		r.Addrs = append(r.Addrs, a.String())
 	}
 	return r
 }
-
-// Protocols are the native wire's protocols, as this program speaks them.
-func Protocols() []string { return native.Protocols() }

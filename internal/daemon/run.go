@@ -77,9 +77,9 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		st := n.ledger.Status()
-		ready := Event{Event: EventReady, ID: string(n.wire.Self()), Socket: socket, Number: st.Head.Number, Hash: st.Head.Hash.String()}
-		for _, a := range n.wire.Addrs() {
+		st := n.stack.chain.Status()
+		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: socket, Number: st.Head.Number, Hash: st.Head.Hash.String()}
+		for _, a := range n.stack.wire.Addrs() {
 			ready.Addrs = append(ready.Addrs, a.String())
 		}
 		wg.Go(func() {

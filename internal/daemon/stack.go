@@ -1,0 +1,93 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/native"
+)
+
+// stack is what one [[network]] table asks for: a chain and a wire, with what
+// goes with them. Its opener fills it in from the top, so that what is open can
+// be closed even if the rest does not open.
+type stack struct {
+	ledger   *ledger.Ledger
+	chain    chain.Chain
+	pool     chain.TxPool // nil: none
+	wire     nodeWire
+	interval time.Duration      // between two blocks
+	services []starling.Service // in an order in which they can be registered
+
+	// What the RPC asks of a chain beyond the contracts.
+	txs     func(chain.Block) ([]chain.Tx, error) // of a block
+	hashOf  func(tx []byte) (chain.Hash, bool)    // of a transaction
+	pending func() int                            // transactions that wait
+
+	closers []func() error // called in reverse
+}
+
+// nodeWire is a wire that tells who we are.
+type nodeWire interface {
+	wire.Wire
+	wire.Identified
+}
+
+// wireKind is a wire that this program has, with the chain that goes with it.
+type wireKind struct {
+	name      string
+	open      func(s *stack, n Network, dir *Datadir, log *slog.Logger) error
+	protocols func() []string
+}
+
+// wires are all of them. The first is the default.
+func wires() []wireKind {
+	return []wireKind{
+		{"native", openNative, native.Protocols},
+	}
+}
+
+// openStack opens the chain and the wire that a network asks for.
+func openStack(s *stack, n Network, dir *Datadir, log *slog.Logger) error {
+	for i, w := range wires() {
+		if n.Wire == w.name || n.Wire == "" && i == 0 {
+			return w.open(s, n, dir, log)
+		}
+	}
+	return fmt.Errorf("network.wire is %.80q, this program has %q", n.Wire, WireNames())
+}
+
+// WireNames are the wires that this program has.
+func WireNames() (names []string) {
+	for _, w := range wires() {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+// Protocols are the protocols of each wire, as this program speaks them.
+func Protocols() map[string][]string {
+	out := make(map[string][]string, len(wires()))
+	for _, w := range wires() {
+		out[w.name] = w.protocols()
+	}
+	return out
+}
+
+// checkInvariants looks through the whole ledger.
+func (s *stack) checkInvariants(ctx context.Context) error { return s.ledger.CheckInvariants(ctx) }
+
+func (s *stack) close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
