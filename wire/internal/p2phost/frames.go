@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 )
 
 const (
@@ -20,39 +19,19 @@ const (
 	frameRate   = 32 << 10         // bytes a second that a frame must reach besides
 	grantTime   = 30 * time.Second // longest wait for memory
 	maxLenBytes = 5                // of a length prefix
-	// dripRate is the rate, in bytes a second, below which a late frame that is
-	// still moving is a fault. A link that is slow, or has stopped, is none.
-	dripRate = 256
 )
 
-// Pace tells how the bytes of one frame come in. One goroutine uses it.
-type Pace struct {
-	began time.Time
-	last  time.Time // when bytes came last
-	got   int
-}
+// Pace is intake.Pace.
+type Pace = intake.Pace
 
-// Begin notes that a frame begins, of which some bytes are there already.
-func (p *Pace) Begin(got int) {
-	now := time.Now()
-	p.began, p.last, p.got = now, now, got
-}
+// Budget is intake.Budget.
+type Budget = intake.Budget
 
-// Came notes that n more bytes of it came.
-func (p *Pace) Came(n int) {
-	if n > 0 {
-		p.got += n
-		p.last = time.Now()
-	}
-}
+// NewBudget is intake.NewBudget.
+func NewBudget(size int64) *Budget { return intake.NewBudget(size) }
 
-// Drips reports whether a frame that is late is still moving, and slower than
-// any link that is of use: the way to hold memory at no cost. What a lossy link
-// delays, or one that has stopped, comes in bursts or not at all.
-func (p *Pace) Drips() bool {
-	now := time.Now()
-	return now.Sub(p.last) < frameTime*6/10 && p.got < int(now.Sub(p.began).Seconds()*dripRate)
-}
+// IsTimeout is intake.IsTimeout.
+func IsTimeout(err error) bool { return intake.IsTimeout(err) }
 
 // grantedStream lets pubsub read its length-prefixed frames, each only once
 // the budget has granted the memory that pubsub is about to take for it, and
@@ -69,7 +48,7 @@ type grantedStream struct {
 	nlength int    // its bytes
 	left    int    // bytes of the frame that are still to come
 	pace    Pace
-	grant   *grant // nil: none
+	grant   *intake.Grant // nil: none
 }
 
 // Read gives at most one byte of a length prefix at a time, so that pubsub
@@ -85,11 +64,11 @@ func (s *grantedStream) Read(b []byte) (int, error) {
 	s.left -= n
 	s.pace.Came(n)
 	if s.grant != nil {
-		s.grant.got.Add(int64(n))
+		s.grant.Came(n)
 	}
 	if s.left == 0 {
 		if s.grant != nil {
-			s.grant.whole()
+			s.grant.Whole()
 		}
 		s.Stream.SetReadDeadline(time.Time{})
 	} else if err != nil {
@@ -135,7 +114,7 @@ func (s *grantedStream) readLength(b []byte) (int, error) {
 	if s.left > smallFrame {
 		ctx, cancel := context.WithTimeout(s.ctx, grantTime)
 		defer cancel()
-		if s.grant, err = s.budget.frame(ctx, s.left, func() { s.Stream.SetReadDeadline(time.Unix(1, 0)) }); err != nil {
+		if s.grant, err = s.budget.Frame(ctx, s.left, func() { s.Stream.SetReadDeadline(time.Unix(1, 0)) }); err != nil {
 			s.starve()
 			return 0, fmt.Errorf("p2phost: no memory for a gossip frame of %d bytes: %w", s.left, err)
 		}
@@ -146,7 +125,7 @@ func (s *grantedStream) readLength(b []byte) (int, error) {
 
 func (s *grantedStream) giveBack() {
 	if s.grant != nil {
-		s.grant.giveBack()
+		s.grant.GiveBack()
 		s.grant = nil
 	}
 }
@@ -156,7 +135,7 @@ func (s *grantedStream) giveBack() {
 // or gone.
 func (s *grantedStream) fault(err error) error {
 	switch {
-	case s.grant != nil && s.grant.late.Load():
+	case s.grant != nil && s.grant.Late():
 		s.starve()
 		return fmt.Errorf("p2phost: a gossip frame was too slow while others waited for memory: %w", err)
 	case IsTimeout(err) && s.pace.Drips():
@@ -171,11 +150,4 @@ func (s *grantedStream) fail(o peer.Offense, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	s.charge(o, text)
 	return errors.New("p2phost: " + text)
-}
-
-// IsTimeout reports whether an error is a missed deadline. Multiplexers have
-// each their own.
-func IsTimeout(err error) bool {
-	var t net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
 }

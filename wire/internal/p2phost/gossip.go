@@ -105,7 +105,7 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 	g.filter = newSubFilter(func(id libpeer.ID, detail string) {
 		g.host.charge(id, peer.SubscribeFlood, detail, cfg.Charge)
 	}, func(id libpeer.ID) { g.quota.undo(id) })
-	g.quota = newQuota(int(cfg.Budget.size), cfg.MaxMessage, g.filter.CanSubscribe, g.dropped)
+	g.quota = newQuota(int(cfg.Budget.Size()), cfg.MaxMessage, g.filter.CanSubscribe, g.dropped)
 	g.quota.score = g.Score
 	g.tracer = newTracer(g.quota, cfg.MessageID, g.dropped)
 	scores, thresholds := scoreParams(func(id libpeer.ID) float64 {

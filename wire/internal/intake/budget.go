@@ -1,4 +1,4 @@
-package p2phost
+package intake
 
 import (
 	"context"
@@ -34,11 +34,12 @@ type Budget struct {
 	free *semaphore.Weighted
 
 	mu     sync.Mutex // a leaf
-	frames map[*grant]struct{}
+	frames map[*Grant]struct{}
 }
 
-// grant is memory for a frame that is coming in.
-type grant struct {
+// Grant is memory for a frame that is coming in. Came and Late are safe for
+// concurrent use.
+type Grant struct {
 	b     *Budget
 	size  int64
 	since time.Time
@@ -52,7 +53,7 @@ func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget()
 	}
-	return &Budget{size: size, free: semaphore.NewWeighted(size), frames: map[*grant]struct{}{}}
+	return &Budget{size: size, free: semaphore.NewWeighted(size), frames: map[*Grant]struct{}{}}
 }
 
 // Take blocks until n bytes are free or ctx ends. What is larger than the
@@ -65,10 +66,13 @@ func (b *Budget) Take(ctx context.Context, n int) (giveBack func(), err error) {
 	return func() { b.free.Release(w) }, nil
 }
 
-// frame is Take for n bytes that are still to come: cut may be called, once,
-// if they come too slowly while others wait.
-func (b *Budget) frame(ctx context.Context, n int, cut func()) (*grant, error) {
-	g := &grant{b: b, size: min(int64(n), b.size), cut: cut}
+// Size is the whole budget in bytes.
+func (b *Budget) Size() int64 { return b.size }
+
+// Frame is Take for n bytes that are still to come: cut may be called, once,
+// if they come too slowly while others wait. It must not block.
+func (b *Budget) Frame(ctx context.Context, n int, cut func()) (*Grant, error) {
+	g := &Grant{b: b, size: min(int64(n), b.size), cut: cut}
 	if err := b.acquire(ctx, g.size); err != nil {
 		return nil, err
 	}
@@ -79,16 +83,22 @@ func (b *Budget) frame(ctx context.Context, n int, cut func()) (*grant, error) {
 	return g, nil
 }
 
-// whole says that all of the frame is here: it is not cut any more.
-func (g *grant) whole() {
+// Came notes that n more bytes of the frame are here.
+func (g *Grant) Came(n int) { g.got.Add(int64(n)) }
+
+// Late reports whether the frame was cut.
+func (g *Grant) Late() bool { return g.late.Load() }
+
+// Whole says that all of the frame is here: it is not cut any more.
+func (g *Grant) Whole() {
 	g.b.mu.Lock()
 	defer g.b.mu.Unlock()
 	delete(g.b.frames, g)
 }
 
-// giveBack gives the memory back, once.
-func (g *grant) giveBack() {
-	g.whole()
+// GiveBack gives the memory back. It is called once.
+func (g *Grant) GiveBack() {
+	g.Whole()
 	g.b.free.Release(g.size)
 }
 
@@ -119,7 +129,7 @@ func (b *Budget) acquire(ctx context.Context, w int64) error {
 
 // cutIdle cuts every frame that is behind its pace.
 func (b *Budget) cutIdle(now time.Time) {
-	var idle []*grant
+	var idle []*Grant
 	b.mu.Lock()
 	for g := range b.frames { // each is looked at alone: the order has no effect
 		if held := now.Sub(g.since) - grantGrace; held > 0 && g.got.Load() < int64(held.Seconds()*grantRate) {

@@ -1,0 +1,90 @@
+package intake_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/starlingp2p/starling/wire/internal/intake"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Threat M-03: lengths cost nothing, so what does not follow them up loses
+// its memory as soon as somebody else wants it.
+func TestAnIdleFrameMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := intake.NewBudget(1 << 20)
+		cut := make(chan struct{})
+		idle, err := b.Frame(t.Context(), 1<<20, func() { close(cut) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { <-cut; idle.GiveBack() }()
+		start := time.Now()
+		g, err := b.Frame(t.Context(), 1000, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 2*time.Second || !idle.Late() {
+			t.Errorf("the wait took %v, and the idle frame's Late is %v", took, idle.Late())
+		}
+		g.Whole()
+		g.GiveBack()
+	})
+}
+
+func TestAQuickFrameIsNotCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := intake.NewBudget(1 << 20)
+		g, err := b.Frame(t.Context(), 1<<20, func() { t.Error("cut") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Came(1 << 20)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if _, err := b.Take(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Take = %v though all is taken", err)
+		}
+		g.GiveBack()
+		if b.Size() != 1<<20 {
+			t.Errorf("Size = %d", b.Size())
+		}
+	})
+}
+
+func TestOnlyASlowMovingFrameDrips(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		come func(*intake.Pace)
+		want bool
+	}{
+		{"one byte in 5 s", func(p *intake.Pace) {
+			for range 4 {
+				time.Sleep(5 * time.Second)
+				p.Came(1)
+			}
+		}, true},
+		{"stopped", func(p *intake.Pace) { p.Came(100); time.Sleep(20 * time.Second) }, false},
+		{"slow link", func(p *intake.Pace) {
+			for range 20 {
+				time.Sleep(time.Second)
+				p.Came(1000)
+			}
+		}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var p intake.Pace
+			p.Begin(0)
+			tt.come(&p)
+			if got := p.Drips(); got != tt.want {
+				t.Errorf("%s: Drips = %v, want %v", tt.name, got, tt.want)
+			}
+		})
+	}
+}
