@@ -28,12 +28,20 @@ type (
 	}
 	// PeerRefused: a link or a handshake was refused, or a dial failed.
 	PeerRefused struct {
-		ID        peer.ID // empty where it is not known
+		ID        peer.ID // empty where it is not known; for a dial that failed, whom the address names
 		Addr      peer.Addr
 		Direction peer.Direction
 		Reason    peer.Reason
 		ByRemote  bool
 		Detail    string
+	}
+	// PeerNotDialled: an address that somebody named was not even dialled: a
+	// static or trusted one, a seed, or one that Connect was asked for.
+	PeerNotDialled struct {
+		ID     peer.ID // empty where the address names none
+		Addr   peer.Addr
+		Reason peer.Reason
+		Detail string
 	}
 	// PeerCharged: a peer committed a checkable fault. Score is what it is left with.
 	PeerCharged struct {
@@ -85,6 +93,9 @@ type (
 		On   bool
 		Skew time.Duration // theirs minus ours, the median
 	}
+	// ClockJumped: the wall clock moved by By against the monotonic one, or the
+	// process stood still that long.
+	ClockJumped struct{ By time.Duration }
 	// Alarm: an operator should look.
 	Alarm struct{ Text string }
 )
@@ -92,6 +103,7 @@ type (
 func (PeerOpened) event()     {}
 func (PeerClosed) event()     {}
 func (PeerRefused) event()    {}
+func (PeerNotDialled) event() {}
 func (PeerCharged) event()    {}
 func (PeerBanned) event()     {}
 func (PeerUnbanned) event()   {}
@@ -101,6 +113,7 @@ func (Published) event()      {}
 func (SyncChanged) event()    {}
 func (TopicChanged) event()   {}
 func (ClockSuspected) event() {}
+func (ClockJumped) event()    {}
 func (Alarm) event()          {}
 
 // Subscription is a view of the node's events, in the one order in which they

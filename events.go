@@ -19,7 +19,9 @@ func (n *Node) onSwarm(ev swarm.Event) {
 		n.host.closed(ev.Session, ev.ID)
 		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.DialFailed:
-		n.bus.publish(PeerRefused{Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
+		n.bus.publish(PeerRefused{ID: ev.ID, Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
+	case swarm.NotDialled:
+		n.bus.publish(PeerNotDialled(ev))
 	case swarm.Refused:
 		n.bus.publish(PeerRefused{ID: ev.ID, Addr: ev.Addr, Direction: ev.Direction, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.Offended:
@@ -35,6 +37,8 @@ func (n *Node) onSwarm(ev swarm.Event) {
 		n.bus.publish(TopicChanged(ev))
 	case swarm.ClockSuspect:
 		n.bus.publish(ClockSuspected{On: ev.On, Skew: ev.Skew})
+	case swarm.ClockJumped:
+		n.bus.publish(ClockJumped(ev))
 	case swarm.Alarm:
 		n.bus.publish(Alarm{Text: ev.Kind + ": " + ev.Detail})
 	}

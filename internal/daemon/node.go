@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -17,6 +18,8 @@ type Node struct {
 	stack *stack
 	node  *starling.Node
 	began time.Time
+	// events are the node's last, numbered; whoever wants them pulls.
+	events *eventlog.Log
 
 	onReady func() error
 	isReady atomic.Bool
@@ -33,7 +36,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{dir: dir, began: time.Now(), stack: new(stack)}
+	n = &Node{dir: dir, began: time.Now(), stack: new(stack), events: eventlog.New(0)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())

@@ -71,7 +71,8 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	)
 	defer wg.Wait()
 	defer cancel()
-	sub := n.node.Client().Subscribe(ctx, 4096)
+	sub, logged := n.node.Client().Subscribe(ctx, 4096), n.node.Client().Subscribe(ctx, 4096)
+	wg.Go(func() { n.events.Run(ctx, logged) })
 	n.onReady = func() error {
 		server, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
 		if err != nil {

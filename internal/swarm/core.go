@@ -214,6 +214,15 @@ func (c *core) note(k Kind, r peer.Reason, id peer.ID, a peer.Addr, byRemote boo
 	c.out = append(c.out, effNote{Decision{Kind: k, Reason: r, ID: id, Addr: a, ByRemote: byRemote, Detail: detail}})
 }
 
+// notDialled tells that an address which somebody named is not dialled.
+func (c *core) notDialled(r peer.Reason, id peer.ID, a peer.Addr, detail string) {
+	if len(a.Text) > maxAddrText {
+		a.Text = a.Text[:maxAddrText]
+	}
+	c.note(KindNotDialled, r, id, a, false, detail)
+	c.emit(NotDialled{ID: id, Addr: a, Reason: r, Detail: detail})
+}
+
 // jitter is d, give or take a fifth.
 func (c *core) jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*c.rng.Float64()))

@@ -405,7 +405,7 @@ func (c *core) start(now time.Time, d *dial) bool {
 	if why := c.bars(now, d.addr, d.ep, d.id); why != peer.OK && !(d.fixed != nil && why != peer.Duplicate && why != peer.AlreadyDialling && why != peer.Self && why != peer.NetRestricted) {
 		if d.fixed != nil {
 			if why == peer.NetRestricted || why == peer.Self {
-				c.note(KindNotDialled, why, d.id, d.addr, false, "")
+				c.notDialled(why, d.id, d.addr, "")
 			}
 			d.fixed.nextAt = now.Add(c.pause(3))
 		}

@@ -80,7 +80,7 @@ func (c *core) dialed(now time.Time, ev inDialed) {
 	}
 	c.blame(now, d, e, why, ev.Remote)
 	c.note(KindDialFailed, why, d.id, d.addr, ev.Remote, ev.Detail)
-	c.emit(DialFailed{Addr: d.addr, Reason: why, ByRemote: ev.Remote, Detail: ev.Detail})
+	c.emit(DialFailed{ID: d.id, Addr: d.addr, Reason: why, ByRemote: ev.Remote, Detail: ev.Detail})
 	c.replyAll(d, &peer.RefusedError{Reason: why, Remote: ev.Remote, Detail: ev.Detail})
 }
 
@@ -255,7 +255,7 @@ func (c *core) wantBack(now time.Time, s *session, why peer.Reason, byRemote, te
 // connect takes a request for a dial.
 func (c *core) connect(now time.Time, ev inConnect) {
 	refuse := func(why peer.Reason, detail string) {
-		c.note(KindNotDialled, why, "", ev.Addr, false, detail)
+		c.notDialled(why, "", ev.Addr, detail)
 		c.do(effReply{Req: ev.Req, Err: &peer.RefusedError{Reason: why, Detail: detail}})
 	}
 	ep, id, _ := c.cfg.endpoint(ev.Addr)

@@ -31,10 +31,19 @@ type (
 	}
 	// DialFailed: one attempt failed.
 	DialFailed struct {
+		ID       peer.ID // whom the address names; empty: nobody
 		Addr     peer.Addr
 		Reason   peer.Reason
 		ByRemote bool
 		Detail   string
+	}
+	// NotDialled: an address that the operator or the embedder named was not
+	// dialled.
+	NotDialled struct {
+		ID     peer.ID // whom the address names; empty: nobody
+		Addr   peer.Addr
+		Reason peer.Reason
+		Detail string
 	}
 	// Refused: a session was offered and refused by us; or a handshake of a peer
 	// whose identity was known failed.
@@ -113,6 +122,7 @@ type (
 func (Opened) event()       {}
 func (Closed) event()       {}
 func (DialFailed) event()   {}
+func (NotDialled) event()   {}
 func (Refused) event()      {}
 func (Offended) event()     {}
 func (Banned) event()       {}
