@@ -32,8 +32,6 @@ type snapshot struct {
 	prefixes map[netip.Prefix]*ban
 	low      map[subject]bool
 	banList  []BanView
-	bookSize int
-	tried    int
 }
 
 // admit decides about a link from the snapshot. first tells that the gate has
@@ -102,7 +100,6 @@ func (c *core) publish(now time.Time, last *snapshot, self peer.ID) *snapshot {
 		stopping: c.stopping, self: self, suspect: c.clock.suspect, skew: c.clock.skew,
 		byID: map[peer.ID]int{}, byIP: map[netip.Addr]int{}, byPrefix: map[netip.Prefix]int{},
 		exemptIDs: map[peer.ID]bool{}, exemptIPs: map[netip.AddrPort]bool{},
-		bookSize: c.book.len(), tried: len(c.book.tried),
 	}
 	for _, id := range c.order {
 		s := c.sessions[id]

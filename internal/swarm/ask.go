@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -156,44 +155,4 @@ func (s *Swarm) Decisions() []Decision {
 	}
 	slices.SortStableFunc(out, func(a, b Decision) int { return a.At.Compare(b.At) })
 	return out
-}
-
-// Counters gives sums and levels for metrics. It waits for the owner for a
-// moment where Run is under way.
-func (s *Swarm) Counters() Counters {
-	v := s.snap.Load()
-	c := Counters{
-		Sessions: len(v.peers), Handshakes: s.gate.underWay(), Book: v.bookSize, BookTried: v.tried,
-		Bans: len(s.Bans()), ReportsDropped: s.inbox.drops(), Refused: map[string]uint64{},
-	}
-	for _, p := range v.peers {
-		if p.Info.Direction == peer.Inbound {
-			c.Inbound++
-		} else {
-			c.Outbound++
-		}
-	}
-	if s.ran.Load() {
-		reply := make(chan struct{}, 1)
-		if s.call(context.Background(), func(context.Context) {
-			for k, n := range s.core.book.refused {
-				c.Refused[k] = n
-			}
-			c.Book, c.BookTried = s.core.book.len(), len(s.core.book.tried)
-			reply <- struct{}{}
-		}) == nil {
-			<-reply
-		}
-	}
-	l := &s.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for t, n := range l.counts {
-		t.Count = n
-		c.Decisions = append(c.Decisions, t)
-	}
-	slices.SortFunc(c.Decisions, func(a, b Tally) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason), boolFirst(b.ByRemote, a.ByRemote))
-	})
-	return c
 }

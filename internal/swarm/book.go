@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -83,7 +84,7 @@ type book struct {
 	credits map[string]*credit
 	tests   []test // tried entries under test
 	dirty   bool
-	refused map[string]uint64 // why addresses were not taken
+	refused *meter.Tally[string] // why addresses were not taken; anybody may read it
 }
 
 type sourceGroup struct {
@@ -100,9 +101,12 @@ func newBook(cfg *Config, salt [16]byte, rng *rand.Rand) *book {
 		cfg: cfg, salt: salt, rng: rng,
 		by: map[peer.Addr]*entry{}, ids: map[peer.ID][]*entry{}, spots: map[netip.AddrPort][]*entry{},
 		nets: map[netip.Prefix]int{}, groupOf: map[string]*sourceGroup{}, credits: map[string]*credit{},
-		refused: map[string]uint64{},
+		refused: newRefusals(),
 	}
 }
+
+// newRefusals counts by reason; reasons are fixed texts.
+func newRefusals() *meter.Tally[string] { return meter.NewTally[string](maxTallies, nil) }
 
 func (b *book) len() int { return len(b.by) }
 
@@ -148,7 +152,7 @@ func (b *book) believe(key string, own bool, now time.Time) bool {
 			b.expireCredits(now)
 		}
 		if len(b.credits) >= maxSources {
-			b.refused["too-many-sources"]++
+			b.refused.Add("too-many-sources", 1)
 			return false
 		}
 		c = &credit{tokens: burst, at: now}
@@ -183,7 +187,7 @@ type origin struct {
 // add takes an address in as new. It reports whether it was unknown and taken.
 func (b *book) add(now time.Time, a peer.Addr, id peer.ID, o origin) bool {
 	if a.IsZero() || len(a.Text) > maxAddrText || len(a.Scheme) > maxScheme {
-		b.refused["bad-address"]++
+		b.refused.Add("bad-address", 1)
 		return false
 	}
 	if e := b.by[a]; e != nil {
@@ -198,7 +202,7 @@ func (b *book) add(now time.Time, a peer.Addr, id peer.ID, o origin) bool {
 		id = inside
 	}
 	if len(id) > maxAddrText {
-		b.refused["bad-address"]++
+		b.refused.Add("bad-address", 1)
 		return false
 	}
 	e := &entry{addr: a, id: id, source: o.source, group: o.group, seeded: o.seeded, added: now}
@@ -206,32 +210,32 @@ func (b *book) add(now time.Time, a peer.Addr, id peer.ID, o origin) bool {
 		e.ep = ep
 		switch {
 		case b.cfg.unwanted(ep):
-			b.refused["unwanted"]++
+			b.refused.Add("unwanted", 1)
 			return false
 		case b.cfg.restricted(ep):
-			b.refused["net-restricted"]++
+			b.refused.Add("net-restricted", 1)
 			return false
 		case b.cfg.counted(ep.Addr()) && b.nets[prefixOf(ep.Addr())] >= bookPerPrefix:
-			b.refused["prefix-full"]++
+			b.refused.Add("prefix-full", 1)
 			return false
 		case len(b.spots[ep]) >= idsPerTarget:
-			b.refused["target-full"]++
+			b.refused.Add("target-full", 1)
 			return false
 		}
 	} else if b.cfg.Resolve != nil {
-		b.refused["name"]++ // names come from the configuration only: a look-up is a dial at a stranger's word
+		b.refused.Add("name", 1) // names come from the configuration only: a look-up is a dial at a stranger's word
 		return false
 	}
 	if o.key != "" && !b.believe(o.key, o.own, now) {
-		b.refused["no-credit"]++
+		b.refused.Add("no-credit", 1)
 		return false
 	}
 	if id != "" && len(b.ids[id]) >= addrsPerPeer && !b.dropWorstOf(id) {
-		b.refused["peer-full"]++
+		b.refused.Add("peer-full", 1)
 		return false
 	}
 	if !b.place(now, e) {
-		b.refused["bucket-full"]++
+		b.refused.Add("bucket-full", 1)
 		return false
 	}
 	b.dirty = true

@@ -22,7 +22,7 @@ func (c *core) found(now time.Time, ev inFound) {
 		}
 		for _, a := range addrs {
 			if named++; named > maxFoundAtOnce {
-				c.book.refused["too-many-at-once"]++
+				c.book.refused.Add("too-many-at-once", 1)
 				continue
 			}
 			if c.book.add(now, a, p.ID, o) {

@@ -123,6 +123,13 @@ func (b *inbox) take() (pending, bool) {
 	return l.in, true
 }
 
+// waiting is how many letters the owner has not taken yet.
+func (b *inbox) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue)
+}
+
 // drops is how much was dropped, by kind.
 func (b *inbox) drops() map[string]uint64 {
 	b.mu.Lock()

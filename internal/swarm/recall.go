@@ -78,7 +78,7 @@ func (c *core) recall(now, wall time.Time, mem memory) {
 	c.anchors, c.lastGood = slices.Clone(mem.Anchors), slices.Clone(mem.Anchors)
 	c.recallRecents(now)
 	c.book.dirty = false
-	c.book.refused = map[string]uint64{}
+	c.book.refused = newRefusals()
 }
 
 func (c *core) recallEntry(now time.Time, off time.Duration, r entryRecord) {

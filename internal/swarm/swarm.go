@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -29,6 +30,10 @@ type Swarm struct {
 	snap   atomic.Pointer[snapshot]
 	clock  atomic.Pointer[clockView]
 	scores sync.Map // subject to standing: copies that nobody changes
+
+	loop                *meter.Loop
+	refused             *meter.Tally[string] // the book's
+	bookSize, bookTried atomic.Int64
 
 	inbox inbox
 	calls chan func(context.Context)
@@ -69,6 +74,8 @@ func New(cfg Config) (*Swarm, error) {
 	s.gate = newGate(&s.cfg)
 	s.inbox.init(cfg.Queue)
 	s.core = newCore(cfg, s.now(), cfg.Wall.Now(), mem)
+	s.loop, s.refused = meter.NewLoop(stepBounds()), s.core.book.refused
+	s.measure()
 	for _, e := range lost {
 		s.log.Warn("saved peer data is damaged and was set aside", "err", e)
 		s.alarm = append(s.alarm, Alarm{Kind: "store", Detail: e.Error()})
@@ -108,16 +115,21 @@ func (s *Swarm) Run(ctx context.Context) error {
 			s.finish(stop)
 			return nil
 		case call := <-s.calls:
+			s.loop.Wake()
 			s.drain(work) // what was reported before the call comes first
 			call(work)
 			s.drain(work)
 		case <-s.inbox.wake:
+			s.loop.Wake()
 			s.drain(work)
 		case <-timer.C:
+			s.loop.Wake()
 			s.tick(work)
 		}
 		s.publish()
+		s.measure()
 		timer.Reset(s.untilNext())
+		s.loop.Rest()
 	}
 }
 

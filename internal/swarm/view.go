@@ -44,20 +44,6 @@ type BanView struct {
 	Times  int // bans by score so far, which choose how long the next lasts
 }
 
-// Counters are sums since the start, and levels. Keys are fixed texts.
-type Counters struct {
-	Sessions       int
-	Inbound        int
-	Outbound       int
-	Handshakes     int // inbound, under way
-	Book           int
-	BookTried      int
-	Bans           int
-	ReportsDropped map[string]uint64 // by kind of report
-	Refused        map[string]uint64 // addresses not taken into the book, by reason
-	Decisions      []Tally
-}
-
 func (c *core) view(now time.Time, s *session) PeerView {
 	v := PeerView{
 		Info: s.info, Protected: c.protected[s.info.ID], Seeded: s.seeded,
