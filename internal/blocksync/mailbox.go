@@ -122,6 +122,13 @@ func (m *mailbox) aim(ref chain.Ref) {
 	m.ring()
 }
 
+// waiting is how many offered blocks the owner has not taken yet.
+func (m *mailbox) waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.offers)
+}
+
 func (m *mailbox) dropped() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -174,6 +181,12 @@ func (q *eventQueue) take() (Event, bool) {
 	e := q.queue[0]
 	q.queue = q.queue[1:]
 	return e, true
+}
+
+func (q *eventQueue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue)
 }
 
 func (q *eventQueue) dropped() uint64 {

@@ -91,18 +91,26 @@ func (o *owner) loop(ctx context.Context) {
 		toVerify, v := offer(o.toVerify, o.verify)
 		toLookup, l := offer(o.toLookup, o.lookup)
 		toDisk, d := offer(o.toDisk, o.write)
+		o.steps.Rest()
 		select {
 		case toVerify <- v:
+			o.steps.Wake()
 			o.verify = o.verify[1:]
 		case toLookup <- l:
+			o.steps.Wake()
 			o.lookup = o.lookup[1:]
 		case toDisk <- d:
+			o.steps.Wake()
 			o.write = o.write[1:]
 		case in := <-o.results:
+			o.steps.Wake()
 			o.step(ctx, in)
 		case <-o.mail.wake:
+			o.steps.Wake()
 			o.read(ctx, o.mail.open())
+		case <-o.pulse: // the question is the answer
 		case <-timer.C:
+			o.steps.Wake()
 			o.step(ctx, Tick{})
 		case <-ctx.Done():
 		}
@@ -198,6 +206,7 @@ func (o *owner) carryOut(ctx context.Context, e Effect) {
 		}
 	case Tell:
 		o.log(e.Event)
+		o.count(e.Event)
 		if o.cfg.OnEvent != nil {
 			o.events.put(e.Event)
 		}
@@ -212,7 +221,7 @@ func (o *owner) ask(ctx context.Context, e Ask) {
 	o.wg.Go(func() {
 		in := Answered{ID: e.ID, Err: wire.ErrClosed}
 		if ok {
-			in.Response, in.Err = s.Request(rctx, e.Request)
+			in.Response, in.Err = o.cfg.Ask(rctx, s, e.Request)
 		}
 		if in.Err == nil && in.Response == nil {
 			in.Err = wire.ErrUnsupported

@@ -47,6 +47,9 @@ type Config struct {
 	EventQueue int // events that OnEvent has not read; 256; the oldest is dropped
 	Inbox      int // results that wait for the owner; 16; workers wait
 
+	// Ask sends a request; nil: the session's own Request. It is called on a
+	// goroutine of its own and may block until ctx ends.
+	Ask func(ctx context.Context, s wire.Session, r wire.Request) (wire.Response, error)
 	// Charge makes a peer pay for an offense. It is called by the owner and
 	// must never block. Nil: nobody pays.
 	Charge func(s wire.Session, o peer.Offense, detail string)
@@ -86,6 +89,11 @@ func (cfg Config) withDefaults() Config {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Ask == nil {
+		cfg.Ask = func(ctx context.Context, s wire.Session, r wire.Request) (wire.Response, error) {
+			return s.Request(ctx, r)
+		}
+	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = 128 << 20
 	}
@@ -115,6 +123,7 @@ type Sync struct {
 	local    chan localImport
 	running  atomic.Bool
 	done     chan struct{}
+	counts
 }
 
 type localImport struct {
@@ -134,6 +143,7 @@ func New(cfg Config) (*Sync, error) {
 		events: newEventQueue(cfg.EventQueue),
 		local:  make(chan localImport),
 		done:   make(chan struct{}),
+		counts: newCounts(),
 	}
 	s.snapshot.Store(&Snapshot{Mode: ModeStarting, Head: cfg.Chain.Status().Head})
 	return s, nil
