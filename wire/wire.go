@@ -89,6 +89,12 @@ type (
 		Discover(ctx context.Context) error
 	}
 
+	// Metered is a role of a Wire that counts its messages. Traffic is a copy of
+	// what was counted since the wire was made; it never blocks.
+	Metered interface {
+		Traffic() map[TrafficKey]Traffic
+	}
+
 	// Topical is a role of a Wire with application topics. Join and Leave may
 	// block shortly.
 	Topical interface {
@@ -96,6 +102,17 @@ type (
 		LeaveTopic(ctx context.Context, name string) error
 	}
 )
+
+// TrafficKey says which messages are counted together. Protocol and Type are
+// fixed texts of the wire, of which there are few, and never come from a peer.
+type TrafficKey struct {
+	Protocol, Type string // "gossip", "block"
+	Inbound        bool
+}
+
+// Traffic counts messages and the bytes that they took on their stream, as far
+// as the wire sees them.
+type Traffic struct{ Messages, Bytes uint64 }
 
 // Receipt says what became of a message at the moment it was published. It
 // promises no delivery.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/starlingp2p/starling/internal/meter"
+	"github.com/starlingp2p/starling/wire"
 )
 
 func TestTallyFoldsWhatIsOverItsBound(t *testing.T) {
@@ -129,6 +130,33 @@ func TestLoopThatHangsIsSeen(t *testing.T) {
 			t.Errorf("in the step %+v", st)
 		}
 	})
+}
+
+func TestTrafficCountsMessagesAndBytesAndIsBounded(t *testing.T) {
+	tr := meter.NewTraffic()
+	tr.Count("gossip", "block", true, 100)
+	tr.Count("gossip", "block", true, 50)
+	tr.Count("gossip", "block", false, 7)
+	want := map[wire.TrafficKey]wire.Traffic{
+		{Protocol: "gossip", Type: "block", Inbound: true}: {Messages: 2, Bytes: 150},
+		{Protocol: "gossip", Type: "block"}:                {Messages: 1, Bytes: 7},
+	}
+	if diff := cmp.Diff(want, tr.Counts()); diff != "" {
+		t.Error(diff)
+	}
+	for i := range 1000 {
+		tr.Count("gossip", strconv.Itoa(i), true, 1)
+	}
+	if n := len(tr.Counts()); n > 130 {
+		t.Errorf("%d kinds, want at most 130", n)
+	}
+}
+
+func BenchmarkTraffic(b *testing.B) {
+	tr := meter.NewTraffic()
+	for b.Loop() {
+		tr.Count("gossip", "block", true, 100)
+	}
 }
 
 func BenchmarkLoop(b *testing.B) {
