@@ -173,6 +173,7 @@ func (l *lane) put(st network.Stream, b []byte) (network.Stream, error) {
 			stop()
 		}
 		if err == nil {
+			l.s.node.count(onConsensus, false, len(b))
 			return st, nil
 		}
 		if st != nil {
@@ -211,6 +212,7 @@ func (n *node) acceptConsensus(st network.Stream) {
 			n.fault(l.conn, err)
 			return
 		}
+		n.count(onConsensus, true, len(b))
 		v := n.host.Check(s.ctx, s, wire.Consensus{Bytes: b})
 		if v.Action == chain.Reject {
 			n.w.cfg.Logger.Debug("consensus message rejected", "peer", l.conn.RemotePeer().String(), "reason", v.Reason)

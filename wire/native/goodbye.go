@@ -27,10 +27,11 @@ func (n *node) sayGoodbye(l *link, why peer.Reason, detail string) {
 	defer s.Reset()
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
-	msg := codec.AppendFrame(nil, codec.AppendGoodbye(nil, codec.Goodbye{Reason: why, Detail: detail}))
-	if _, err := s.Write(msg); err != nil {
+	msg := codec.AppendGoodbye(nil, codec.Goodbye{Reason: why, Detail: detail})
+	if _, err := s.Write(codec.AppendFrame(nil, msg)); err != nil {
 		return
 	}
+	n.count(onGoodbye, false, len(msg))
 	s.CloseWrite()
 	io.Copy(io.Discard, io.LimitReader(s, 1)) // ends when the remote has closed the stream
 }
@@ -50,6 +51,7 @@ func (n *node) acceptGoodbye(s network.Stream) {
 		n.fault(l.conn, err)
 		return
 	}
+	n.count(onGoodbye, true, len(raw))
 	g, err := codec.DecodeGoodbye(raw)
 	if err != nil {
 		s.Reset()

@@ -22,6 +22,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 		MessageID:  codec.MessageID,
 		Validate:   n.validate,
 		Charge:     n.charge,
+		Count:      n.countGossip,
 	}
 	if s, ok := n.host.(wire.Scorer); ok {
 		cfg.Score = s.Score

@@ -366,8 +366,12 @@ func (s *session) exchange() (codec.Status, error) {
 
 func (s *session) write() error {
 	s.stream.SetWriteDeadline(time.Now().Add(sessionTime))
-	_, err := s.stream.Write(codec.AppendFrame(nil, codec.AppendStatus(nil, s.node.w.status())))
-	return err
+	msg := codec.AppendStatus(nil, s.node.w.status())
+	if _, err := s.stream.Write(codec.AppendFrame(nil, msg)); err != nil {
+		return err
+	}
+	s.node.count(onStatus, false, len(msg))
+	return nil
 }
 
 func (s *session) read() (codec.Status, error) {
@@ -378,5 +382,6 @@ func (s *session) read() (codec.Status, error) {
 	if err != nil {
 		return codec.Status{}, err
 	}
+	s.node.count(onStatus, true, len(raw))
 	return codec.DecodeStatus(raw)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
@@ -31,11 +32,12 @@ const (
 
 // Wire is the native wire of one node. All methods are safe for concurrent use.
 type Wire struct {
-	cfg   Config
-	names codec.Names
-	ready chan struct{}
-	ran   atomic.Bool
-	node  atomic.Pointer[node] // nil until listening, and after
+	cfg     Config
+	names   codec.Names
+	ready   chan struct{}
+	traffic *meter.Traffic
+	ran     atomic.Bool
+	node    atomic.Pointer[node] // nil until listening, and after
 }
 
 var (
@@ -61,7 +63,7 @@ func New(cfg Config) (*Wire, error) {
 	if len(cfg.Network) > codec.MaxNetwork {
 		return nil, fmt.Errorf("native: network name %.20q… has %d bytes, at most %d", cfg.Network, len(cfg.Network), codec.MaxNetwork)
 	}
-	w := &Wire{cfg: cfg, names: codec.NamesOf(genesis), ready: make(chan struct{})}
+	w := &Wire{cfg: cfg, names: codec.NamesOf(genesis), ready: make(chan struct{}), traffic: meter.NewTraffic()}
 	for _, t := range cfg.Topics {
 		if _, err := w.names.App(t); err != nil {
 			return nil, fmt.Errorf("native: topic %q: %w", t, err)

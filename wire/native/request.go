@@ -38,9 +38,10 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	start := time.Now()
 	counted := &countedStream{}
 	resp, err := s.ask(ctx, r, counted)
-	s.limiter.Settle(cost, counted.n, time.Since(start), err)
+	s.node.countAsked(wire.KindOf(r), false, counted.written, counted.read)
+	s.limiter.Settle(cost, counted.read, time.Since(start), err)
 	if err == nil {
-		s.costs.learn(r, items, counted.n)
+		s.costs.learn(r, items, counted.read)
 	}
 	if err != nil && context.Cause(ctx) == wire.ErrClosed {
 		return resp, wire.ErrClosed
@@ -59,18 +60,6 @@ func (s *session) ask(ctx context.Context, r wire.Request, counted *countedStrea
 	}
 	counted.Stream = st
 	return reqresp.Do(ctx, counted, r, reqresp.Limits{AckEvery: s.limiter.AckEvery()})
-}
-
-// countedStream counts what is read.
-type countedStream struct {
-	network.Stream
-	n int
-}
-
-func (c *countedStream) Read(b []byte) (int, error) {
-	n, err := c.Stream.Read(b)
-	c.n += n
-	return n, err
 }
 
 // costs learns how large the items of each kind of answer are.
@@ -140,8 +129,11 @@ func (n *node) acceptRequest(st network.Stream) {
 	}
 	free := func() {}
 	defer func() { free() }()
+	kind, counted := "unknown", &countedStream{Stream: st}
+	defer func() { n.countAsked(kind, true, counted.read, counted.written) }()
 	limits := reqresp.Limits{Take: func() (func(), error) { return s.held.take(s.ctx) }}
-	err := reqresp.Answer(s.ctx, st, s.window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
+	err := reqresp.Answer(s.ctx, counted, s.window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
+		kind = wire.KindOf(r)
 		resp, free, err = s.held.answering(ctx, r, func() (wire.Response, error) { return n.host.Serve(ctx, s, r) })
 		return resp, err
 	})

@@ -45,6 +45,9 @@ type GossipConfig struct {
 	Score func(peer.ID) float64
 	// Charge tells of a fault. It never blocks.
 	Charge func(from network.Conn, o peer.Offense, detail string)
+	// Count is told of each copy of a message that comes or goes, the topic being
+	// whatever text the peer gave; nil: nobody counts. It never blocks.
+	Count func(topic string, inbound bool, bytes int)
 	// SeenFor is how long a message id is remembered; 0: 2 min.
 	SeenFor time.Duration
 	Options []pubsub.Option // applied last
@@ -92,6 +95,9 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 	if cfg.Budget == nil {
 		cfg.Budget = NewBudget(0)
 	}
+	if cfg.Count == nil {
+		cfg.Count = func(string, bool, int) {}
+	}
 	if cfg.SeenFor == 0 {
 		cfg.SeenFor = 2 * time.Minute
 	}
@@ -107,7 +113,7 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 	}, func(id libpeer.ID) { g.quota.undo(id) })
 	g.quota = newQuota(int(cfg.Budget.Size()), cfg.MaxMessage, g.filter.CanSubscribe, g.dropped)
 	g.quota.score = g.Score
-	g.tracer = newTracer(g.quota, cfg.MessageID, g.dropped)
+	g.tracer = newTracer(g.quota, cfg.MessageID, g.dropped, cfg.Count)
 	scores, thresholds := scoreParams(func(id libpeer.ID) float64 {
 		return max(-maxGossipScore, min(maxGossipScore, cfg.Score(peer.ID(id.String())))) + g.tracer.silent(id)
 	})

@@ -36,6 +36,7 @@ type tracer struct {
 	quota   *quota
 	id      func(topic string, data []byte) string
 	dropped func(id libpeer.ID, queue string, n int)
+	passed  func(topic string, inbound bool, bytes int)
 
 	mu       sync.Mutex
 	mesh     map[string]map[libpeer.ID]*meshPeer
@@ -54,9 +55,9 @@ type meshPeer struct {
 
 var _ pubsub.RawTracer = (*tracer)(nil)
 
-func newTracer(q *quota, id func(string, []byte) string, dropped func(libpeer.ID, string, int)) *tracer {
+func newTracer(q *quota, id func(string, []byte) string, dropped func(libpeer.ID, string, int), passed func(string, bool, int)) *tracer {
 	return &tracer{
-		quota: q, id: id, dropped: dropped, mesh: map[string]map[libpeer.ID]*meshPeer{},
+		quota: q, id: id, dropped: dropped, passed: passed, mesh: map[string]map[libpeer.ID]*meshPeer{},
 		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}, muted: map[libpeer.ID]time.Time{},
 	}
 }
@@ -201,6 +202,7 @@ func (t *tracer) RejectMessage(m *pubsub.Message, reason string) {
 // SendRPC implements pubsub.RawTracer.
 func (t *tracer) SendRPC(rpc *pubsub.RPC, _ libpeer.ID) {
 	t.count(rpc.Publish, func(r *wire.Receipt) { r.Queued++ })
+	t.tell(rpc, false)
 }
 
 // DropRPC implements pubsub.RawTracer.
@@ -243,7 +245,14 @@ func (*tracer) ValidateMessage(*pubsub.Message) {}
 func (t *tracer) ThrottlePeer(id libpeer.ID) { t.quota.undo(id) }
 
 // RecvRPC implements pubsub.RawTracer.
-func (*tracer) RecvRPC(*pubsub.RPC) {}
+func (t *tracer) RecvRPC(rpc *pubsub.RPC) { t.tell(rpc, true) }
+
+// tell passes each message of an RPC to whoever counts them.
+func (t *tracer) tell(rpc *pubsub.RPC, inbound bool) {
+	for _, m := range rpc.Publish {
+		t.passed(m.GetTopic(), inbound, len(m.GetData()))
+	}
+}
 
 // UndeliverableMessage implements pubsub.RawTracer. Messages are taken in by
 // their validator; nothing waits in a subscription.
