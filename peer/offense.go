@@ -61,6 +61,8 @@ const (
 	SlowFrame       Offense = "slow-frame"  // a frame past its deadline
 	NoAnswer        Offense = "no-answer"   // the third request in a row without an answer
 	AddressFlood    Offense = "address-flood"
+	AnnounceFlood   Offense = "announce-flood" // announced more than may wait
+	FalseAnnounce   Offense = "false-announce" // delivered other than it announced itself
 )
 
 // severities is the one table of what an offense costs.
@@ -89,6 +91,8 @@ var severities = map[Offense]Severity{
 	SlowFrame:       Mid,
 	NoAnswer:        Mid,
 	AddressFlood:    Low,
+	AnnounceFlood:   Low,
+	FalseAnnounce:   Mid,
 }
 
 // Severity is what the offense costs; an offense outside the table costs None.

@@ -8,14 +8,20 @@ type Message interface{ message() }
 
 // The messages.
 type (
-	// Block is a block in full.
-	Block struct{ Block chain.Block }
+	// Block is a block in full. Weight is that of the branch up to it, for wires
+	// whose message has it; zero where it is not known. The weight that a peer
+	// sends is its claim, and is reported as Claimed.
+	Block struct {
+		Block  chain.Block
+		Weight chain.Weight
+	}
 	// BlockAnnounce says that the sender has a block.
 	BlockAnnounce struct {
 		Ref    chain.Ref
 		Weight chain.Weight
 	}
-	// Txs are transactions in full. From a peer, only Bytes is filled in.
+	// Txs are transactions in full. From a peer Bytes is filled in, and Hash and
+	// Kind, computed from it, by wires that gossip by session.
 	Txs struct{ Txs []chain.Tx }
 	// TxAnnounce says that the sender has transactions.
 	TxAnnounce struct{ Txs []TxID }

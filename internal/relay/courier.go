@@ -1,0 +1,102 @@
+package relay
+
+import (
+	"context"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// courier carries out what the core wants of one session: one goroutine sends,
+// one fetches, so that neither waits for the other.
+type courier struct {
+	id      peer.ID
+	session wire.Session
+	send    chan Effect // room for one of each queue
+	fetch   chan Fetch  // room for one
+	stop    context.CancelFunc
+}
+
+// hire starts a courier. It ends with ctx, or when it is dismissed.
+func (r *Relay) hire(ctx context.Context, s wire.Session) *courier {
+	ctx, stop := context.WithCancel(ctx)
+	c := &courier{id: s.Peer().ID, session: s, send: make(chan Effect, numQueues), fetch: make(chan Fetch, 1), stop: stop}
+	r.workers.Go(func() {
+		for {
+			select {
+			case e := <-c.send:
+				q, err := r.deliver(ctx, c, e)
+				r.mail.force(letter{event: Sent{c.id, q, err != nil}, by: c})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	r.workers.Go(func() {
+		for {
+			select {
+			case f := <-c.fetch:
+				r.mail.force(letter{event: r.ask(ctx, c, f), by: c})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return c
+}
+
+// dismiss ends the courier of a peer, if there is one.
+func (r *Relay) dismiss(id peer.ID) {
+	if c := r.couriers[id]; c != nil {
+		c.stop()
+		delete(r.couriers, id)
+	}
+}
+
+// deliver sends one message.
+func (r *Relay) deliver(ctx context.Context, c *courier, e Effect) (Queue, error) {
+	switch e := e.(type) {
+	case Push:
+		txs := make([]chain.Tx, 0, len(e.Hashes))
+		for _, h := range e.Hashes {
+			if tx, ok := r.cfg.Pool.Get(h); ok {
+				txs = append(txs, tx)
+			}
+		}
+		if len(txs) == 0 {
+			return Pushes, nil
+		}
+		return Pushes, c.session.Send(ctx, wire.LaneTx, wire.Txs{Txs: txs})
+	case Announce:
+		return Announces, c.session.Send(ctx, wire.LaneTx, wire.TxAnnounce{Txs: e.Txs})
+	case PushBlock:
+		return Blocks, c.session.Send(ctx, wire.LaneBlock, wire.Block{Block: e.Block, Weight: e.Weight})
+	case AnnounceBlock:
+		return Blocks, c.session.Send(ctx, wire.LaneBlock, wire.BlockAnnounce{Ref: e.Ref, Weight: e.Weight})
+	}
+	return Blocks, wire.ErrUnsupported
+}
+
+// ask fetches transactions and has them judged.
+func (r *Relay) ask(ctx context.Context, c *courier, f Fetch) Fetched {
+	out := Fetched{From: c.id}
+	req := wire.GetTxs{Hashes: make([]chain.Hash, len(f.Txs))}
+	for i, tx := range f.Txs {
+		req.Hashes[i] = tx.Hash
+	}
+	limit, cancel := context.WithTimeout(ctx, FetchTimeout)
+	res, err := c.session.Request(limit, req)
+	late := limit.Err() != nil
+	cancel()
+	list, ok := res.(wire.TxList)
+	if err != nil || !ok {
+		out.Failed, out.Silent = true, late && ctx.Err() == nil
+		return out
+	}
+	r.cfg.Take(ctx, c.session, list.Txs)
+	for _, tx := range list.Txs {
+		out.Got = append(out.Got, wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))})
+	}
+	return out
+}

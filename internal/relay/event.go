@@ -1,0 +1,171 @@
+package relay
+
+import (
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// Event is what the core is told. The set is sealed.
+type Event interface{ event() }
+
+// Tx is what the core knows of a transaction.
+type Tx struct {
+	wire.TxID
+	Sender string // equal for transactions of one sender; may be empty
+}
+
+// The events.
+type (
+	// Joined: a session is open.
+	Joined struct{ Peer peer.ID }
+	// Left: it has ended.
+	Left struct{ Peer peer.ID }
+	// Added: transactions entered our pool. From delivered them; empty: they
+	// are our own.
+	Added struct {
+		From peer.ID
+		Txs  []Tx
+	}
+	// Seen: From has these transactions, and our pool has no use for them.
+	Seen struct {
+		From   peer.ID
+		Hashes []chain.Hash
+	}
+	// Announced: From says that it has these transactions. Known are those of
+	// them that our pool has or does not want.
+	Announced struct {
+		From  peer.ID
+		Txs   []wire.TxID
+		Known []chain.Hash
+	}
+	// Fetched: the answer to a Fetch. Got are the transactions as they came; the
+	// pool has judged them. Failed: there was none; Silent: not even a refusal,
+	// within FetchTimeout.
+	Fetched struct {
+		From   peer.ID
+		Got    []wire.TxID
+		Failed bool
+		Silent bool
+	}
+	// Sent: a Push or an Announce to a peer was carried out, or failed.
+	Sent struct {
+		To     peer.ID
+		Queue  Queue
+		Failed bool
+	}
+	// Pending: what the pool holds, for a ReadPending.
+	Pending struct {
+		To  peer.ID
+		Txs []wire.TxID
+	}
+	// Checked: a block passed its check and its parent is known here. From
+	// delivered it; empty: it is our own.
+	Checked struct {
+		From   peer.ID
+		Block  chain.Block
+		Weight chain.Weight // of the branch up to it
+	}
+	// Imported: blocks became part of our chain.
+	Imported struct{ Refs []chain.Ref }
+	// BlockSeen: From has a block.
+	BlockSeen struct {
+		From peer.ID
+		Hash chain.Hash
+	}
+	// Gate opens once the chain was in sync. While it is shut, nothing that is
+	// announced is fetched, and no block is told of.
+	Gate struct{ Open bool }
+	// Tick: the time that Next gave has come.
+	Tick struct{}
+)
+
+func (Joined) event()    {}
+func (Left) event()      {}
+func (Added) event()     {}
+func (Seen) event()      {}
+func (Announced) event() {}
+func (Fetched) event()   {}
+func (Sent) event()      {}
+func (Pending) event()   {}
+func (Checked) event()   {}
+func (Imported) event()  {}
+func (BlockSeen) event() {}
+func (Gate) event()      {}
+func (Tick) event()      {}
+
+// Queue names what a peer is sent; of each, one is under way at a time.
+type Queue uint8
+
+// The queues.
+const (
+	Pushes Queue = iota
+	Announces
+	Blocks
+	numQueues
+)
+
+// String is the queue's name.
+func (q Queue) String() string {
+	switch q {
+	case Pushes:
+		return "pushes"
+	case Announces:
+		return "announces"
+	case Blocks:
+		return "blocks"
+	}
+	return "unknown"
+}
+
+// Effect is what the core wants done. The set is sealed.
+type Effect interface{ effect() }
+
+// The effects.
+type (
+	// Push sends transactions of the pool in full; those that have left it are
+	// left out. Answered by Sent.
+	Push struct {
+		To     peer.ID
+		Hashes []chain.Hash
+	}
+	// Announce sends hashes. Answered by Sent.
+	Announce struct {
+		To  peer.ID
+		Txs []wire.TxID
+	}
+	// PushBlock sends a block in full. Answered by Sent.
+	PushBlock struct {
+		To     peer.ID
+		Block  chain.Block
+		Weight chain.Weight
+	}
+	// AnnounceBlock sends a block's name. Answered by Sent.
+	AnnounceBlock struct {
+		To     peer.ID
+		Ref    chain.Ref
+		Weight chain.Weight
+	}
+	// Fetch asks a peer for transactions, within FetchTimeout. Answered by
+	// Fetched.
+	Fetch struct {
+		From peer.ID
+		Txs  []wire.TxID
+	}
+	// ReadPending asks the pool for all that it holds. Answered by Pending.
+	ReadPending struct{ To peer.ID }
+	// Charge makes a peer pay.
+	Charge struct {
+		Peer    peer.ID
+		Offense peer.Offense
+		Detail  string
+	}
+)
+
+func (Push) effect()          {}
+func (Announce) effect()      {}
+func (PushBlock) effect()     {}
+func (AnnounceBlock) effect() {}
+func (Fetch) effect()         {}
+func (ReadPending) effect()   {}
+func (Charge) effect()        {}

@@ -1,0 +1,81 @@
+package relay
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/starlingp2p/starling/wire"
+)
+
+// letter is an event on its way to the owner.
+type letter struct {
+	event   Event
+	session wire.Session // of a Joined
+	by      *courier     // whose work it is the outcome of; nil: nobody's
+	kind    string       // empty: it is never dropped
+}
+
+// mailbox holds events until the owner takes them, in order. Putting one in
+// never waits. Those that peers can cause are bounded, each kind by itself; the
+// others are bounded by the sessions that they are about. Its mutex is a leaf.
+type mailbox struct {
+	wake chan struct{} // capacity 1
+
+	mu    sync.Mutex
+	queue []letter
+	bound int
+	held  map[string]int
+	drops map[string]uint64
+}
+
+func (m *mailbox) init(bound int) {
+	m.wake = make(chan struct{}, 1)
+	m.bound = bound
+	m.held, m.drops = map[string]int{}, map[string]uint64{}
+}
+
+// offer takes what may be dropped.
+func (m *mailbox) offer(kind string, l letter) {
+	m.mu.Lock()
+	if m.held[kind] >= m.bound {
+		m.drops["mailbox-"+kind]++
+		m.mu.Unlock()
+		return
+	}
+	m.held[kind]++
+	l.kind = kind
+	m.queue = append(m.queue, l)
+	m.mu.Unlock()
+	m.ring()
+}
+
+// force takes what must not be dropped.
+func (m *mailbox) force(l letter) {
+	m.mu.Lock()
+	m.queue = append(m.queue, l)
+	m.mu.Unlock()
+	m.ring()
+}
+
+func (m *mailbox) ring() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives all that waits.
+func (m *mailbox) take() []letter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := m.queue
+	m.queue = nil
+	clear(m.held)
+	return out
+}
+
+func (m *mailbox) dropped() map[string]uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.drops)
+}

@@ -1,0 +1,264 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// Config says what to spread and with whom to talk.
+type Config struct {
+	Core CoreConfig // Rand nil: drawn
+	Pool chain.TxPool
+	// Take judges transactions that s delivered on our request, charges it and
+	// offers them to the pool. It may block until ctx ends. It calls Judged.
+	Take   func(ctx context.Context, s wire.Session, txs []chain.Tx)
+	Charge func(s wire.Session, o peer.Offense, detail string) // never blocks
+	Logger *slog.Logger
+	// Queue bounds the events of each kind that wait for the owner; 0: 1024.
+	// What is over it is dropped and counted; the end of a session never is.
+	Queue int
+}
+
+// Relay is a handle. All methods are safe for concurrent use and none blocks.
+type Relay struct {
+	cfg   Config
+	mail  mailbox
+	drops atomic.Pointer[map[string]uint64]
+	ran   atomic.Bool
+	open  atomic.Bool
+
+	// Only Run touches what follows.
+	core     *Core
+	couriers map[peer.ID]*courier
+	workers  sync.WaitGroup
+	listing  bool      // the pool is being read
+	readers  []peer.ID // who waits for that
+}
+
+// New makes a relay that does nothing until Run.
+func New(cfg Config) (*Relay, error) {
+	if cfg.Core.Policy.Push == nil {
+		return nil, errors.New("relay: config: Policy is missing")
+	}
+	if cfg.Take == nil || cfg.Charge == nil {
+		return nil, errors.New("relay: config: Take and Charge are needed")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Core.Rand == nil {
+		cfg.Core.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if cfg.Queue == 0 {
+		cfg.Queue = 1024
+	}
+	r := &Relay{cfg: cfg, core: NewCore(cfg.Core), couriers: make(map[peer.ID]*courier)}
+	r.mail.init(cfg.Queue)
+	r.drops.Store(&map[string]uint64{})
+	return r, nil
+}
+
+// Join tells of an open session.
+func (r *Relay) Join(s wire.Session) {
+	r.mail.force(letter{event: Joined{s.Peer().ID}, session: s})
+}
+
+// Leave tells that the session of a peer has ended.
+func (r *Relay) Leave(id peer.ID) { r.mail.force(letter{event: Left{id}}) }
+
+// Open opens the gate: the chain is in sync. It stays open.
+func (r *Relay) Open() {
+	if r.open.CompareAndSwap(false, true) {
+		r.mail.force(letter{event: Gate{true}})
+	}
+}
+
+// IsOpen reports whether the gate is open.
+func (r *Relay) IsOpen() bool { return r.open.Load() }
+
+// Judged tells what became of transactions that a peer delivered; from is empty
+// for our own. Those that were accepted are spread.
+func (r *Relay) Judged(from peer.ID, txs []chain.Tx, verdicts []chain.Verdict) {
+	var (
+		added []Tx
+		seen  []chain.Hash
+	)
+	for i, v := range verdicts {
+		tx := txs[i]
+		if v.Action != chain.Accept {
+			seen = append(seen, tx.Hash)
+			continue
+		}
+		if have, ok := r.cfg.Pool.Get(tx.Hash); ok {
+			tx = have // with its sender
+		}
+		added = append(added, Tx{wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))}, tx.Sender})
+	}
+	if len(added) > 0 {
+		r.mail.offer("added", letter{event: Added{from, added}})
+	}
+	if len(seen) > 0 {
+		r.mail.offer("seen", letter{event: Seen{from, seen}})
+	}
+}
+
+// Announced tells what a peer says it has. It asks the pool what is known.
+func (r *Relay) Announced(from peer.ID, txs []wire.TxID) {
+	ev := Announced{From: from, Txs: txs}
+	for _, tx := range txs {
+		if r.cfg.Pool != nil && r.cfg.Pool.Has(tx.Hash) {
+			ev.Known = append(ev.Known, tx.Hash)
+		}
+	}
+	r.mail.offer("announced", letter{event: ev})
+}
+
+// Checked tells of a block that passed its check and whose parent is known;
+// from is empty for our own. It says how many peers it may go to.
+func (r *Relay) Checked(from peer.ID, b chain.Block, w chain.Weight) {
+	r.mail.offer("block", letter{event: Checked{from, b, w}})
+}
+
+// BlockSeen tells that a peer has a block.
+func (r *Relay) BlockSeen(from peer.ID, h chain.Hash) {
+	r.mail.offer("block-seen", letter{event: BlockSeen{from, h}})
+}
+
+// Imported tells of blocks that became part of our chain.
+func (r *Relay) Imported(refs []chain.Ref) {
+	if len(refs) > memory { // a batch of the sync: at most the end of it is news
+		refs = refs[len(refs)-memory:]
+	}
+	r.mail.offer("imported", letter{event: Imported{refs}})
+}
+
+// Drops counts what was let go, by a fixed reason.
+func (r *Relay) Drops() map[string]uint64 {
+	out := r.mail.dropped()
+	for reason, n := range *r.drops.Load() {
+		out[reason] += n
+	}
+	return out
+}
+
+// Run owns the core until ctx ends, and returns when all that it started has
+// ended. It must be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	if !r.ran.CompareAndSwap(false, true) {
+		return errors.New("relay: Run was called twice")
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer r.workers.Wait()
+	defer stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.mail.wake:
+			for _, l := range r.mail.take() {
+				r.handle(ctx, l)
+			}
+		case <-timer.C:
+			r.step(ctx, Tick{})
+		}
+		drops := r.core.Drops()
+		r.drops.Store(&drops)
+		if next := r.core.Next(); next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(max(time.Until(next), 10*time.Millisecond))
+		}
+	}
+}
+
+// handle takes one letter to the core.
+func (r *Relay) handle(ctx context.Context, l letter) {
+	switch ev := l.event.(type) {
+	case Joined:
+		r.dismiss(ev.Peer)
+		r.couriers[ev.Peer] = r.hire(ctx, l.session)
+	case Left:
+		r.dismiss(ev.Peer)
+	}
+	if l.by != nil && r.couriers[l.by.id] != l.by {
+		return // of a session that has ended
+	}
+	if list, ok := l.event.(Pending); ok {
+		r.listed(ctx, list)
+		return
+	}
+	r.step(ctx, l.event)
+}
+
+func (r *Relay) step(ctx context.Context, ev Event) {
+	for _, e := range r.core.Step(time.Now(), ev) {
+		r.carry(ctx, e)
+	}
+}
+
+// carry does one effect. A courier has room for all that the core has under
+// way with its peer.
+func (r *Relay) carry(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case Push:
+		r.couriers[e.To].send <- e
+	case Announce:
+		r.couriers[e.To].send <- e
+	case PushBlock:
+		r.couriers[e.To].send <- e
+	case AnnounceBlock:
+		r.couriers[e.To].send <- e
+	case Fetch:
+		r.couriers[e.From].fetch <- e
+	case ReadPending:
+		r.list(ctx, e.To)
+	case Charge:
+		r.cfg.Charge(r.couriers[e.Peer].session, e.Offense, e.Detail)
+	default:
+		panic(fmt.Sprintf("relay: no way to carry out a %T", e))
+	}
+}
+
+// list reads the pool, once for all who wait for it.
+func (r *Relay) list(ctx context.Context, to peer.ID) {
+	if r.cfg.Pool == nil {
+		return
+	}
+	r.readers = append(r.readers, to)
+	if r.listing {
+		return
+	}
+	r.listing = true
+	r.workers.Go(func() {
+		txs := r.cfg.Pool.Pending(maxPending, 0)
+		ids := make([]wire.TxID, len(txs))
+		for i, tx := range txs {
+			ids[i] = wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))}
+		}
+		if ctx.Err() == nil {
+			r.mail.force(letter{event: Pending{Txs: ids}})
+		}
+	})
+}
+
+// listed hands what the pool held to all who wait for it. They share the list:
+// nobody changes it.
+func (r *Relay) listed(ctx context.Context, list Pending) {
+	readers := r.readers
+	r.listing, r.readers = false, nil
+	for _, id := range readers {
+		r.step(ctx, Pending{To: id, Txs: list.Txs})
+	}
+}
