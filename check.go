@@ -61,11 +61,14 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	}
 	ctx, cancel := context.WithTimeout(ctx, validationTimeout)
 	defer cancel()
+	began := time.Now()
+	ctx, sp := h.node.tracer.start(ctx, spanValidate)
 	id := s.Peer().ID
+	sp.set("msg", kindOf(m))
+	sp.set("peer", string(id))
 	leave, why := g.enter(ctx, id)
 	if leave == nil {
-		h.node.counts.verdict(m, chain.Ignored(why))
-		return chain.Ignored(why)
+		return h.verdict(m, chain.Ignored(why), began, sp)
 	}
 	v, panicked := h.judge(ctx, s, id, m)
 	leave()
@@ -75,7 +78,7 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	if b, ok := m.(wire.Block); ok && h.node.known != nil {
 		v = h.node.known.once(b.Block, v)
 	}
-	h.node.counts.verdict(m, v)
+	h.verdict(m, v, began, sp)
 	switch {
 	case v.Action == chain.Reject && panicked:
 		h.node.charge(s, peer.BrokeHandler, v.Severity, v.Reason)
@@ -84,6 +87,16 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	case v.Action == chain.Accept:
 		h.take(s, m)
 	}
+	return v
+}
+
+// verdict counts the outcome of a check and passes it on.
+func (h *host) verdict(m wire.Message, v chain.Verdict, began time.Time, sp span) chain.Verdict {
+	h.node.counts.verdict(m, v)
+	h.node.counts.checks.Observe(kindOf(m), time.Since(began))
+	sp.set("verdict", v.Action.String())
+	sp.set("reason", peer.Clean(v.Reason))
+	sp.end(nil)
 	return v
 }
 

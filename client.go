@@ -37,7 +37,7 @@ func (c *Client) Request(ctx context.Context, to peer.ID, protocol string, req [
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.Request(ctx, wire.AppRequest{Protocol: protocol, Bytes: req})
+	res, err := c.node.request(ctx, s, wire.AppRequest{Protocol: protocol, Bytes: req})
 	if err != nil {
 		return nil, fmt.Errorf("starling: request to %s: %w", to.Short(), err)
 	}

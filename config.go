@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
 )
@@ -67,6 +69,9 @@ type Config struct {
 	Seed uint64
 	// Logger takes the node's log; nil: none.
 	Logger *slog.Logger
+	// Tracing takes spans of dials, handshakes, requests, validation and
+	// imports; nil: none are made. The SDK behind it is the embedder's.
+	Tracing trace.TracerProvider
 }
 
 // What one peer is served by default, in bytes a second and in bytes at once.

@@ -137,6 +137,8 @@ type bus struct {
 	mu     sync.Mutex
 	subs   map[*Subscription]struct{}
 	closed bool
+
+	dropped atomic.Uint64 // by all subscriptions
 }
 
 func newBus() *bus { return &bus{subs: make(map[*Subscription]struct{})} }
@@ -180,6 +182,7 @@ func (b *bus) publish(e Event) {
 		case s.c <- e:
 		default:
 			s.dropped.Add(1)
+			b.dropped.Add(1)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func (n *Node) onSwarm(ev swarm.Event) {
 		n.bus.publish(PeerOpened{Info: ev.Info})
 	case swarm.Closed:
 		n.host.closed(ev.Session, ev.ID)
+		n.counts.closes.Add(Close{ev.Reason, ev.ByRemote}, 1)
 		n.bus.publish(PeerClosed{ID: ev.ID, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.DialFailed:
 		n.bus.publish(PeerRefused{ID: ev.ID, Addr: ev.Addr, Direction: peer.Outbound, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
@@ -25,11 +26,15 @@ func (n *Node) onSwarm(ev swarm.Event) {
 	case swarm.Refused:
 		n.bus.publish(PeerRefused{ID: ev.ID, Addr: ev.Addr, Direction: ev.Direction, Reason: ev.Reason, ByRemote: ev.ByRemote, Detail: ev.Detail})
 	case swarm.Offended:
+		n.counts.charges.Add(ev.Offense, 1)
 		n.bus.publish(PeerCharged{ID: ev.ID, Offense: ev.Offense, Severity: ev.Severity, Score: ev.Score, Detail: ev.Detail})
 	case swarm.Banned:
+		why := string(peer.Requested) // whatever the operator wrote
 		if ev.Auto {
+			why = ev.Reason
 			n.counts.bansByScore.Add(1)
 		}
+		n.counts.bans.Add(why, 1)
 		n.bus.publish(PeerBanned{Who: ev.Target.String(), For: ev.For, Reason: ev.Reason, ByScore: ev.Auto})
 	case swarm.Unbanned:
 		n.bus.publish(PeerUnbanned{Who: ev.Target.String()})

@@ -43,6 +43,16 @@ func (g *gate) enter(ctx context.Context, id peer.ID) (leave func(), why string)
 	}
 }
 
+// waiting is how many are inside or wait for it.
+func (g *gate) waiting() (sum int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range g.inside {
+		sum += n
+	}
+	return sum
+}
+
 func (g *gate) forget(id peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -44,7 +44,11 @@ func (h *host) Admit(l wire.Link) peer.Reason {
 	if h.stopping.Load() {
 		return peer.Stopping
 	}
-	return h.node.swarm.Admit(l)
+	why := h.node.swarm.Admit(l)
+	if why == peer.OK {
+		h.node.arrived.begin(l)
+	}
+	return why
 }
 
 // Open implements wire.Host.
@@ -59,6 +63,7 @@ func (h *host) Open(ctx context.Context, s wire.Session, claims chain.Status) er
 	h.mu.Lock()
 	delete(h.offered, s)
 	h.mu.Unlock()
+	h.node.opening(ctx, s, err)
 	return err
 }
 
@@ -88,6 +93,7 @@ func (h *host) closed(s wire.Session, id peer.ID) {
 
 // Report implements wire.Host.
 func (h *host) Report(r wire.Report) {
+	h.node.reported(r)
 	switch r := r.(type) {
 	case wire.Claimed:
 		h.claimed(r)
@@ -128,7 +134,7 @@ func (h *host) Serve(ctx context.Context, s wire.Session, r wire.Request) (wire.
 	if h.stopping.Load() {
 		return nil, &wire.Refusal{Code: wire.RefusedBusy, Text: "quitting"}
 	}
-	return h.node.server.Serve(ctx, s, r)
+	return h.node.serve(ctx, s, r)
 }
 
 // Score implements wire.Scorer.

@@ -41,6 +41,8 @@ type Node struct {
 	bundler *bundler
 	bus     *bus
 	counts  *counts
+	tracer  tracer
+	arrived arrivals
 	known   *knownBlocks // nil: blocks travel by session
 	client  *Client
 	ready   chan struct{} // closed when all of the node has started
@@ -73,7 +75,7 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	n := &Node{
 		cfg: cfg, chain: c, wire: w, log: cfg.Logger,
 		pool: cfg.Pool, consensus: cfg.Consensus,
-		gates: newGates(cfg.ValidationWorkers), bus: newBus(), counts: newCounts(),
+		gates: newGates(cfg.ValidationWorkers), bus: newBus(), counts: newCounts(), tracer: newTracer(cfg.Tracing),
 		protocols: make(map[string]Protocol), parts: make(map[string]Part),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -123,7 +125,7 @@ func parseKnown(cfg Config, w wire.Wire) (known knownAddrs, errs error) {
 func (n *Node) buildSwarm(known knownAddrs) error {
 	caps := n.wire.Caps()
 	cfg := swarm.Config{
-		Dial: n.wire.Dial, ProvenIdentity: caps.ProvenIdentity, Duplicate: caps.Duplicate,
+		Dial: n.dial, ProvenIdentity: caps.ProvenIdentity, Duplicate: caps.Duplicate,
 		Static: known.static, Trusted: known.trusted, Seeds: known.seeds,
 		MaxPeers: n.cfg.MaxPeers, MaxInbound: n.cfg.MaxInbound, MinScore: n.cfg.MinScore,
 		NetRestrict: n.cfg.NetRestrict, AllowPrivate: n.cfg.AllowPrivate, CountLoopback: n.cfg.CountLoopback,
@@ -163,7 +165,7 @@ func ping(ctx context.Context, s wire.Session) (time.Duration, error) {
 func (n *Node) buildSync() error {
 	var err error
 	n.sync, err = blocksync.New(blocksync.Config{
-		Chain: n.chain, Caps: n.wire.Caps(), Wall: n.cfg.Wall, Seed: n.cfg.Seed,
+		Chain: importing{n.chain, n}, Caps: n.wire.Caps(), Ask: n.request, Wall: n.cfg.Wall, Seed: n.cfg.Seed,
 		Logger: n.log.With("part", "blocksync"), BlockInterval: n.cfg.BlockInterval, MaxBytes: n.cfg.SyncBytes,
 		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
 		OnHead: n.onHead, OnEvent: n.onSync,
@@ -267,6 +269,12 @@ func (n *Node) heard() {
 
 // published tells subscribers what became of a message of ours.
 func (n *Node) published(p publication, out outcome) {
+	switch {
+	case errors.Is(out.err, wire.ErrQueueFull):
+		n.counts.drops.Add(Drop{"publish-" + p.kind, "full"}, 1)
+	case errors.Is(out.err, ErrExpired):
+		n.counts.drops.Add(Drop{"publish-" + p.kind, "unheard"}, 1)
+	}
 	if out.err != nil {
 		n.log.Debug("publish", "msg", p.kind, "ref", p.ref, "err", out.err)
 	}

@@ -91,6 +91,3 @@ func (c *Client) Status() Status {
 	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, BytesHeld: y.BytesHeld}
 	return s
 }
-
-// Verdicts counts what became of messages since the start.
-func (c *Client) Verdicts() map[VerdictKey]uint64 { return c.node.counts.snapshot() }
