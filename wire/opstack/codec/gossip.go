@@ -52,13 +52,22 @@ func ProtocolChain(protocol string) (chainID uint64, ok bool) {
 	return chainID, err == nil
 }
 
+// SnappyLen reads how long a snappy block says that it is.
+func SnappyLen(data []byte) (int, error) {
+	n, err := snappy.DecodedLen(data)
+	if err != nil {
+		return 0, bad("snappy header: %w", err)
+	}
+	return n, nil
+}
+
 // DecodedLen reads how long a snappy block says that it is, and checks that
 // against the bounds of gossip and against what its own length allows.
 func DecodedLen(data []byte) (int, error) {
-	n, err := snappy.DecodedLen(data)
+	n, err := SnappyLen(data)
 	switch {
 	case err != nil:
-		return 0, bad("snappy header: %w", err)
+		return 0, err
 	case n > MaxMessage:
 		return 0, fault(peer.Bomb, "snappy block of %d bytes claims %d, at most %d", len(data), n, MaxMessage)
 	case n < MinMessage:

@@ -194,10 +194,13 @@ func (r *fields) want(what string, want []byte) {
 // the header.
 func CheckHash(b chain.Block) bool {
 	e, root, err := ParseHeader(b.Header.Bytes)
-	if err != nil || e.BlockHash != b.Header.Ref.Hash || e.Number != b.Header.Ref.Number || e.ParentHash != b.Header.Parent || !b.Header.Time.Equal(TimeOf(e.Time)) {
-		return false
-	}
-	return CheckBody(e, root, b.Body, b.Extra) == nil
+	return err == nil && Describes(e, b.Header) && CheckBody(e, root, b.Body, b.Extra) == nil
+}
+
+// Describes reports whether a header says of itself what its bytes, parsed
+// into e, say.
+func Describes(e *Envelope, h chain.Header) bool {
+	return e.BlockHash == h.Ref.Hash && e.Number == h.Ref.Number && e.ParentHash == h.Parent && h.Time.Equal(TimeOf(e.Time))
 }
 
 // CheckBody checks a body, and the withdrawals behind the signature in extra,
