@@ -58,7 +58,7 @@ type Method struct {
 	Name string // "namespace_verb"; no two of a node's services have the same
 	// Write marks a method that changes something: it needs authority.
 	Write bool
-	// Call gets the params as they came, at most 1 MiB, and gives a value for
+	// Call gets the params as they came, at most 5 MiB, and gives a value for
 	// encoding/json. It must return soon after ctx ends.
 	Call func(ctx context.Context, params json.RawMessage) (any, error)
 }

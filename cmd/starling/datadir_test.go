@@ -236,7 +236,10 @@ func TestAnotherGenesisIsRefused(t *testing.T) {
 		"pace": func(s string) string {
 			return strings.Replace(s, `block_interval = "200ms"`, `block_interval = "300ms"`, 1)
 		},
-		"alloc": func(s string) string { return s + account + " = 5\n" },
+		"alloc": func(s string) string {
+			const table = "[network.sequenced.alloc]\n"
+			return strings.Replace(s, table, table+account+" = 5\n", 1)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rewrite(t, node.ConfigPath(), func(string) string { return change(string(raw)) })

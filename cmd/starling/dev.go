@@ -152,6 +152,7 @@ func (p *devPrinter) line(l devnet.Line) {
 	switch l.Event {
 	case "node":
 		fmt.Fprintf(p.out, "  %-7s %-10s %s\n", l.Node, l.Role, l.Datadir)
+		fmt.Fprintf(p.out, "    rpc %s\n", l.RPC)
 		for _, a := range l.Addrs {
 			fmt.Fprintf(p.out, "    %s\n", a)
 		}
@@ -162,7 +163,7 @@ func (p *devPrinter) line(l devnet.Line) {
 	case "killed":
 		fmt.Fprintf(p.out, "%s was killed (SIGKILL); its last acknowledged head was %d\n", l.Node, l.Head)
 	case "restarted":
-		fmt.Fprintf(p.out, "%s is back at head %d\n", l.Node, l.Head)
+		fmt.Fprintf(p.out, "%s is back at head %d, rpc %s\n", l.Node, l.Head, l.RPC)
 	case "progress":
 		fmt.Fprintf(p.out, "block %d, %d transactions sent\n", l.Head, l.Sent)
 	case "trouble":

@@ -86,6 +86,7 @@ func initCommand(datadir cli.Flag) *cli.Command {
 func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	cfg := daemon.Config{ConfigVersion: daemon.ConfigVersion, LogLevel: "info"}
 	network := daemon.Network{Wire: "native", Listen: cmd.StringSlice("listen"), AllowPrivate: true}
+	cfg.RPC.Listen = fmt.Sprintf("127.0.0.1:%d", freePort())
 	if len(network.Listen) == 0 {
 		port := freePort()
 		network.Listen = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}

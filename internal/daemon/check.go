@@ -55,6 +55,7 @@ func (c *Config) validate() error {
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		p.bad("log_format is %.80q, want \"text\" or \"json\"", c.LogFormat)
 	}
+	c.RPC.check(&p)
 	if len(c.Networks) != 1 {
 		p.bad("%d [[network]] tables, want exactly 1", len(c.Networks))
 		return errors.Join(p.errs...)

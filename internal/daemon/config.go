@@ -29,6 +29,7 @@ type Config struct {
 	LogLevel      string    `toml:"log_level,omitempty" comment:"debug, info, warn or error"`
 	LogFormat     string    `toml:"log_format,omitempty" comment:"text or json"`
 	Networks      []Network `toml:"network"`
+	RPC           RPC       `toml:"rpc,omitempty"`
 
 	path string
 }
@@ -207,7 +208,7 @@ func zeros(c *Config, meta toml.MetaData) error {
 	for _, table := range []struct {
 		prefix string
 		value  any
-	}{{"network.", *n}, {"network.limits.", n.Limits}, {"network.sequenced.", n.Sequenced}} {
+	}{{"rpc.", c.RPC}, {"network.", *n}, {"network.limits.", n.Limits}, {"network.sequenced.", n.Sequenced}} {
 		v := reflect.ValueOf(table.value)
 		for i := range v.NumField() {
 			tag := v.Type().Field(i).Tag
@@ -230,7 +231,7 @@ func (c *Config) Encode() ([]byte, error) {
 	if err := enc.Encode(c); err != nil {
 		return nil, fmt.Errorf("daemon: encode config: %w", err)
 	}
-	tables := map[string]any{"": Config{}, "[[network]]": Network{}, "[network.limits]": Limits{}, "[network.sequenced]": Sequenced{}}
+	tables := map[string]any{"": Config{}, "[rpc]": RPC{}, "[[network]]": Network{}, "[network.limits]": Limits{}, "[network.sequenced]": Sequenced{}}
 	headers := map[string]string{"[network.sequenced.alloc]": "alloc", "[network.sequenced.forks]": "forks"}
 	var out bytes.Buffer
 	table := any(Config{})

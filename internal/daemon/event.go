@@ -28,6 +28,7 @@ type Event struct {
 	ID      string   `json:"id,omitempty"`      // ready: ours; peer, ban, charge: theirs
 	Addrs   []string `json:"addrs,omitempty"`   // ready
 	Socket  string   `json:"socket,omitempty"`  // ready
+	RPC     string   `json:"rpc,omitempty"`     // ready: where JSON-RPC is over HTTP
 	Number  uint64   `json:"number,omitempty"`  // ready, head
 	Hash    string   `json:"hash,omitempty"`    // ready, head
 	Imports int      `json:"imports,omitempty"` // head: blocks imported with it

@@ -33,7 +33,7 @@ func nearest(key string) string {
 	for _, t := range []struct {
 		prefix string
 		value  any
-	}{{"", Config{}}, {"network.", Network{}}, {"network.limits.", Limits{}}, {"network.sequenced.", Sequenced{}}} {
+	}{{"", Config{}}, {"rpc.", RPC{}}, {"network.", Network{}}, {"network.limits.", Limits{}}, {"network.sequenced.", Sequenced{}}} {
 		for _, k := range keysOf(t.value) {
 			d := 2 * distance(last, k)
 			if t.prefix != table {

@@ -15,6 +15,7 @@ import (
 // Node is everything that a running daemon holds.
 type Node struct {
 	dir   *Datadir
+	rpc   RPC
 	stack *stack
 	node  *starling.Node
 	began time.Time
@@ -36,7 +37,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{dir: dir, began: time.Now(), stack: new(stack), events: eventlog.New(0)}
+	n = &Node{dir: dir, rpc: cfg.RPC, began: time.Now(), stack: new(stack), events: eventlog.New(0)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())

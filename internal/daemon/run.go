@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/starlingp2p/starling"
-	"github.com/starlingp2p/starling/internal/rpc"
 )
 
 // Version is the version of this program.
@@ -49,12 +48,11 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	socket := SocketPath(n.dir.Path)
-	listener, err := rpc.Listen(socket)
+	doors, err := n.openDoors(ctx, log)
 	if err != nil {
 		return &StartError{err}
 	}
-	defer listener.Close()
+	defer doors.close()
 
 	p := &printer{out: out.Out}
 	emit := func(ev Event) {
@@ -74,17 +72,17 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	sub, logged := n.node.Client().Subscribe(ctx, 4096), n.node.Client().Subscribe(ctx, 4096)
 	wg.Go(func() { n.events.Run(ctx, logged) })
 	n.onReady = func() error {
-		server, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
+		server, err := n.newRPC(log)
 		if err != nil {
 			return err
 		}
 		st := n.stack.chain.Status()
-		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: socket, Number: st.Head.Number, Hash: st.Head.Hash.String()}
+		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Number: st.Head.Number, Hash: st.Head.Hash.String()}
 		for _, a := range n.stack.wire.Addrs() {
 			ready.Addrs = append(ready.Addrs, a.String())
 		}
 		wg.Go(func() {
-			if err := server.Serve(ctx, listener); err != nil {
+			if err := doors.serve(ctx, server); err != nil {
 				rpcErr = err
 				cancel()
 			}
@@ -94,6 +92,9 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			fmt.Fprintf(out.Out, "starling %s  network %s on the native wire, block %d\n", Version, st.Network, st.Head.Number)
 			for _, a := range ready.Addrs {
 				fmt.Fprintf(out.Out, "  %s\n", a)
+			}
+			if ready.RPC != "" {
+				fmt.Fprintf(out.Out, "  rpc  %s\n", ready.RPC)
 			}
 			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
 		}

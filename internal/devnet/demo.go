@@ -33,6 +33,7 @@ type Line struct {
 	Role    string   `json:"role,omitempty"`
 	Addrs   []string `json:"addrs,omitempty"`
 	Datadir string   `json:"datadir,omitempty"`
+	RPC     string   `json:"rpc,omitempty"` // where its JSON-RPC is over HTTP
 	Head    uint64   `json:"head,omitempty"`
 	Sent    int      `json:"txs_sent,omitempty"`
 	Took    string   `json:"took,omitempty"`
@@ -160,7 +161,7 @@ func (d *Demo) introduce(n *Node) {
 	if n.index == 0 {
 		role = "sequencer"
 	}
-	d.Say(Line{Event: "node", Node: n.Name(), Role: role, Addrs: n.Addrs(), Datadir: n.Dir()})
+	d.Say(Line{Event: "node", Node: n.Name(), Role: role, Addrs: n.Addrs(), Datadir: n.Dir(), RPC: n.RPC()})
 }
 
 // restart kills a node, leaves it down for a moment and starts it again. It
@@ -175,7 +176,7 @@ func (d *Demo) restart(ctx context.Context, n *Node) (acked uint64, err error) {
 	if err := n.Start(ctx); err != nil {
 		return acked, err
 	}
-	d.Say(Line{Event: "restarted", Node: n.Name(), Head: n.current().ready().Number})
+	d.Say(Line{Event: "restarted", Node: n.Name(), RPC: n.RPC(), Head: n.current().ready().Number})
 	return acked, nil
 }
 

@@ -83,6 +83,7 @@ func New(o Options) (*Net, error) {
 			ConfigVersion: daemon.ConfigVersion,
 			LogLevel:      "info",
 			LogFormat:     "json",
+			RPC:           daemon.RPC{Listen: "127.0.0.1:0"},
 			Networks: []daemon.Network{{
 				Name: "dev", Wire: "native", Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"},
 				AllowPrivate: true, DiscoveryInterval: daemon.Duration(5 * time.Second), Sequenced: spec,
@@ -254,6 +255,14 @@ func (n *Node) Addrs() []string {
 		return r.ready().Addrs
 	}
 	return nil
+}
+
+// RPC is where the node's JSON-RPC was over HTTP when it last became ready.
+func (n *Node) RPC() string {
+	if r := n.current(); r != nil {
+		return r.ready().RPC
+	}
+	return ""
 }
 
 // Acked is the number of the last head that the node acknowledged.

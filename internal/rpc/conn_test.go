@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,46 +83,68 @@ func TestASilentServerIsUnreachable(t *testing.T) {
 	})
 }
 
-// FuzzAnswer feeds the decoder of requests: whatever comes, there is an answer
-// that is JSON-RPC 2.0, with a result or an error and not both.
+// FuzzAnswer feeds the decoder of requests: whatever comes, each call has an
+// answer that is JSON-RPC 2.0, with a result or an error and not both, and
+// only notifications have none. Threat rows B-07 and A-08.
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"sum","params":[1,2]}`, `{"jsonrpc":"2.0","id":"a","method":"nope"}`, `{"jsonrpc":"2.0","method":"sum","params":{}}`,
 		`{"jsonrpc":"2.0","id":{"x":[]},"method":"sum","params":null}`, `[]`, `null`, `{"jsonrpc":"1.0"}`, `{"jsonrpc":"2.0","id":1,"method":"sum","params":[1,2,3,4]}`, ``,
+		`[{"jsonrpc":"2.0","id":1,"method":"sum","params":[1]},{"jsonrpc":"2.0","method":"sum"},7]`, `[[[[`, `{"jsonrpc":"2.0","id":1,"method":"boom"}`, `"a\"`,
+		"[0,", strings.Repeat("[", 10_000), "[" + strings.Repeat("1,", 101) + "1]",
 	} {
 		f.Add([]byte(seed))
 	}
-	s, err := New([]starling.Method{{Name: "sum", Call: func(_ context.Context, params json.RawMessage) (any, error) {
-		var a, b int64
-		if err := Params(params, &a, &b); err != nil {
-			return nil, err
-		}
-		return a + b, nil
-	}}}, nil)
+	s, err := New([]starling.Method{
+		{Name: "sum", Call: func(_ context.Context, params json.RawMessage) (any, error) {
+			var a, b int64
+			if err := Params(params, &a, &b); err != nil {
+				return nil, err
+			}
+			return a + b, nil
+		}},
+		{Name: "boom", Call: func(context.Context, json.RawMessage) (any, error) { panic("boom") }},
+	}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		ours, theirs := net.Pipe()
-		defer theirs.Close()
-		go func() {
-			defer ours.Close()
-			s.write(ours, s.answer(t.Context(), in))
-		}()
-		var r struct {
-			Version string          `json:"jsonrpc"`
-			ID      json.RawMessage `json:"id"`
-			Result  json.RawMessage `json:"result"`
-			Error   *Error          `json:"error"`
+		n, bad := calls(in)
+		if bad != nil {
+			return // refused before it is decoded
 		}
-		if err := json.NewDecoder(theirs).Decode(&r); err != nil {
-			t.Fatalf("%q: the answer is no JSON: %v", in, err)
+		out := s.handle(t.Context(), &caller{class: Admin, slots: s.local}, in).out
+		answers := []json.RawMessage{out}
+		switch {
+		case out == nil:
+			answers = nil
+		case out[0] == '[':
+			if err := json.Unmarshal(out, &answers); err != nil {
+				t.Fatalf("%q: the answer is no JSON: %v", in, err)
+			}
 		}
-		if r.Version != "2.0" || (r.Result == nil) == (r.Error == nil) || r.ID == nil && r.Error == nil {
-			t.Fatalf("%q is answered with %+v", in, r)
+		if len(answers) > n {
+			t.Fatalf("%q is %d calls and has %d answers", in, n, len(answers))
 		}
-		if r.Error != nil && (r.Error.Code == 0 || r.Error.Message == "") {
-			t.Fatalf("%q is answered with an error that says nothing", in)
+		if len(answers) < n && json.Valid(in) && !bytes.Contains(bytes.ToLower(in), []byte("method")) && !bytes.Contains(in, []byte("\\u")) {
+			t.Fatalf("%q has %d answers, want %d", in, len(answers), n)
+		}
+		for _, a := range answers {
+			var r struct {
+				Version string          `json:"jsonrpc"`
+				ID      json.RawMessage `json:"id"`
+				Result  json.RawMessage `json:"result"`
+				Error   *Error          `json:"error"`
+			}
+			if err := json.Unmarshal(a, &r); err != nil {
+				t.Fatalf("%q: the answer is no JSON: %v", in, err)
+			}
+			if r.Version != "2.0" || (r.Result == nil) == (r.Error == nil) || r.ID == nil {
+				t.Fatalf("%q is answered with %s", in, a)
+			}
+			if r.Error != nil && (r.Error.Code == 0 || r.Error.Message == "") {
+				t.Fatalf("%q is answered with an error that says nothing", in)
+			}
 		}
 	})
 }

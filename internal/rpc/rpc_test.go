@@ -162,9 +162,13 @@ func TestWhatIsNoCallIsRefusedByCode(t *testing.T) {
 	}{
 		{"not JSON", "hello\n", rpc.CodeParse, true},
 		{"cut off", `{"jsonrpc":`, rpc.CodeParse, true},
-		{"no object", "[1,2]\n", rpc.CodeInvalid, false},
+		{"no object", "5\n", rpc.CodeInvalid, false},
 		{"another version", `{"jsonrpc":"1.0","id":1,"method":"echo"}` + "\n", rpc.CodeInvalid, false},
 		{"no method", `{"jsonrpc":"2.0","id":1}` + "\n", rpc.CodeInvalid, false},
+		{"an empty batch", "[]\n", rpc.CodeInvalid, false},
+		{"a long batch", "[" + strings.Repeat("1,", rpc.MaxBatch) + "1]\n", rpc.CodeInvalid, false},
+		{"too deep", strings.Repeat("[", 10_000), rpc.CodeInvalid, true}, // at the 65th bracket
+		{"an object as id", `{"jsonrpc":"2.0","id":{},"method":"add"}` + "\n", rpc.CodeInvalid, false},
 		{"params by name", `{"jsonrpc":"2.0","id":1,"method":"echo","params":{"a":1}}` + "\n", rpc.CodeBadParams, false},
 		{"too large", `{"jsonrpc":"2.0","id":1,"method":"echo","params":["` + strings.Repeat("x", rpc.MaxRequestBytes) + `"]}` + "\n", rpc.CodeInvalid, true},
 	} {

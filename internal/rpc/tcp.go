@@ -1,0 +1,172 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Defaults of TCP.
+const (
+	DefaultConns = 256
+	DefaultRate  = 200 // calls a second of one client
+)
+
+// TCP is how the server answers over TCP.
+type TCP struct {
+	// Hosts are names that a request may be for, besides localhost and any IP
+	// address: a web page can have a name of its own point at this machine.
+	Hosts []string
+	// Origins are web pages, as "https://example.org", whose scripts may call.
+	Origins []string
+	// Token gives all authority, ReadToken that of Read. Empty: nobody has it.
+	Token, ReadToken string
+	// Open lets callers without a token read. It is for loopback.
+	Open bool
+	// Conns bounds connections, 0: DefaultConns. Rate bounds the calls of one
+	// client, in calls a second, 0: DefaultRate.
+	Conns, Rate int
+}
+
+// ServeTCP answers HTTP on l until ctx ends, and closes l. It returns when
+// every call has ended.
+func (s *Server) ServeTCP(ctx context.Context, l net.Listener, t TCP) error {
+	if t.Conns == 0 {
+		t.Conns = DefaultConns
+	}
+	if t.Rate == 0 {
+		t.Rate = DefaultRate
+	}
+	d := &door{s: s, tcp: t, clients: newClients(t.Rate)}
+	return s.serveWeb(ctx, &capped{Listener: l, most: int64(t.Conns), log: s.log}, d)
+}
+
+// door is what a request over TCP passes first.
+type door struct {
+	s       *Server
+	tcp     TCP
+	clients *clients
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !d.hostAllowed(r.Host) {
+		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to rpc.hosts", r.Host))
+		return
+	}
+	if origin, ok := d.originAllowed(r); !ok {
+		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: web page %.80q may not call; add it to rpc.origins", origin))
+		return
+	} else if origin != "" {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Vary", "Origin")
+		if r.Method == http.MethodOptions {
+			w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID")
+			w.Header().Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	addr := addrOf(r.RemoteAddr)
+	c := &caller{slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(addr, n) }}
+	if d.tcp.Open {
+		c.class = Read
+	}
+	if given := r.Header.Get("Authorization"); given != "" {
+		if wait := d.clients.lockedOut(addr); wait > 0 {
+			busy(w, wait)
+			return
+		}
+		class, ok := d.authority(given)
+		if !ok {
+			d.clients.failed(addr)
+			c.class = Public
+			deny(w, c, errorf(CodeDenied, "rpc: the token is not the node's"))
+			return
+		}
+		c.class, c.token = class, true
+	}
+	d.s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
+}
+
+// hostAllowed: a name is only ours if it is known to be. An address cannot be
+// pointed elsewhere.
+func (d *door) hostAllowed(hostport string) bool {
+	host := hostOf(hostport)
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host == "localhost" || slices.ContainsFunc(d.tcp.Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+}
+
+// originAllowed gives the web page that a browser calls for, empty where none
+// does, and whether it may: those of the config, and the node's own.
+func (d *door) originAllowed(r *http.Request) (origin string, ok bool) {
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		// A browser that tells no origin may tell that there is another: an
+		// image, say, whose address is the node's. To follow a link is allowed.
+		site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
+		if (site == "cross-site" || site == "same-site") && mode != "navigate" {
+			return site, false
+		}
+		return "", true
+	}
+	origin = origins[0]
+	if len(origins) > 1 {
+		return origin, false
+	}
+	u, err := url.Parse(origin)
+	if err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return origin, true
+	}
+	return origin, slices.ContainsFunc(d.tcp.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
+}
+
+// authority is what a header of Authorization gives.
+func (d *door) authority(header string) (Class, bool) {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return 0, false
+	}
+	// Both are compared, always, so that the time tells nothing.
+	admin, reader := sameToken(token, d.tcp.Token), sameToken(token, d.tcp.ReadToken)
+	switch {
+	case admin:
+		return Admin, true
+	case reader:
+		return Read, true
+	}
+	return 0, false
+}
+
+// addrOf is the address that stands for a client: of IPv6, its /64.
+func addrOf(remote string) netip.Addr {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	a := ap.Addr().Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// ListenTCP opens a TCP address for the server.
+func ListenTCP(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: %w", err)
+	}
+	return l, nil
+}
