@@ -20,7 +20,7 @@ var tiers = [][]string{
 	{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery", "wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "ledger"},
 	{"."},
 	{"internal/eventlog"},
-	{"internal/why", "internal/doctor", "internal/rpc", "internal/web", "sim", "networks"},
+	{"internal/why", "internal/doctor", "internal/metrics", "internal/rpc", "internal/web", "sim", "networks"},
 	{"internal/daemon"},
 	{"internal/devnet"},
 	{"cmd", "examples", "internal/archtest"},
