@@ -21,7 +21,7 @@ func families() []family {
 func nodeFamilies() []family {
 	return []family{
 		gauge("starling_build_info", "The program; the value is always 1.", func(s *Snapshot, add adder) {
-			add(1, s.Build.Version, s.Build.Revision, s.Build.Go, s.Status.Wire)
+			add(1, s.Build.Version, s.Build.Revision, s.Build.GoVersion, s.Status.Wire)
 		}, "version", "revision", "go_version", "wire"),
 		gauge("starling_chain_head_number", "Number of the head.", func(s *Snapshot, add adder) {
 			add(float64(s.Status.Chain.Head.Number))

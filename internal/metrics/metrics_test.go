@@ -51,7 +51,7 @@ func full(text string) Snapshot {
 			Sync: starling.SyncStatus{Mode: "forward", Target: 99, Stuck: text},
 		},
 		Scores: []float64{-30, 0, 12}, HeadTime: time.Unix(1000, 5e8), PoolTxs: 3, PoolSize: 300, RPC: map[string]uint64{text: 1},
-		Build: Build{Version: "0.1.0", Revision: "abcdef", Go: "go1.26"},
+		Build: Build{Version: "0.1.0", Revision: "abcdef", GoVersion: "go1.26"},
 	}
 }
 

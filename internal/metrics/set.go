@@ -24,7 +24,7 @@ type Snapshot struct {
 }
 
 // Build says which program this is.
-type Build struct{ Version, Revision, Go string }
+type Build struct{ Version, Revision, GoVersion string }
 
 // Set is the metrics of one node.
 type Set struct {
