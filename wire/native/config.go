@@ -41,7 +41,7 @@ type Config struct {
 	MaxBlockBytes     int // of a gossiped block, decoded; 0: 10 MiB, which is the most
 	MaxTxBundleBytes  int // of gossiped transactions; 0: 1 MiB, which is the most
 	MaxConsensusBytes int // of a consensus message; 0: 1 MiB, which is the most
-	DecodeBudget      int // bytes of gossip that are decoded at once; 0: 256 MiB or a quarter of the memory limit
+	DecodeBudget      int // bytes of gossip and answers that are read and decoded at once; 0: 256 MiB or a quarter of the memory limit
 	// ServeUnpaced leaves the pace of answers to the multiplexer: for measuring
 	// throughput. Then bulk can delay consensus.
 	ServeUnpaced bool

@@ -15,7 +15,8 @@
 //
 // What a hostile peer can do: hold a connection for 10 s without a session, or
 // 30 s in all; hold 64 request streams, each for its deadlines; make a handler
-// decode what its budget allows; break a session and pay for it. Each queue is
+// decode what its budget allows; answer with 16 MiB at once, which count
+// against the node's decode budget; break a session and pay for it. Each queue is
 // bounded: the consensus lane waits briefly and then errs, gossip drops and
 // reports wire.Dropped, requests wait for their context. A panic in a handler
 // costs the peer a charge and the process nothing.

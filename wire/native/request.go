@@ -58,8 +58,16 @@ func (s *session) ask(ctx context.Context, r wire.Request, counted *countedStrea
 	if err != nil {
 		return nil, fmt.Errorf("native: %s request: %w", wire.KindOf(r), err)
 	}
-	counted.Stream = st
-	return reqresp.Do(ctx, counted, r, reqresp.Limits{AckEvery: s.limiter.AckEvery()})
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	memory := s.answers.begin(ctx, func() { cut(errStarved) }) // which resets the stream
+	defer memory.done()
+	counted.Stream, counted.came = st, memory.grant.Came
+	resp, err := reqresp.Do(ctx, counted, r, reqresp.Limits{AckEvery: s.limiter.AckEvery(), Memory: memory})
+	if errors.Is(err, errStarved) {
+		return nil, &wire.Refusal{Code: wire.RefusedBusy, Limit: "decode-budget", Text: "there was no memory for the answer: ask again later"}
+	}
+	return resp, err
 }
 
 // costs learns how large the items of each kind of answer are.

@@ -20,13 +20,14 @@ import (
 
 // node is one Run of a Wire.
 type node struct {
-	w      *Wire
-	host   wire.Host
-	p2p    *p2phost.Host
-	gossip *p2phost.Gossip
-	kad    *p2phost.Kad // nil: off
-	budget *p2phost.Budget
-	item   atomic.Int64 // bytes of the largest item that was served
+	w       *Wire
+	host    wire.Host
+	p2p     *p2phost.Host
+	gossip  *p2phost.Gossip
+	kad     *p2phost.Kad // nil: off
+	budget  *p2phost.Budget
+	inbound *inbound
+	item    atomic.Int64 // bytes of the largest item that was served
 
 	ctx  context.Context // ends when the node has said goodbye
 	stop context.CancelFunc
@@ -47,8 +48,9 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	if err != nil {
 		return err
 	}
+	in := newInbound(int64(w.cfg.DecodeBudget))
 	n := &node{
-		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)),
+		w: w, host: h, budget: in.budget, inbound: in,
 		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))

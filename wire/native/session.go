@@ -32,6 +32,7 @@ type session struct {
 	inFlight chan struct{} // a place for each request of ours
 	costs    costs
 	held     held // by requests of theirs
+	answers  *answers
 	lane     *lane
 
 	mu      sync.Mutex // a leaf
@@ -44,8 +45,9 @@ type session struct {
 var _ wire.Session = (*session)(nil)
 
 func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
-	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(&n.item)}
+	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(&n.item), answers: n.inbound.of()}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
+	context.AfterFunc(s.ctx, s.answers.close)
 	if !n.w.cfg.ServeUnpaced {
 		s.window = reqresp.NewWindow()
 	}

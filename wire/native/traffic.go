@@ -62,11 +62,15 @@ func (n *node) count(protocol string, inbound bool, payload int) {
 type countedStream struct {
 	network.Stream
 	read, written int
+	came          func(n int) // is told what was read; nil: nobody asks
 }
 
 func (c *countedStream) Read(b []byte) (int, error) {
 	n, err := c.Stream.Read(b)
 	c.read += n
+	if c.came != nil {
+		c.came(n)
+	}
 	return n, err
 }
 

@@ -2,12 +2,13 @@ package intake
 
 import (
 	"context"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/starlingp2p/starling/env"
 )
 
 // While somebody waits for memory, a frame that holds some must come in at
@@ -20,10 +21,10 @@ const (
 )
 
 // DefaultBudget is how many bytes of inbound messages a node decodes at once:
-// 256 MiB, or a quarter of the process's memory limit if that is less.
+// 256 MiB, or a quarter of the process's memory limit if that is less (threat C-03).
 func DefaultBudget() int64 {
 	const most = 256 << 20
-	return min(most, max(debug.SetMemoryLimit(-1)/4, 1<<20))
+	return min(most, max(env.MemoryLimit()/4, 1<<20))
 }
 
 // Budget grants memory to whoever is about to decode something that a peer
@@ -32,20 +33,10 @@ func DefaultBudget() int64 {
 type Budget struct {
 	size int64
 	free *semaphore.Weighted
+	used atomic.Int64 // bytes that are granted
 
 	mu     sync.Mutex // a leaf
-	frames map[*Grant]struct{}
-}
-
-// Grant is memory for a frame that is coming in. Came and Late are safe for
-// concurrent use.
-type Grant struct {
-	b     *Budget
-	size  int64
-	since time.Time
-	got   atomic.Int64 // bytes that have come
-	late  atomic.Bool  // it was cut
-	cut   func()       // ends the frame; must not block
+	grants map[*Grant]struct{}
 }
 
 // NewBudget makes a budget of size bytes; 0: DefaultBudget.
@@ -53,7 +44,7 @@ func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget()
 	}
-	return &Budget{size: size, free: semaphore.NewWeighted(size), frames: map[*Grant]struct{}{}}
+	return &Budget{size: size, free: semaphore.NewWeighted(size), grants: map[*Grant]struct{}{}}
 }
 
 // Take blocks until n bytes are free or ctx ends. What is larger than the
@@ -63,48 +54,24 @@ func (b *Budget) Take(ctx context.Context, n int) (giveBack func(), err error) {
 	if err := b.acquire(ctx, w); err != nil {
 		return nil, err
 	}
-	return func() { b.free.Release(w) }, nil
+	return func() { b.release(w) }, nil
+}
+
+// Used is how many bytes are granted now.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+func (b *Budget) release(w int64) {
+	b.used.Add(-w)
+	b.free.Release(w)
 }
 
 // Size is the whole budget in bytes.
 func (b *Budget) Size() int64 { return b.size }
 
-// Frame is Take for n bytes that are still to come: cut may be called, once,
-// if they come too slowly while others wait. It must not block.
-func (b *Budget) Frame(ctx context.Context, n int, cut func()) (*Grant, error) {
-	g := &Grant{b: b, size: min(int64(n), b.size), cut: cut}
-	if err := b.acquire(ctx, g.size); err != nil {
-		return nil, err
-	}
-	g.since = time.Now()
-	b.mu.Lock()
-	b.frames[g] = struct{}{}
-	b.mu.Unlock()
-	return g, nil
-}
-
-// Came notes that n more bytes of the frame are here.
-func (g *Grant) Came(n int) { g.got.Add(int64(n)) }
-
-// Late reports whether the frame was cut.
-func (g *Grant) Late() bool { return g.late.Load() }
-
-// Whole says that all of the frame is here: it is not cut any more.
-func (g *Grant) Whole() {
-	g.b.mu.Lock()
-	defer g.b.mu.Unlock()
-	delete(g.b.frames, g)
-}
-
-// GiveBack gives the memory back. It is called once.
-func (g *Grant) GiveBack() {
-	g.Whole()
-	g.b.free.Release(g.size)
-}
-
-// acquire waits for memory, and meanwhile cuts the frames that hold some idly.
+// acquire waits for memory, and meanwhile cuts who holds some idly.
 func (b *Budget) acquire(ctx context.Context, w int64) error {
 	if b.free.TryAcquire(w) {
+		b.used.Add(w)
 		return nil
 	}
 	var wg sync.WaitGroup
@@ -124,16 +91,19 @@ func (b *Budget) acquire(ctx context.Context, w int64) error {
 	err := b.free.Acquire(ctx, w)
 	close(done)
 	wg.Wait()
+	if err == nil {
+		b.used.Add(w)
+	}
 	return err
 }
 
-// cutIdle cuts every frame that is behind its pace.
+// cutIdle cuts every grant that is behind its pace.
 func (b *Budget) cutIdle(now time.Time) {
 	var idle []*Grant
 	b.mu.Lock()
-	for g := range b.frames { // each is looked at alone: the order has no effect
-		if held := now.Sub(g.since) - grantGrace; held > 0 && g.got.Load() < int64(held.Seconds()*grantRate) {
-			delete(b.frames, g)
+	for g := range b.grants { // each is looked at alone: the order has no effect
+		if g.behind(now) {
+			delete(b.grants, g)
 			idle = append(idle, g)
 		}
 	}

@@ -51,12 +51,33 @@ func ReadLength(r io.ByteReader, max int) (int, error) {
 	return 0, fault(peer.BadFrame, "frame length takes more than %d bytes", maxLengthBytes)
 }
 
+// Memory grants the bytes that a frame takes. It counts what is held together:
+// after an error it still counts what was granted, which its owner gives back.
+type Memory interface {
+	// Grow blocks until n bytes more may be taken, or errs.
+	Grow(n int) error
+	// Shrink gives n bytes back. It never blocks.
+	Shrink(n int)
+}
+
+// boundless is memory that nobody counts.
+type boundless struct{}
+
+func (boundless) Grow(int) error { return nil }
+func (boundless) Shrink(int)     {}
+
 // ReadBody reads the n bytes of a frame whose length ReadLength gave. The
 // result is its caller's. Memory is taken as bytes arrive: 64 KiB at first,
 // then four times what is there, so a length alone costs a hostile peer's
 // victim nothing. It reads at most 64 KiB at once and blocks like r.
-func ReadBody(r io.Reader, n int) ([]byte, error) {
+func ReadBody(r io.Reader, n int) ([]byte, error) { return readBody(r, n, boundless{}) }
+
+// readBody is ReadBody that asks mem first; afterwards n bytes are held.
+func readBody(r io.Reader, n int, mem Memory) ([]byte, error) {
 	if n <= readStep {
+		if err := mem.Grow(n); err != nil {
+			return nil, err
+		}
 		b := make([]byte, n)
 		if got, err := io.ReadFull(r, b); err != nil {
 			return nil, cut(err, got)
@@ -68,7 +89,11 @@ func ReadBody(r io.Reader, n int) ([]byte, error) {
 	if got, err := io.ReadFull(r, scratch[:]); err != nil {
 		return nil, cut(err, got)
 	}
-	b := make([]byte, min(n, growth*readStep))
+	size := min(n, growth*readStep)
+	if err := mem.Grow(size); err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
 	have := copy(b, scratch[:])
 	for {
 		for have < len(b) {
@@ -81,9 +106,14 @@ func ReadBody(r io.Reader, n int) ([]byte, error) {
 		if have == n {
 			return b, nil
 		}
-		more := make([]byte, min(n, growth*have))
+		size = min(n, growth*have)
+		if err := mem.Grow(size); err != nil {
+			return nil, err
+		}
+		more := make([]byte, size)
 		copy(more, b)
 		b = more
+		mem.Shrink(have)
 	}
 }
 

@@ -62,8 +62,12 @@ func shrinks(body []byte) bool {
 
 // ReadPackedBody reads the n bytes of a packed frame whose length ReadLength
 // gave (with MaxPacked(max) as its bound) and gives the body, of at most max
-// bytes, decompressed. The result is its caller's. It blocks like r.
-func ReadPackedBody(r *bufio.Reader, n, max int) ([]byte, error) {
+// bytes, decompressed. The result is its caller's. It blocks like r, and where
+// mem waits; nil: nobody counts. Afterwards mem holds the length of the body.
+func ReadPackedBody(r *bufio.Reader, n, max int, mem Memory) ([]byte, error) {
+	if mem == nil {
+		mem = boundless{}
+	}
 	if n < 1 {
 		return nil, fault(peer.BadEncoding, "packed frame without a form")
 	}
@@ -76,13 +80,22 @@ func ReadPackedBody(r *bufio.Reader, n, max int) ([]byte, error) {
 		if n-1 > max {
 			return nil, fault(peer.BadFrame, "packed frame too large: %d bytes, bound %d", n-1, max)
 		}
-		return ReadBody(r, n-1)
+		return readBody(r, n-1, mem)
 	case formSnappy:
-		packed, err := ReadBody(r, n-1)
+		packed, err := readBody(r, n-1, mem)
 		if err != nil {
 			return nil, err
 		}
-		return Decompress(packed, max)
+		size, err := decodedLen(packed, max)
+		if err != nil {
+			return nil, err
+		}
+		if err := mem.Grow(size); err != nil {
+			return nil, err
+		}
+		body, err := Decompress(packed, max)
+		mem.Shrink(n - 1)
+		return body, err
 	}
 	return nil, fault(peer.BadEncoding, "packed frame of form %d", form)
 }
@@ -93,7 +106,7 @@ func ReadPacked(r *bufio.Reader, max int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadPackedBody(r, n, max)
+	return ReadPackedBody(r, n, max, nil)
 }
 
 // PackedHead is how many bytes SealPacked wants free before a body.

@@ -35,19 +35,27 @@ func Compress(dst, src []byte) []byte {
 // decoded length is checked before memory is taken. The result is its
 // caller's and shares nothing with src.
 func Decompress(src []byte, max int) ([]byte, error) {
-	n, err := snappy.DecodedLen(src)
-	if err != nil {
-		return nil, fault(peer.BadEncoding, "snappy header: %w", err)
-	}
-	if n > max {
-		return nil, fault(peer.Bomb, "snappy block of %d bytes claims %d, bound %d", len(src), n, max)
-	}
-	if n > maxRatio*len(src)+ratioSlack {
-		return nil, fault(peer.Bomb, "snappy block of %d bytes claims %d: cannot be", len(src), n)
+	if _, err := decodedLen(src, max); err != nil {
+		return nil, err
 	}
 	out, err := snappy.DecodeStrict(nil, src)
 	if err != nil {
 		return nil, fault(peer.BadEncoding, "snappy block: %w", err)
 	}
 	return out, nil
+}
+
+// decodedLen is what a snappy block decodes to, if that can be and is at most max.
+func decodedLen(src []byte, max int) (int, error) {
+	n, err := snappy.DecodedLen(src)
+	if err != nil {
+		return 0, fault(peer.BadEncoding, "snappy header: %w", err)
+	}
+	if n > max {
+		return 0, fault(peer.Bomb, "snappy block of %d bytes claims %d, bound %d", len(src), n, max)
+	}
+	if n > maxRatio*len(src)+ratioSlack {
+		return 0, fault(peer.Bomb, "snappy block of %d bytes claims %d: cannot be", len(src), n)
+	}
+	return n, nil
 }

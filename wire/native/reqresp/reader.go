@@ -32,7 +32,29 @@ type frames struct {
 	br   *bufio.Reader
 	from meter
 	held func() // gives back what Limits.Take granted; nil: nothing
+
+	// Of the frame that is being read.
+	began, late time.Time
 }
+
+// Grow implements codec.Memory.
+func (f *frames) Grow(n int) error {
+	return f.waiting(func() error { return f.l.Memory.Grow(n) })
+}
+
+// waiting runs what may wait for memory: a frame is not late for that.
+func (f *frames) waiting(grant func() error) error {
+	start := time.Now()
+	err := grant()
+	if waited := time.Since(start); waited >= time.Millisecond {
+		f.began, f.late = f.began.Add(waited), f.late.Add(waited)
+		f.deadline(f.late)
+	}
+	return err
+}
+
+// Shrink implements codec.Memory.
+func (f *frames) Shrink(n int) { f.l.Memory.Shrink(n) }
 
 // meter notes how much has arrived, and when the last of it did.
 type meter struct {
@@ -71,8 +93,7 @@ func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
 	// The length itself has Frame; what follows has what its length allows.
 	began := time.Now()
 	before := f.from.n - f.br.Buffered()
-	late := began.Add(f.l.Frame)
-	f.deadline(late)
+	f.deadline(began.Add(f.l.Frame))
 	n, err := codec.ReadLength(f.br, codec.MaxPacked(most))
 	if err != nil {
 		return nil, f.slow(err, began, before)
@@ -83,11 +104,18 @@ func (f *frames) next(wait time.Duration, most int) ([]byte, error) {
 		}
 		began, before = time.Now(), f.from.n-f.br.Buffered()
 	}
-	late = began.Add(f.l.frameTime(n))
-	f.deadline(late)
-	body, err := codec.ReadPackedBody(f.br, n, most)
+	f.began, f.late = began, began.Add(f.l.frameTime(n))
+	f.deadline(f.late)
+	var mem codec.Memory
+	if f.l.Memory != nil {
+		mem = f
+		if err := f.waiting(func() error { return f.l.Memory.Expect(n) }); err != nil {
+			return nil, err
+		}
+	}
+	body, err := codec.ReadPackedBody(f.br, n, most, mem)
 	if err != nil {
-		return nil, f.slow(err, began, before)
+		return nil, f.slow(err, f.began, before)
 	}
 	return body, nil
 }

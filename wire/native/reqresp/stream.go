@@ -39,6 +39,17 @@ type Limits struct {
 	// it blocks until there is memory for MaxRequest bytes, which are given
 	// back once they are not needed any more, or errs.
 	Take func() (giveBack func(), err error)
+	// Memory, if it is set, grants what an answer takes as it arrives, when
+	// asking. What it has granted at the end is the caller's to give back.
+	Memory Memory
+}
+
+// Memory grants what one answer takes. It is used by one goroutine.
+type Memory interface {
+	codec.Memory
+	// Expect is told the length of each frame before any of it is read. It may
+	// block, and errs where the frame is not to be read.
+	Expect(n int) error
 }
 
 // smallRequest is the packed length up to which a request needs no memory to be
