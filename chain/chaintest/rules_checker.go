@@ -266,7 +266,7 @@ func checksConcurrent(e *Env) error {
 	for range workers {
 		go func() {
 			for _, b := range blocks {
-				if v := e.Chain.Check(b); v.Action != chain.Accept {
+				if v := e.Chain.Check(b); v.Action != chain.Accept && !(e.f.Once && v.Action == chain.Ignore) {
 					results <- fmt.Errorf("Check of %s among others = %s, want accept", b.Ref(), v)
 					return
 				}

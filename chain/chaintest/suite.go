@@ -36,6 +36,8 @@ type Factory struct {
 	MaxReorg int
 	// FreeExtra says that Extra cannot be checked against the header.
 	FreeExtra bool
+	// Once says that Check accepts a block once, and ignores it from then on.
+	Once bool
 	// Txs gives the transactions of a block, for chains that are a
 	// chain.TxReader. nil: its rules are left out.
 	Txs func(b chain.Block) []chain.Tx
