@@ -52,6 +52,12 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	if g == nil {
 		return chain.Ignored("unknown-message")
 	}
+	if h.node.relay != nil {
+		if v, done := h.relayed(s, m); done {
+			h.node.counts.verdict(m, v)
+			return v
+		}
+	}
 	// What is known takes no worker: whoever sends one block in many encodings
 	// must not keep others waiting past their deadline.
 	if b, ok := m.(wire.Block); ok && h.node.known != nil && h.node.known.seen(b.Block.Header.Ref.Hash, false) {
@@ -85,9 +91,38 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	case v.Action == chain.Reject && v.Severity != peer.None:
 		h.node.charge(s, peer.InvalidGossip, v.Severity, v.Reason)
 	case v.Action == chain.Accept:
-		h.take(s, m)
+		h.take(ctx, s, m)
 	}
 	return v
+}
+
+// relayed tells the relay what a peer has, and judges what needs no worker.
+func (h *host) relayed(s wire.Session, m wire.Message) (v chain.Verdict, done bool) {
+	r, id := h.node.relay, s.Peer().ID
+	switch m := m.(type) {
+	case wire.Block:
+		r.BlockSeen(id, m.Block.Header.Ref.Hash)
+		if !r.IsOpen() {
+			return h.hint(id, m.Block), true
+		}
+	case wire.BlockAnnounce:
+		r.BlockSeen(id, m.Ref.Hash)
+	case wire.Txs, wire.TxAnnounce:
+		if h.node.pool == nil {
+			return chain.Ignored("no-pool"), true
+		}
+		if !r.IsOpen() {
+			return chain.Ignored("not-synced"), true
+		}
+		switch m := m.(type) {
+		case wire.Txs:
+			r.Have(id, m.Txs)
+		case wire.TxAnnounce:
+			r.Announced(id, m.Txs)
+			return chain.Accepted(), true
+		}
+	}
+	return v, false
 }
 
 // verdict counts the outcome of a check and passes it on.
@@ -121,8 +156,6 @@ func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Mes
 			return chain.Ignored("no-pool"), false
 		}
 		return bundleVerdict(n.pool.Add(m.Txs)), false
-	case wire.TxAnnounce:
-		return chain.Ignored("not-fetched"), false
 	case wire.Consensus:
 		if n.consensus == nil {
 			return chain.Ignored("no-consensus"), false
@@ -159,7 +192,7 @@ func bundleVerdict(vs []chain.Verdict) chain.Verdict {
 }
 
 // take hands an accepted message on.
-func (h *host) take(s wire.Session, m wire.Message) {
+func (h *host) take(ctx context.Context, s wire.Session, m wire.Message) {
 	switch m := m.(type) {
 	case wire.Block:
 		id := s.Peer().ID
@@ -167,6 +200,9 @@ func (h *host) take(s wire.Session, m wire.Message) {
 		h.node.swarm.Useful(id, swarm.Usefulness{Blocks: 1})
 		h.node.bus.publish(BlockSeen{Ref: m.Block.Ref(), From: id})
 		h.node.sync.Offer(s, m.Block)
+		if h.node.relay != nil {
+			h.node.relayBlock(ctx, id, m.Block)
+		}
 	case wire.Txs:
 		h.node.swarm.Useful(s.Peer().ID, swarm.Usefulness{Txs: len(m.Txs)})
 	case wire.BlockAnnounce:

@@ -58,6 +58,11 @@ type Config struct {
 	// blocks, transactions, consensus and application; 0: 4.
 	ValidationWorkers int
 
+	// Relay is the policy by which transactions are relayed on wires that gossip
+	// by session: "geth" tells everybody at once, "frugal" few at first and the
+	// rest a moment later, for fewer bytes; empty: "geth".
+	Relay string
+
 	// Pool and Consensus take the place of those roles of the chain; nil: the
 	// chain's own, if it has them.
 	Pool      chain.TxPool

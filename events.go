@@ -60,6 +60,9 @@ func (n *Node) onSync(ev blocksync.Event) {
 	case blocksync.Syncing:
 		n.bus.publish(SyncChanged{What: "syncing", Detail: fmt.Sprintf("head %v, goal %d", ev.Head, ev.Goal)})
 	case blocksync.Synced:
+		if n.relay != nil {
+			n.relay.Open()
+		}
 		n.bus.publish(SyncChanged{What: "synced", Detail: ev.Head.String()})
 	case blocksync.Stuck:
 		n.bus.publish(SyncChanged{What: "stuck", Detail: ev.Reason})

@@ -74,6 +74,9 @@ func (h *host) opened(s wire.Session, id peer.ID) {
 	h.sessions[id] = member{s, claims}
 	h.mu.Unlock()
 	h.node.sync.Join(s, claims)
+	if h.node.relay != nil {
+		h.node.relay.Join(s)
+	}
 	h.node.heard()
 }
 
@@ -88,6 +91,9 @@ func (h *host) closed(s wire.Session, id peer.ID) {
 	h.mu.Unlock()
 	if current {
 		h.node.sync.Leave(id)
+		if h.node.relay != nil {
+			h.node.relay.Leave(id)
+		}
 	}
 }
 

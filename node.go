@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/blocksync"
+	"github.com/starlingp2p/starling/internal/relay"
 	"github.com/starlingp2p/starling/internal/serve"
 	"github.com/starlingp2p/starling/internal/swarm"
 	"github.com/starlingp2p/starling/peer"
@@ -43,7 +44,8 @@ type Node struct {
 	counts  *counts
 	tracer  tracer
 	arrived arrivals
-	known   *knownBlocks // nil: blocks travel by session
+	known   *knownBlocks // nil: the wire has no gossip
+	relay   *relay.Relay // nil: the wire gossips by topics, or not at all
 	client  *Client
 	ready   chan struct{} // closed when all of the node has started
 	stopped chan struct{} // closed when Run returns
@@ -87,17 +89,20 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	if n.consensus == nil {
 		n.consensus, _ = c.(chain.Consensus)
 	}
-	if w.Caps().Gossip == wire.GossipTopics {
+	if w.Caps().Gossip != wire.GossipNone {
 		n.known = newKnownBlocks()
 	}
 	publisher, _ := w.(wire.Publisher)
+	if w.Caps().Gossip == wire.GossipSessions {
+		publisher = sessionPublisher{n}
+	}
 	n.blocks = newOutbox(publisher, 64, n.published)
 	n.txs = newOutbox(publisher, 64, n.published)
 	n.bundler = &bundler{in: make(chan []chain.Tx, 64), out: n.txs}
 	if own, ok := n.pool.(chain.LocalTxPool); ok {
 		n.bundler.local = own.Local
 	}
-	if err := errors.Join(n.buildSwarm(known), n.buildSync()); err != nil {
+	if err := errors.Join(n.buildSwarm(known), n.buildSync(), n.buildRelay()); err != nil {
 		return nil, err
 	}
 	n.buildServer()
@@ -284,6 +289,9 @@ func (n *Node) published(p publication, out outcome) {
 // onHead follows the chain: it is called after blocks became durable.
 func (n *Node) onHead(st chain.Status, blocks []chain.Ref) {
 	n.bus.publish(HeadChanged{Status: st, Blocks: blocks})
+	if n.relay != nil {
+		n.relay.Imported(blocks)
+	}
 }
 
 // serveAddrs gives addresses of peers that asked-for addresses may be

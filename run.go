@@ -95,6 +95,9 @@ func (r *run) start(ctx context.Context, services []Service) error {
 	}
 	r.launch(ctx, partSwarm, n.swarm.Run)
 	r.launch(ctx, "blocksync", n.sync.Run)
+	if n.relay != nil {
+		r.launch(ctx, "relay", n.relay.Run)
+	}
 	r.loop(ctx, "block publisher", n.blocks.run)
 	r.loop(ctx, "transaction publisher", n.txs.run)
 	r.loop(ctx, "transaction bundler", n.bundler.run)

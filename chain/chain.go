@@ -84,6 +84,15 @@ type Chain interface {
 	Importer
 }
 
+// Weigher is a role of a chain whose wire sends blocks together with the weight
+// of the branch up to them.
+type Weigher interface {
+	// Weigh gives the weight of the branch up to h. The header need not be
+	// imported, but its parent must be: else it is ErrUnknownParent. It may read
+	// the disk.
+	Weigh(ctx context.Context, h Header) (Weight, error)
+}
+
 // TxReader is a role of a chain that finds imported transactions.
 type TxReader interface {
 	// Tx may read the disk. ErrNotFound if the transaction is in no canonical block.

@@ -94,10 +94,7 @@ func (c *change) importBlock(b chain.Block) error {
 			c.remove(string(blockKey(ref, partExtra)))
 		}
 	}
-	weight := chain.WeightOf(ref.Number)
-	if w, ok := c.l.family.(Weigher); ok {
-		weight = w.Weight(parent.weight, b.Header)
-	}
+	weight := c.l.weigh(parent.weight, b.Header)
 	c.putBlock(b)
 	c.putInfo(ref.Hash, info{imported, ref.Number, b.Header.Parent, weight})
 	if weight.Compare(c.status.Weight) <= 0 {

@@ -197,6 +197,11 @@ type Caps struct {
 	AnswersInOrder bool // answers come in the order of the requests
 	SilentRefusal  bool // a peer may leave a request unanswered without fault
 	ConsensusLink  bool // consensus has a link of its own
+	// Of wires that gossip by session: transactions can be announced by hash;
+	// there are messages for a block in full, and for its name.
+	TxAnnounce, BlockPush, BlockAnnounce bool
+	// OnlyAnnounced is a kind of transactions that are never sent unasked; 0: none.
+	OnlyAnnounced  byte
 	Goodbye        bool // a close can carry its reason to the other side
 	Duplicate      Duplicate
 	RequestTimeout time.Duration // the longest that one request takes

@@ -45,8 +45,8 @@ type CoreConfig struct {
 	Rand   *rand.Rand
 	// PushBytes is the size over which a transaction is only announced.
 	PushBytes uint32
-	// NeverPush reports kinds of transactions that are only announced; nil: none.
-	NeverPush func(kind byte) bool
+	// OnlyAnnounced is a kind of transactions that are never pushed; 0: none.
+	OnlyAnnounced byte
 	// AnnounceTxs, PushBlocks and AnnounceBlocks are what the wire can send.
 	// Without AnnounceTxs every transaction goes in full to all.
 	AnnounceTxs, PushBlocks, AnnounceBlocks bool
@@ -248,6 +248,11 @@ func (c *Core) onSent(ev Sent) {
 	}
 	c.flush(p)
 	c.draw()
+}
+
+// neverPushed reports transactions that are only announced.
+func (c *Core) neverPushed(tx wire.TxID) bool {
+	return c.cfg.OnlyAnnounced != 0 && tx.Kind == c.cfg.OnlyAnnounced
 }
 
 func (c *Core) drop(reason string, n int) {

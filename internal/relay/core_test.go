@@ -90,12 +90,13 @@ func TestAnnouncedIsAskedOfOnePeerAtATime(t *testing.T) {
 func TestPushedIsNotAsked(t *testing.T) {
 	b := newBench(t, eth, "a", "b")
 	b.step(Announced{From: "a", Txs: []wire.TxID{id(1)}})
-	b.step(Added{From: "b", Txs: []Tx{{TxID: id(1)}}})
+	b.step(Seen{From: "b", Hashes: []chain.Hash{id(1).Hash}})
+	b.step(Added{[]Tx{{TxID: id(1)}}})
 	if f := only[Fetch](b.wait(time.Minute)); f != nil {
 		t.Errorf("asked %v for what is here", f)
 	}
 	b.step(Announced{From: "a", Txs: []wire.TxID{id(2)}})
-	b.step(Seen{From: "b", Hashes: []chain.Hash{id(2).Hash}})
+	b.step(Seen{From: "b", Hashes: []chain.Hash{id(2).Hash}}) // and the pool refuses it
 	if f := only[Fetch](b.wait(time.Minute)); f != nil {
 		t.Errorf("asked %v for what the pool has refused", f)
 	}
@@ -103,13 +104,14 @@ func TestPushedIsNotAsked(t *testing.T) {
 
 func TestWhatIsOnlyEverAnnouncedIsAskedAtOnce(t *testing.T) {
 	cfg := eth
-	cfg.NeverPush = func(kind byte) bool { return kind == 3 }
+	cfg.OnlyAnnounced = 3
 	b := newBench(t, cfg, "a", "b")
 	blob := wire.TxID{Hash: chain.Hash{3}, Kind: 3, Size: 100}
 	if f := only[Fetch](b.step(Announced{From: "a", Txs: []wire.TxID{blob}})); len(f) != 1 {
 		t.Errorf("asked %v, want at once", f)
 	}
-	es := b.step(Added{From: "a", Txs: []Tx{{TxID: blob}, {TxID: wire.TxID{Hash: chain.Hash{4}, Size: 5000}}}})
+	b.step(Seen{From: "a", Hashes: []chain.Hash{blob.Hash, {4}}})
+	es := b.step(Added{[]Tx{{TxID: blob}, {TxID: wire.TxID{Hash: chain.Hash{4}, Size: 5000}}}})
 	if p := only[Push](es); p != nil {
 		t.Errorf("pushed %v, want blobs and large ones announced only", p)
 	}
@@ -275,7 +277,7 @@ func TestQueuesToAPeerThatDoesNotReadAreBounded(t *testing.T) {
 		for j := range txs {
 			txs[j] = Tx{TxID: wire.TxID{Hash: chain.Hash{byte(i), byte(j), byte(j >> 8)}, Size: 200}, Sender: "s"}
 		}
-		b.step(Added{Txs: txs})
+		b.step(Added{txs})
 	}
 	for _, p := range b.core.peers {
 		if len(p.pushes) > maxQueued || len(p.announces) > maxQueued {
@@ -341,7 +343,7 @@ func TestOneSendersTransactionsTakeOneWay(t *testing.T) {
 	for n := range byte(60) {
 		sender := string(rune('x' + n%3))
 		var to []peer.ID
-		for _, p := range only[Push](b.step(Added{Txs: []Tx{{TxID: id(n), Sender: sender}}})) {
+		for _, p := range only[Push](b.step(Added{[]Tx{{TxID: id(n), Sender: sender}}})) {
 			to = append(to, p.To)
 			b.step(Sent{p.To, Pushes, false})
 		}

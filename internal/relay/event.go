@@ -21,13 +21,10 @@ type (
 	Joined struct{ Peer peer.ID }
 	// Left: it has ended.
 	Left struct{ Peer peer.ID }
-	// Added: transactions entered our pool. From delivered them; empty: they
-	// are our own.
-	Added struct {
-		From peer.ID
-		Txs  []Tx
-	}
-	// Seen: From has these transactions, and our pool has no use for them.
+	// Added: transactions entered our pool.
+	Added struct{ Txs []Tx }
+	// Seen: From has delivered these transactions; whether they are any good is
+	// the pool's affair.
 	Seen struct {
 		From   peer.ID
 		Hashes []chain.Hash

@@ -72,7 +72,7 @@ func (c *Core) claim(p *remote, tx wire.TxID) {
 	if w == nil {
 		w = &want{hash: tx.Hash, due: c.now.Add(c.cfg.Policy.Arrive)}
 		c.wants[tx.Hash] = w
-		if c.cfg.NeverPush == nil || !c.cfg.NeverPush(tx.Kind) {
+		if !c.neverPushed(tx) {
 			w.line = c.waiting.PushBack(w)
 		}
 	}

@@ -17,10 +17,10 @@ import (
 
 // Config says what to spread and with whom to talk.
 type Config struct {
-	Core CoreConfig // Rand nil: drawn
-	Pool chain.TxPool
+	Core CoreConfig   // Rand nil: drawn
+	Pool chain.TxPool // nil: no transactions
 	// Take judges transactions that s delivered on our request, charges it and
-	// offers them to the pool. It may block until ctx ends. It calls Judged.
+	// offers them to the pool. It may block until ctx ends. It calls Have.
 	Take   func(ctx context.Context, s wire.Session, txs []chain.Tx)
 	Charge func(s wire.Session, o peer.Offense, detail string) // never blocks
 	Logger *slog.Logger
@@ -86,30 +86,15 @@ func (r *Relay) Open() {
 // IsOpen reports whether the gate is open.
 func (r *Relay) IsOpen() bool { return r.open.Load() }
 
-// Judged tells what became of transactions that a peer delivered; from is empty
-// for our own. Those that were accepted are spread.
-func (r *Relay) Judged(from peer.ID, txs []chain.Tx, verdicts []chain.Verdict) {
-	var (
-		added []Tx
-		seen  []chain.Hash
-	)
-	for i, v := range verdicts {
-		tx := txs[i]
-		if v.Action != chain.Accept {
-			seen = append(seen, tx.Hash)
-			continue
-		}
-		if have, ok := r.cfg.Pool.Get(tx.Hash); ok {
-			tx = have // with its sender
-		}
-		added = append(added, Tx{wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))}, tx.Sender})
+// Have tells that a peer has delivered transactions, before they are offered to
+// the pool: it need not be told of them, and nobody is asked for them. Those
+// that the pool takes it tells of itself.
+func (r *Relay) Have(from peer.ID, txs []chain.Tx) {
+	ev := Seen{From: from, Hashes: make([]chain.Hash, len(txs))}
+	for i, tx := range txs {
+		ev.Hashes[i] = tx.Hash
 	}
-	if len(added) > 0 {
-		r.mail.offer("added", letter{event: Added{from, added}})
-	}
-	if len(seen) > 0 {
-		r.mail.offer("seen", letter{event: Seen{from, seen}})
-	}
+	r.mail.offer("seen", letter{event: ev})
 }
 
 // Announced tells what a peer says it has. It asks the pool what is known.
@@ -124,7 +109,7 @@ func (r *Relay) Announced(from peer.ID, txs []wire.TxID) {
 }
 
 // Checked tells of a block that passed its check and whose parent is known;
-// from is empty for our own. It says how many peers it may go to.
+// from is empty for our own.
 func (r *Relay) Checked(from peer.ID, b chain.Block, w chain.Weight) {
 	r.mail.offer("block", letter{event: Checked{from, b, w}})
 }
@@ -160,16 +145,25 @@ func (r *Relay) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer r.workers.Wait()
 	defer stop()
+	var fresh <-chan []chain.Tx // nil: never
+	if r.cfg.Pool != nil {
+		fresh = r.cfg.Pool.Subscribe(ctx)
+	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.mail.wake:
-			for _, l := range r.mail.take() {
-				r.handle(ctx, l)
+		case txs, ok := <-fresh:
+			if !ok {
+				fresh = nil
+				continue
 			}
+			r.deliverMail(ctx) // who has them came before them
+			r.step(ctx, addedOf(txs))
+		case <-r.mail.wake:
+			r.deliverMail(ctx)
 		case <-timer.C:
 			r.step(ctx, Tick{})
 		}
@@ -180,6 +174,22 @@ func (r *Relay) Run(ctx context.Context) error {
 		} else {
 			timer.Reset(max(time.Until(next), 10*time.Millisecond))
 		}
+	}
+}
+
+// addedOf is the event of transactions that entered our pool.
+func addedOf(txs []chain.Tx) Added {
+	ev := Added{Txs: make([]Tx, len(txs))}
+	for i, tx := range txs {
+		ev.Txs[i] = Tx{wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))}, tx.Sender}
+	}
+	return ev
+}
+
+// deliverMail takes all that waits to the core.
+func (r *Relay) deliverMail(ctx context.Context) {
+	for _, l := range r.mail.take() {
+		r.handle(ctx, l)
 	}
 }
 

@@ -20,8 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pool takes everything.
 type pool struct {
-	mu  sync.Mutex
-	txs map[chain.Hash]chain.Tx
+	mu    sync.Mutex
+	txs   map[chain.Hash]chain.Tx
+	fresh chan []chain.Tx
 }
 
 func (p *pool) Has(h chain.Hash) bool { _, ok := p.Get(h); return ok }
@@ -41,6 +42,7 @@ func (p *pool) Add(txs []chain.Tx) []chain.Verdict {
 		if _, ok := p.txs[tx.Hash]; !ok {
 			p.txs[tx.Hash] = tx
 			out[i] = chain.Accepted()
+			p.fresh <- []chain.Tx{tx}
 		}
 	}
 	return out
@@ -56,7 +58,7 @@ func (p *pool) Pending(max, _ int) (out []chain.Tx) {
 	return out[:min(max, len(out))]
 }
 
-func (p *pool) Subscribe(context.Context) <-chan []chain.Tx { return nil }
+func (p *pool) Subscribe(context.Context) <-chan []chain.Tx { return p.fresh }
 
 // session notes what it is sent, and answers requests with answer.
 type session struct {
@@ -115,12 +117,15 @@ type rig struct {
 
 func run(t *testing.T, cfg CoreConfig, queue int) *rig {
 	t.Helper()
-	r := &rig{pool: &pool{txs: map[chain.Hash]chain.Tx{}}}
+	r := &rig{pool: &pool{txs: map[chain.Hash]chain.Tx{}, fresh: make(chan []chain.Tx, 1024)}}
 	cfg.Policy = Geth()
 	var err error
 	r.Relay, err = New(Config{
 		Core: cfg, Pool: r.pool, Queue: queue,
-		Take: func(_ context.Context, s wire.Session, txs []chain.Tx) { r.Judged(s.Peer().ID, txs, r.pool.Add(txs)) },
+		Take: func(_ context.Context, s wire.Session, txs []chain.Tx) {
+			r.Have(s.Peer().ID, txs)
+			r.pool.Add(txs)
+		},
 		Charge: func(_ wire.Session, o peer.Offense, _ string) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -212,8 +217,7 @@ func TestAStalledPeerHoldsNobodyUp(t *testing.T) {
 				}
 			}
 			for n := range byte(20) {
-				txs := []chain.Tx{tx(n)}
-				r.Judged("", txs, r.pool.Add(txs))
+				r.pool.Add([]chain.Tx{tx(n)})
 				synctest.Wait()
 			}
 			count := 0

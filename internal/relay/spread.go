@@ -18,11 +18,7 @@ type wave struct {
 
 // onAdded spreads transactions that have entered our pool.
 func (c *Core) onAdded(ev Added) {
-	from := c.byID[ev.From]
 	for _, tx := range ev.Txs {
-		if from != nil {
-			c.txs.note(from.n, tx.Hash)
-		}
 		c.forget(tx.Hash)
 		c.spread(tx)
 	}
@@ -31,7 +27,7 @@ func (c *Core) onAdded(ev Added) {
 	}
 }
 
-// onSeen notes who has what our pool has no use for.
+// onSeen notes who has what, and that nobody need be asked for it.
 func (c *Core) onSeen(ev Seen) {
 	from := c.byID[ev.From]
 	for _, h := range ev.Hashes {
@@ -48,7 +44,7 @@ func (c *Core) spread(tx Tx) {
 	push, announce := c.cfg.Policy.Push(len(peers)), c.cfg.Policy.Announce
 	if !c.cfg.AnnounceTxs {
 		push, announce = len(peers), 0
-	} else if tx.Size > c.cfg.PushBytes || c.cfg.NeverPush != nil && c.cfg.NeverPush(tx.Kind) {
+	} else if tx.Size > c.cfg.PushBytes || c.neverPushed(tx.TxID) {
 		if announce >= 0 {
 			announce += push
 		}

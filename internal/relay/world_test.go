@@ -167,21 +167,19 @@ func (n *node) list() (out []wire.TxID) {
 // take offers transactions to the pool.
 func (n *node) take(from peer.ID, txs []Tx) {
 	var fresh []Tx
-	var seen []chain.Hash
+	seen := Seen{From: from}
 	for _, tx := range txs {
+		seen.Hashes = append(seen.Hashes, tx.Hash)
 		if _, ok := n.pool[tx.Hash]; ok {
-			seen = append(seen, tx.Hash)
 			continue
 		}
 		n.pool[tx.Hash] = tx
 		n.had[tx.Hash] = n.w.sim.Now()
 		fresh = append(fresh, tx)
 	}
+	n.drive.Send(seen)
 	if len(fresh) > 0 {
-		n.drive.Send(Added{from, fresh})
-	}
-	if len(seen) > 0 {
-		n.drive.Send(Seen{from, seen})
+		n.drive.Send(Added{fresh})
 	}
 }
 

@@ -1,0 +1,98 @@
+package starling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/relay"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// buildRelay makes the relay, on wires that gossip by session.
+func (n *Node) buildRelay() error {
+	caps := n.wire.Caps()
+	if caps.Gossip != wire.GossipSessions {
+		return nil
+	}
+	name := n.cfg.Relay
+	if name == "" {
+		name = relay.Geth().Name
+	}
+	if !caps.TxAnnounce {
+		name = relay.Flood().Name
+	}
+	policy, err := relay.PolicyNamed(name)
+	if err != nil {
+		return fmt.Errorf("starling: Relay: %w", err)
+	}
+	cfg := relay.Config{
+		Core: relay.CoreConfig{
+			Policy: policy, OnlyAnnounced: caps.OnlyAnnounced, AnnounceTxs: caps.TxAnnounce,
+			PushBlocks: caps.BlockPush, AnnounceBlocks: caps.BlockAnnounce, MayBeSilent: caps.SilentRefusal,
+		},
+		Pool:   n.pool,
+		Take:   func(ctx context.Context, s wire.Session, txs []chain.Tx) { n.host.Check(ctx, s, wire.Txs{Txs: txs}) },
+		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
+		Logger: n.log.With("part", "relay"),
+	}
+	if n.cfg.Seed != 0 {
+		cfg.Core.Rand = rand.New(rand.NewPCG(n.cfg.Seed, 'r'))
+	}
+	n.relay, err = relay.New(cfg)
+	return err
+}
+
+// hint takes a block for what it says of its sender's chain, while our own is
+// not in sync: it cannot be judged yet.
+func (h *host) hint(id peer.ID, b chain.Block) chain.Verdict {
+	h.node.sync.Announced(id, b.Ref(), chain.Weight{})
+	return chain.Ignored("not-synced")
+}
+
+// relayBlock passes a block on that was accepted, if its parent is known.
+func (n *Node) relayBlock(ctx context.Context, from peer.ID, b chain.Block) {
+	w, err := n.weigh(ctx, b.Header)
+	if err == nil {
+		n.relay.Checked(from, b, w)
+	} else if !errors.Is(err, chain.ErrUnknownParent) && !errors.Is(err, chain.ErrNotFound) && ctx.Err() == nil {
+		n.warn("a block could not be weighed", "ref", b.Ref(), "err", err)
+	}
+}
+
+// weigh gives the weight of the branch up to a block whose parent is known.
+func (n *Node) weigh(ctx context.Context, h chain.Header) (chain.Weight, error) {
+	if w, ok := n.chain.(chain.Weigher); ok {
+		return w.Weigh(ctx, h)
+	}
+	if h.Ref.Number == 0 {
+		return chain.Weight{}, chain.ErrUnknownParent
+	}
+	_, err := n.chain.Header(ctx, chain.Ref{Number: h.Ref.Number - 1, Hash: h.Parent})
+	return chain.WeightOf(h.Ref.Number), err
+}
+
+// sessionPublisher publishes over sessions. The relay decides who is told; of
+// transactions it hears from the pool.
+type sessionPublisher struct{ node *Node }
+
+// Publish implements wire.Publisher for the node's outboxes.
+func (p sessionPublisher) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error) {
+	peers := p.node.host.count()
+	if peers == 0 {
+		return wire.Receipt{}, wire.ErrUnheard
+	}
+	switch m := m.(type) {
+	case wire.Block:
+		p.node.relay.Open() // whoever makes blocks is in sync
+		p.node.relayBlock(ctx, "", m.Block)
+		p.node.relay.Imported([]chain.Ref{m.Block.Ref()})
+	case wire.Txs:
+	default:
+		return wire.Receipt{}, wire.ErrUnsupported
+	}
+	return wire.Receipt{MeshPeers: peers, Queued: peers}, nil
+}

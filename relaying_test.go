@@ -1,0 +1,270 @@
+package starling_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/chain/chaintest"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// street is where wires without a protocol meet: what one sends, the other's
+// host gets as it is. It stands for wires that gossip by session.
+type street struct {
+	mu    sync.Mutex
+	wires map[string]*streetWire
+}
+
+func (st *street) at(name string) *streetWire {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.wires[name]
+}
+
+type streetWire struct {
+	st     *street
+	name   string
+	status func() chain.Status
+	ready  chan struct{}
+	host   wire.Host
+	ctx    context.Context
+	work   sync.WaitGroup
+}
+
+func (st *street) wire(name string, status func() chain.Status) *streetWire {
+	w := &streetWire{st: st, name: name, status: status, ready: make(chan struct{})}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.wires[name] = w
+	return w
+}
+
+func (w *streetWire) Caps() wire.Caps {
+	return wire.Caps{
+		Name: "street", ProvenIdentity: true, Gossip: wire.GossipSessions, Skeleton: true, BodiesApart: true, ByNumber: true, ByHash: true,
+		MaxBatch:    wire.Batch{Headers: 64, Bodies: 64, Blocks: 64, Txs: 256, Bytes: 1 << 20},
+		MaxInFlight: 4, RequestTimeout: 5 * time.Second, TxAnnounce: true, BlockPush: true, BlockAnnounce: true, Duplicate: wire.FirstFinished,
+	}
+}
+
+func (w *streetWire) ParseAddr(s string) (peer.Addr, error) {
+	return peer.Addr{Scheme: "street", Text: s}, nil
+}
+
+func (w *streetWire) Addrs() []peer.Addr     { return []peer.Addr{{Scheme: "street", Text: w.name}} }
+func (w *streetWire) Ready() <-chan struct{} { return w.ready }
+
+func (w *streetWire) Run(ctx context.Context, h wire.Host) error {
+	w.host, w.ctx = h, ctx
+	close(w.ready)
+	<-ctx.Done()
+	w.work.Wait()
+	return nil
+}
+
+func (w *streetWire) Dial(ctx context.Context, a peer.Addr) error {
+	o := w.st.at(a.Text)
+	select {
+	case <-o.ready:
+	default:
+		return peer.Refuse(peer.DialFailed)
+	}
+	mine, theirs := newStreetSession(w, o, peer.Outbound), newStreetSession(o, w, peer.Inbound)
+	mine.other, theirs.other = theirs, mine
+	w.work.Go(mine.deliver)
+	o.work.Go(theirs.deliver)
+	if err := w.host.Open(ctx, mine, o.status()); err != nil {
+		return err
+	}
+	if err := o.host.Open(ctx, theirs, w.status()); err != nil {
+		mine.Close(peer.ByRemote)
+		return err
+	}
+	return nil
+}
+
+type streetSession struct {
+	from, to *streetWire
+	dir      peer.Direction
+	other    *streetSession
+	closed   atomic.Bool
+	done     chan struct{}
+	box      chan wire.Message
+}
+
+func newStreetSession(from, to *streetWire, dir peer.Direction) *streetSession {
+	return &streetSession{from: from, to: to, dir: dir, done: make(chan struct{}), box: make(chan wire.Message, 4096)}
+}
+
+// deliver takes what is sent to the other side, a moment later.
+func (s *streetSession) deliver() {
+	for {
+		select {
+		case m := <-s.box:
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-s.to.ctx.Done():
+				return
+			}
+			s.to.host.Check(s.to.ctx, s.other, m)
+		case <-s.done:
+			return
+		case <-s.from.ctx.Done():
+			s.Close(peer.Stopping)
+			return
+		}
+	}
+}
+
+func (s *streetSession) Peer() peer.Info {
+	return peer.Info{ID: peer.ID(s.to.name), Wire: "street", Addr: s.to.Addrs()[0], Direction: s.dir, Proven: true}
+}
+func (s *streetSession) Done() <-chan struct{} { return s.done }
+
+func (s *streetSession) Send(_ context.Context, _ wire.Lane, m wire.Message) error {
+	select {
+	case s.box <- m:
+		return nil
+	default:
+		return wire.ErrQueueFull
+	}
+}
+
+func (s *streetSession) Request(ctx context.Context, r wire.Request) (wire.Response, error) {
+	return s.to.host.Serve(ctx, s.other, r)
+}
+
+func (s *streetSession) Close(why peer.Reason) {
+	if !s.closed.CompareAndSwap(false, true) {
+		return
+	}
+	close(s.done)
+	s.from.host.Report(wire.Closed{Session: s, Reason: why})
+	s.other.Close(peer.ByRemote)
+}
+
+// neighbour is a node of the street.
+type neighbour struct {
+	*starling.Node
+	toy    *chaintest.Chain
+	pool   *chaintest.Pool
+	client *starling.Client
+}
+
+// run starts a node that knows some others.
+func (st *street) run(t *testing.T, name string, blocks int, known ...string) *neighbour {
+	t.Helper()
+	toy, pool := chaintest.NewChain(chaintest.Config{Seed: 1}), chaintest.NewPool()
+	toy.Extend(blocks)
+	n, err := starling.New(starling.Config{Static: known, Pool: pool, AllowPrivate: true, Seed: 1}, toy, st.wire(name, toy.Status))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	return &neighbour{n, toy, pool, n.Client()}
+}
+
+func TestBlocksAndTransactionsTravelBySession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		nodes := []*neighbour{st.run(t, "a", 0)}
+		for i, name := range []string{"b", "c", "d"} { // in a row
+			nodes = append(nodes, st.run(t, name, 0, string(rune('a'+i))))
+		}
+		time.Sleep(30 * time.Second)
+		first, last := nodes[0], nodes[len(nodes)-1]
+
+		verdicts, err := first.client.PublishTxs(t.Context(), []chain.Tx{chaintest.NewTx([]byte("pay"))})
+		if err != nil || verdicts[0].Action != chain.Accept {
+			t.Fatalf("PublishTxs = %v, %v", verdicts, err)
+		}
+		time.Sleep(5 * time.Second)
+		for i, n := range nodes {
+			if !n.pool.Has(chaintest.NewTx([]byte("pay")).Hash) {
+				t.Errorf("node %d lacks the transaction", i)
+			}
+		}
+		for range 5 {
+			block := last.toy.Next(last.toy.Head().Header, chaintest.Make{})
+			receipt, err := last.client.PublishBlock(t.Context(), block)
+			if err != nil || receipt.Queued != 1 {
+				t.Fatalf("PublishBlock = %+v, %v", receipt, err)
+			}
+			time.Sleep(time.Second)
+			for i, n := range nodes {
+				if got := n.toy.Status().Head; got != block.Ref() {
+					t.Fatalf("node %d is at %v, want %v", i, got, block.Ref())
+				}
+			}
+		}
+		for i, n := range nodes {
+			if b := n.client.Status().BansByScore; b != 0 {
+				t.Errorf("node %d banned %d", i, b)
+			}
+		}
+	})
+}
+
+// A node that is behind takes no transactions, and charges nobody for sending
+// them; once it is in sync it does.
+func TestTransactionsWaitForTheSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		old := st.run(t, "old", 2000)
+		time.Sleep(time.Second)
+		fresh := st.run(t, "fresh", 0, "old")
+		held := make(chan struct{})
+		fresh.toy.StallImport(held)
+		time.Sleep(10 * time.Second)
+		send := func(text string) chain.Hash {
+			tx := chaintest.NewTx([]byte(text))
+			if _, err := old.client.PublishTxs(t.Context(), []chain.Tx{tx}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			return tx.Hash
+		}
+		if h := send("early"); fresh.pool.Has(h) {
+			t.Error("a node that is not in sync took a transaction")
+		}
+		close(held)
+		time.Sleep(time.Minute)
+		if got, want := fresh.toy.Status().Head, old.toy.Status().Head; got != want {
+			t.Fatalf("not in sync: %v of %v", got, want)
+		}
+		if h := send("late"); !fresh.pool.Has(h) {
+			t.Error("a node that is in sync took no transaction")
+		}
+		for _, p := range fresh.client.Peers() {
+			if p.Score < 0 {
+				t.Errorf("%s was charged: %v", p.Info.ID, p.Score)
+			}
+		}
+	})
+}
+
+func TestRelayPolicyIsChecked(t *testing.T) {
+	st := &street{wires: map[string]*streetWire{}}
+	toy := chaintest.NewChain(chaintest.Config{Seed: 1})
+	_, err := starling.New(starling.Config{Relay: "loud"}, toy, st.wire("a", toy.Status))
+	if want := fmt.Sprintf("%q", "loud"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("New = %v, want an error that names %s", err, want)
+	}
+}
