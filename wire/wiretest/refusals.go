@@ -14,14 +14,15 @@ import (
 
 func refusalChecks() []Check {
 	goodbye := func(c wire.Caps, _ World) bool { return c.Goodbye }
+	status := func(_ wire.Caps, w World) bool { return !w.NoStatus }
 	proven := func(c wire.Caps, _ World) bool { return c.ProvenIdentity }
 	return []Check{
 		{Name: "RefusalReachesTheDialler", Rule: "when the listener's Host refuses a session, Dial fails with its reason, by remote", run: refusalTravels, needs: goodbye},
 		{Name: "RefusalByTheDiallersHost", Rule: "when the dialler's Host refuses a session, Dial fails with its reason, and no session is left", run: ownRefusal},
 		{Name: "AdmitBeforeTheHandshake", Rule: "Admit is asked before a handshake, on both sides, and obeyed", run: admitFirst},
 		{Name: "AdmitOnceTheIdentityIsKnown", Rule: "Admit is asked again with the identity, and obeyed before Open", run: admitIdentity, needs: proven},
-		{Name: "WrongGenesisIsRefused", Rule: "a peer of another genesis is refused on both sides, saying which (H-05)", run: wrongGenesis},
-		{Name: "WrongNetworkIsRefused", Rule: "a peer of another network is refused on both sides, saying which (H-05)", run: wrongNetwork},
+		{Name: "WrongGenesisIsRefused", Rule: "a peer of another genesis is refused on both sides, saying which (H-05)", run: wrongGenesis, needs: status},
+		{Name: "WrongNetworkIsRefused", Rule: "a peer of another network is refused on both sides, saying which (H-05)", run: wrongNetwork, needs: status},
 		{Name: "WrongIdentityIsRefused", Rule: "if another peer answers at an address, Dial says so (H-06)", run: wrongIdentity, needs: proven},
 		{Name: "SelfIsRefused", Rule: "a wire does not open a session with itself (H-07)", run: selfRefused},
 		{Name: "NobodyThere", Rule: "Dial to where nobody listens fails in time, with a reason", run: nobodyThere},

@@ -41,14 +41,22 @@ func BlockOf(n byte, size int) chain.Block {
 	return chain.Block{Header: headerOf(n), Body: body}
 }
 
+// block is a block that the wire carries.
+func (l *lab) block(n byte, size int) chain.Block {
+	if l.world.Block != nil {
+		return l.world.Block(n, size)
+	}
+	return BlockOf(n, size)
+}
+
 // kinds are requests with answers to them, as far as caps go.
-func kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response) {
+func (l *lab) kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response) {
 	add := func(have bool, q wire.Request, r wire.Response) {
 		if have {
 			asked, answers = append(asked, q), append(answers, r)
 		}
 	}
-	block := BlockOf(2, 100)
+	block := l.block(2, 100)
 	add(c.Skeleton && c.ByNumber, wire.GetHeaders{Range: chain.Range{From: chain.Ref{Number: 1}, Count: 2}}, wire.Headers{Headers: []chain.Header{headerOf(1), headerOf(2)}})
 	add(c.Skeleton && c.ByHash, wire.GetHeaders{Range: chain.Range{From: chain.Ref{Hash: hashOf(1)}, Count: 1}}, wire.Headers{Headers: []chain.Header{headerOf(1)}})
 	add(c.MaxBatch.Bodies > 0, wire.GetBodies{Hashes: []chain.Hash{hashOf(2)}}, wire.Bodies{Hashes: []chain.Hash{hashOf(2)}, Bodies: []wire.Body{{Body: []byte("body"), Extra: []byte("extra")}}})
@@ -60,10 +68,10 @@ func kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response) {
 }
 
 // server answers with what kinds has.
-func server(c func() wire.Caps) *Host {
+func (l *lab) server(c func() wire.Caps) *Host {
 	h := &Host{}
 	h.OnServe = func(_ context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
-		asked, answers := kinds(c())
+		asked, answers := l.kinds(c())
 		for i, q := range asked {
 			if sameRequest(q, r) {
 				return answers[i], nil
@@ -89,12 +97,12 @@ func sameRequest(a, b wire.Request) bool {
 
 func answered(l *lab) error {
 	var caps wire.Caps
-	a, b, err := l.pair(server(func() wire.Caps { return caps }), server(func() wire.Caps { return caps }))
+	a, b, err := l.pair(l.server(func() wire.Caps { return caps }), l.server(func() wire.Caps { return caps }))
 	if err != nil {
 		return err
 	}
 	caps = a.wire.Caps()
-	asked, answers := kinds(caps)
+	asked, answers := l.kinds(caps)
 	if len(asked) == 0 {
 		return errors.New("Caps claims no request at all")
 	}
@@ -140,7 +148,7 @@ func unsupported(l *lab) error {
 		}
 	}
 	if c.Gossip != wire.GossipSessions {
-		for _, m := range []wire.Message{wire.Block{Block: BlockOf(1, 1)}, wire.Txs{Txs: []chain.Tx{{Bytes: []byte("t")}}}, wire.TxAnnounce{}, wire.BlockAnnounce{}} {
+		for _, m := range []wire.Message{wire.Block{Block: l.block(1, 1)}, wire.Txs{Txs: []chain.Tx{{Bytes: []byte("t")}}}, wire.TxAnnounce{}, wire.BlockAnnounce{}} {
 			if err := s.Send(l.ctx, wire.LaneBlock, m); !errors.Is(err, wire.ErrUnsupported) {
 				return fmt.Errorf("Send(%T) = %v, want ErrUnsupported", m, err)
 			}
@@ -149,8 +157,8 @@ func unsupported(l *lab) error {
 	return nil
 }
 
-func someRequest(c wire.Caps) wire.Request {
-	asked, _ := kinds(c)
+func (l *lab) someRequest(c wire.Caps) wire.Request {
+	asked, _ := l.kinds(c)
 	return asked[0]
 }
 
@@ -168,13 +176,17 @@ func refusalsTravel(l *lab) error {
 		{Code: wire.RefusedLimit, Limit: "peer-bytes", RetryAfter: time.Second, Text: "slow down"},
 	} {
 		next.Store(want)
-		_, err := s.Request(l.ctx, someRequest(a.wire.Caps()))
+		_, err := s.Request(l.ctx, l.someRequest(a.wire.Caps()))
 		var got *wire.Refusal
 		if !errors.As(err, &got) {
 			return fmt.Errorf("Request = %v, want %v", err, want)
 		}
-		if got.Code != want.Code || got.Limit != want.Limit {
-			return fmt.Errorf("Request = %v, want %v", got, want)
+		carried := *want
+		if l.world.Carried != nil {
+			carried = l.world.Carried(carried)
+		}
+		if got.Code != carried.Code || got.Limit != carried.Limit {
+			return fmt.Errorf("Request = %v, want %v", got, &carried)
 		}
 	}
 	return nil
@@ -215,7 +227,7 @@ func cancelled(l *lab) error {
 	s := a.host.Sessions()[0]
 	ctx, cancel := context.WithCancel(l.ctx)
 	done := make(chan error, 1)
-	l.goes(func() { _, err := s.Request(ctx, someRequest(a.wire.Caps())); done <- err })
+	l.goes(func() { _, err := s.Request(ctx, l.someRequest(a.wire.Caps())); done <- err })
 	if err := arrives(l, in, "a request at Host.Serve"); err != nil {
 		cancel()
 		return err
@@ -252,7 +264,7 @@ func endsWithSession(l *lab) error {
 	}
 	s := a.host.Sessions()[0]
 	done := make(chan error, 1)
-	l.goes(func() { _, err := s.Request(l.ctx, someRequest(a.wire.Caps())); done <- err })
+	l.goes(func() { _, err := s.Request(l.ctx, l.someRequest(a.wire.Caps())); done <- err })
 	if err := arrives(l, in, "a request at Host.Serve"); err != nil {
 		return err
 	}
@@ -283,7 +295,7 @@ func inFlight(l *lab) error {
 	errs := make([]error, 3*bound)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = s.Request(l.ctx, someRequest(a.wire.Caps())) })
+		wg.Go(func() { _, errs[i] = s.Request(l.ctx, l.someRequest(a.wire.Caps())) })
 	}
 	wg.Wait()
 	for _, err := range errs {

@@ -50,7 +50,7 @@ func stopUnderLoad(l *lab) error {
 		return err
 	}
 	done := make(chan error, 1)
-	l.goes(func() { _, err := a.host.Sessions()[0].Request(l.ctx, someRequest(a.wire.Caps())); done <- err })
+	l.goes(func() { _, err := a.host.Sessions()[0].Request(l.ctx, l.someRequest(a.wire.Caps())); done <- err })
 	if err := arrives(l, in, "a request at Host.Serve"); err != nil {
 		return err
 	}

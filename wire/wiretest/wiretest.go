@@ -28,6 +28,15 @@ type World struct {
 	Patience time.Duration
 	// Stranger is an address in the wire's form where nobody listens.
 	Stranger string
+	// Block makes the block of number n with a body of about size bytes, always
+	// the same, for wires that do not carry any bytes as a block; nil: BlockOf.
+	Block func(n byte, size int) chain.Block
+	// Carried is what is left of a refusal on its way, for wires with fewer codes
+	// of their own; nil: all of it.
+	Carried func(wire.Refusal) wire.Refusal
+	// NoStatus says that peers of this wire do not tell each other, when they
+	// meet, which chain they are on.
+	NoStatus bool
 }
 
 // Options say what wire to make.
