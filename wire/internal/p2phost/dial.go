@@ -104,6 +104,18 @@ func (h *Host) refusal(id libpeer.ID, judged peer.Reason, err error) error {
 	return refuse(peer.DialFailed, "%s", text)
 }
 
+// Mistaken gives the identity of who answered in the place of the one that was
+// wanted, out of an error of Connect.
+func Mistaken(err error) (id string, ok bool) {
+	var refused *peer.RefusedError
+	if !errors.As(err, &refused) || refused.Reason != peer.WrongIdentity {
+		return "", false
+	}
+	_, rest, _ := strings.Cut(refused.Detail, ", ")
+	id, ok = strings.CutSuffix(rest, " answered")
+	return id, ok
+}
+
 // lose takes a peer that could not be reached out of Kademlia's table.
 // Lose tells that a peer no longer answers.
 func (h *Host) Lose(id libpeer.ID) { h.lose(id) }
