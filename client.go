@@ -277,6 +277,21 @@ func (c *Client) Unban(ctx context.Context, id peer.ID) error {
 	return c.node.swarm.Unban(ctx, swarm.ByID(id))
 }
 
+// Ping measures the round trip to a peer with a session, and blocks until the
+// answer or the end of ctx. It fails with wire.ErrUnsupported where the wire
+// has no pings.
+func (c *Client) Ping(ctx context.Context, id peer.ID) (time.Duration, error) {
+	s, err := c.session(id)
+	if err != nil {
+		return 0, err
+	}
+	p, ok := s.(wire.Pinger)
+	if !ok {
+		return 0, fmt.Errorf("starling: ping of %s: %w", id.Short(), wire.ErrUnsupported)
+	}
+	return p.Ping(ctx)
+}
+
 func (c *Client) session(id peer.ID) (wire.Session, error) {
 	if err := c.ready(); err != nil {
 		return nil, err

@@ -63,6 +63,16 @@ func (s *Swarm) RemoveTrusted(ctx context.Context, a peer.Addr) error {
 	return s.ask(ctx, func(req uint64) input { return inConfigure{Req: req, List: listTrusted, Addr: a, Off: true} })
 }
 
+// AddSeed has an address dialled when peers run low.
+func (s *Swarm) AddSeed(ctx context.Context, a peer.Addr) error {
+	return s.ask(ctx, func(req uint64) input { return inConfigure{Req: req, List: listSeeds, Addr: a} })
+}
+
+// RemoveSeed takes an address off that list.
+func (s *Swarm) RemoveSeed(ctx context.Context, a peer.Addr) error {
+	return s.ask(ctx, func(req uint64) input { return inConfigure{Req: req, List: listSeeds, Addr: a, Off: true} })
+}
+
 // Protect puts a peer under protection, or ends it: it is neither trimmed nor
 // banned, and may use reserved slots. Never blocks; at most 1024 peers, and of
 // calls about one peer that the owner has not seen yet the last one counts.
