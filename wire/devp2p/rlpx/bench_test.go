@@ -1,85 +1,57 @@
 package rlpx
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 	"testing"
 
 	gethrlpx "github.com/ethereum/go-ethereum/p2p/rlpx"
+
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
 )
 
 // benchSizes are those of the comparison with bare p2p/rlpx.
 var benchSizes = []int{1 << 10, 1 << 20}
 
-// batch is how many small messages a session's writer has at hand under load.
-const batch = 16
-
-// BenchmarkOurs sends messages over loopback through our connections.
+// BenchmarkOurs sends messages over loopback through two framed links.
 func BenchmarkOurs(b *testing.B) {
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			from, to := pair(b)
-			from.Establish(MaxMessage, true)
-			to.Establish(MaxMessage, true)
+			from.codec.Establish(MaxMessage, true)
+			to.codec.Establish(MaxMessage, true)
 			data := make([]byte, size)
 			rand.Read(data)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
-			sent := make(chan error, 1)
-			b.ResetTimer()
-			go func() {
-				for i := range b.N {
-					if err := from.Append(16, data); err != nil {
-						sent <- err
-						return
-					}
-					if from.Pending() < batch*(1<<10) && i+1 < b.N {
-						continue
-					}
-					if err := from.Flush(); err != nil {
-						sent <- err
-						return
-					}
+			got, done := 0, make(chan struct{})
+			receiver := framed.NewLink(to.Conn, framed.Config{Handle: func(f framed.Frame) error {
+				f.Release()
+				if got++; got == b.N {
+					close(done)
 				}
-				sent <- nil
-			}()
+				return nil
+			}})
+			sender := framed.NewLink(from.Conn, framed.Config{Handle: func(framed.Frame) error { return nil }})
+			ctx, cancel := context.WithCancel(context.Background())
+			var wg sync.WaitGroup
+			wg.Go(func() { receiver.Run(ctx) })
+			wg.Go(func() { sender.Run(ctx) })
+			b.ResetTimer()
 			for range b.N {
-				if _, err := to.Read(); err != nil {
+				if err := sender.Send(ctx, wire.LaneSync, framed.Out{Code: 16, Payload: data}); err != nil {
 					b.Fatal(err)
 				}
 			}
-			if err := <-sent; err != nil {
-				b.Fatal(err)
-			}
+			<-done
+			b.StopTimer()
+			cancel()
+			wg.Wait()
 		})
 	}
-}
-
-// BenchmarkOursUnbatched flushes each message.
-func BenchmarkOursUnbatched(b *testing.B) {
-	from, to := pair(b)
-	from.Establish(MaxMessage, true)
-	to.Establish(MaxMessage, true)
-	data := make([]byte, 1<<10)
-	rand.Read(data)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	sent := make(chan error, 1)
-	b.ResetTimer()
-	go func() {
-		for range b.N {
-			if from.Append(16, data) != nil || from.Flush() != nil {
-				break
-			}
-		}
-		sent <- nil
-	}()
-	for range b.N {
-		if _, err := to.Read(); err != nil {
-			b.Fatal(err)
-		}
-	}
-	<-sent
 }
 
 // BenchmarkGeth does the same through p2p/rlpx.
@@ -129,9 +101,7 @@ func BenchmarkGeth(b *testing.B) {
 // BenchmarkHandshake is both sides of one.
 func BenchmarkHandshake(b *testing.B) {
 	key, other := newKey(b), newKey(b)
-	link := &script{}
-	Initiate(link, other, &key.PublicKey)
-	packet := link.out.Bytes()
+	packet := handshakePacket(b, other, key)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Respond(&script{in: packet}, key); err != nil {

@@ -30,12 +30,12 @@ func TestTalksWithGethBothWays(t *testing.T) {
 					}
 					done <- err
 				}()
-				var c *Conn
+				var codec *Codec
 				var err error
 				if dial {
-					c, err = Initiate(x, our, &their.PublicKey)
+					codec, err = Initiate(x, our, &their.PublicKey)
 				} else {
-					c, err = Respond(x, our)
+					codec, err = Respond(x, our)
 				}
 				if err != nil {
 					t.Fatal(err)
@@ -43,18 +43,18 @@ func TestTalksWithGethBothWays(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
-				if !c.Remote().Equal(&their.PublicKey) {
+				if !codec.Remote().Equal(&their.PublicKey) {
 					t.Error("we take geth for another")
 				}
 				geth.SetSnappy(snappy)
-				c.Establish(MaxMessage, snappy)
-				exchange(t, c, geth)
+				codec.Establish(MaxMessage, snappy)
+				exchange(t, newConn(x, codec), geth)
 			})
 		}
 	}
 }
 
-func exchange(t *testing.T, c *Conn, geth *gethrlpx.Conn) {
+func exchange(t *testing.T, c *conn, geth *gethrlpx.Conn) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var payloads [][]byte
@@ -80,7 +80,7 @@ func exchange(t *testing.T, c *Conn, geth *gethrlpx.Conn) {
 		sent <- nil
 	}()
 	for i, p := range payloads {
-		m, err := c.Read()
+		m, err := c.read()
 		if err != nil {
 			t.Fatalf("message %d of %d bytes from geth: %v", i, len(p), err)
 		}
@@ -93,18 +93,12 @@ func exchange(t *testing.T, c *Conn, geth *gethrlpx.Conn) {
 	}
 	go func() {
 		for i, p := range payloads {
-			if err := c.Append(codes[i%len(codes)], p); err != nil {
+			if err := c.write(codes[i%len(codes)], p); err != nil {
 				sent <- err
 				return
 			}
-			if i%3 == 0 { // several frames in one write now and then
-				if err := c.Flush(); err != nil {
-					sent <- err
-					return
-				}
-			}
 		}
-		sent <- c.Flush()
+		sent <- nil
 	}()
 	for i, p := range payloads {
 		code, data, wireSize, err := geth.Read()
@@ -156,17 +150,14 @@ func TestReadsThePacketsOfEIP8(t *testing.T) {
 func TestHandshakeWorksEachTime(t *testing.T) {
 	for range 20 {
 		a, b := pair(t)
-		if err := a.Append(7, []byte("hello")); err != nil {
+		if err := a.write(7, []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		m, err := b.Read()
+		m, err := b.read()
 		if err != nil || m.Code != 7 || string(m.Payload) != "hello" {
 			t.Fatalf("Read = %+v, %v", m, err)
 		}
-		if got := exportKey(a.Remote()); len(got) != pubLen || !importKey(got).Equal(a.Remote()) {
+		if got := exportKey(a.codec.Remote()); len(got) != pubLen || !importKey(got).Equal(a.codec.Remote()) {
 			t.Fatalf("exported key has %d bytes", len(got))
 		}
 	}

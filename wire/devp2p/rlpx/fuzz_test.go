@@ -6,6 +6,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/crypto/ecies"
+
+	"github.com/starlingp2p/starling/wire/internal/framed"
 )
 
 // FuzzFrame gives a reader frames whose MACs hold and whose headers and bodies
@@ -16,28 +18,25 @@ func FuzzFrame(f *testing.F) {
 	f.Add(uint32(1<<24-1), []byte{0x10, 0xff, 0xff, 0xff, 0xff, 0x0f}, true, uint8(3))
 	f.Add(uint32(300), bytes.Repeat([]byte{1}, 300), false, uint8(7))
 	f.Fuzz(func(t *testing.T, size uint32, body []byte, compressed bool, piece uint8) {
-		a, b := fixedSecrets()
-		w := writer{stream: a.enc, mac: a.out}
-		claim(&w, int(size&0xffffff))
-		rest := append(bytes.Clone(body), make([]byte, padded(len(body))-len(body))...)
-		w.stream.XORKeyStream(rest, rest)
-		w.mac.absorb(rest)
-		w.buf = append(append(w.buf, rest...), w.mac.body()...)
-		c := newConn(&script{in: w.buf, piece: int(piece)}, nil, b)
-		c.Establish(1<<20, compressed)
-		var m Message
+		s := newSender(false)
+		s.claim(int(size & 0xffffff))
+		s.body(body)
+		c := receiverOf(&script{in: s.buf, piece: int(piece)})
+		c.codec.Establish(1<<20, compressed)
+		var m framed.Frame
 		var err error
-		n := allocated(func() { m, err = c.Read() })
+		n := allocated(func() { m, err = c.read() })
 		if most := uint64(64*len(body) + 192<<10); n > most {
 			t.Fatalf("a frame of %d bytes allocated %d, at most %d", len(body), n, most)
 		}
 		if err != nil {
 			return
 		}
-		in, again := frames(t, compressed, func(w *writer) { w.append(m.Code, m.Payload) })
-		in.piece = int(piece)
-		again.Establish(1<<20, compressed)
-		if r, err := again.Read(); err != nil || r.Code != m.Code || !bytes.Equal(r.Payload, m.Payload) {
+		s = newSender(compressed)
+		s.send(t, m.Code, m.Payload)
+		again := receiverOf(&script{in: s.buf, piece: int(piece)})
+		again.codec.Establish(1<<20, compressed)
+		if r, err := again.read(); err != nil || r.Code != m.Code || !bytes.Equal(r.Payload, m.Payload) {
 			t.Fatalf("round trip of %d bytes: %v", len(m.Payload), err)
 		}
 	})

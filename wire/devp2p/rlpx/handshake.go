@@ -13,8 +13,9 @@ import (
 // Initiate runs the handshake as the side that dialled, with the key of the
 // peer that it means to reach. It blocks until the handshake has ended or the
 // link's deadline, which the caller sets. The error is ErrHandshake, or the
-// link's. nc stays the caller's to close.
-func Initiate(nc net.Conn, key *ecdsa.PrivateKey, remote *ecdsa.PublicKey) (*Conn, error) {
+// link's. nc stays the caller's to close, and nothing was read of it beyond the
+// handshake.
+func Initiate(nc net.Conn, key *ecdsa.PrivateKey, remote *ecdsa.PublicKey) (*Codec, error) {
 	a := agreement{initiator: true}
 	static := ecies.ImportECDSAPublic(remote)
 	token, err := ecies.ImportECDSA(key).GenerateShared(static, sharedLen, sharedLen)
@@ -54,12 +55,12 @@ func Initiate(nc net.Conn, key *ecdsa.PrivateKey, remote *ecdsa.PublicKey) (*Con
 	}
 	a.remoteEphemeral = ecies.ImportECDSAPublic(theirs)
 	a.accNonce = answer.nonce
-	return connect(nc, remote, &a)
+	return connect(remote, &a)
 }
 
-// Respond runs the handshake as the side that was dialled. Conn.Remote tells
+// Respond runs the handshake as the side that was dialled. Codec.Remote tells
 // who did. Otherwise it is like Initiate.
-func Respond(nc net.Conn, key *ecdsa.PrivateKey) (*Conn, error) {
+func Respond(nc net.Conn, key *ecdsa.PrivateKey) (*Codec, error) {
 	var a agreement
 	var plain []byte
 	var err error
@@ -99,7 +100,7 @@ func Respond(nc net.Conn, key *ecdsa.PrivateKey) (*Conn, error) {
 	if _, err := nc.Write(a.ack); err != nil {
 		return nil, err
 	}
-	return connect(nc, remote, &a)
+	return connect(remote, &a)
 }
 
 // draw makes our ephemeral key and a nonce.
@@ -115,10 +116,10 @@ func (a *agreement) draw(nonce *[nonceLen]byte) error {
 	return nil
 }
 
-func connect(nc net.Conn, remote *ecdsa.PublicKey, a *agreement) (*Conn, error) {
+func connect(remote *ecdsa.PublicKey, a *agreement) (*Codec, error) {
 	s, err := a.derive()
 	if err != nil {
 		return nil, err
 	}
-	return newConn(nc, remote, s), nil
+	return newCodec(remote, s), nil
 }

@@ -2,8 +2,10 @@ package rlpx
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"encoding/hex"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +15,9 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"go.uber.org/goleak"
+
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,18 +86,40 @@ func tcp(t testing.TB) (a, b net.Conn) {
 	return a, r.c
 }
 
+// conn is a connection of ours: a link, its codec, and framed over both.
+type conn struct {
+	*framed.Conn
+	codec *Codec
+}
+
+func newConn(nc net.Conn, c *Codec) *conn {
+	return &conn{framed.NewConn(nc, c, intake.NewBudget(64<<20)), c}
+}
+
+func (c *conn) read() (framed.Frame, error) { return c.Read(context.Background(), time.Minute) }
+
+func (c *conn) write(code uint64, payload []byte) error {
+	return c.Write(context.Background(), code, payload)
+}
+
 // pair gives two connections of ours behind their handshake.
-func pair(t testing.TB) (a, b *Conn) {
+func pair(t testing.TB) (a, b *conn) {
 	t.Helper()
 	x, y := tcp(t)
+	return shake(t, x, y)
+}
+
+// shake runs a handshake of ours over a link.
+func shake(t testing.TB, x, y net.Conn) (a, b *conn) {
+	t.Helper()
 	ka, kb := newKey(t), newKey(t)
 	type result struct {
-		c   *Conn
+		c   *Codec
 		err error
 	}
 	got := make(chan result, 1)
 	go func() { c, err := Respond(y, kb); got <- result{c, err} }()
-	a, err := Initiate(x, ka, &kb.PublicKey)
+	c, err := Initiate(x, ka, &kb.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +127,10 @@ func pair(t testing.TB) (a, b *Conn) {
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
-	if !r.c.Remote().Equal(&ka.PublicKey) || !a.Remote().Equal(&kb.PublicKey) {
+	if !r.c.Remote().Equal(&ka.PublicKey) || !c.Remote().Equal(&kb.PublicKey) {
 		t.Fatal("the sides disagree about who they are")
 	}
-	return a, r.c
+	return newConn(x, c), newConn(y, r.c)
 }
 
 // script is a link that gives out some bytes, in pieces of at most piece bytes
@@ -117,7 +144,7 @@ type script struct {
 
 func (s *script) Read(b []byte) (int, error) {
 	if len(s.in) == 0 {
-		return 0, errEOF
+		return 0, io.EOF
 	}
 	if s.piece > 0 && len(b) > s.piece {
 		b = b[:s.piece]

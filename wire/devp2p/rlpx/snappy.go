@@ -1,10 +1,9 @@
 package rlpx
 
 import (
-	"fmt"
-	"time"
-
 	"github.com/golang/snappy"
+
+	"github.com/starlingp2p/starling/peer"
 )
 
 // An element of snappy takes three bytes to copy 64, and none does better
@@ -13,23 +12,20 @@ const ratioNum, ratioDen = 64, 3
 
 // unfold decompresses a payload. Its claim is checked against the bound and
 // against what so many bytes can unfold to, before anything is allocated.
-func (r *reader) unfold(b []byte) ([]byte, error) {
+func (c *Codec) unfold(b []byte, more func(int) error) ([]byte, error) {
 	n, err := snappy.DecodedLen(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: bad snappy length", ErrEncoding)
+		return nil, fault(peer.BadEncoding, "a payload has no snappy length")
 	}
-	if n > r.most || n > (len(b)+1)*ratioNum/ratioDen {
-		return nil, fmt.Errorf("%w: %d bytes of %d, at most %d", ErrBomb, n, len(b), r.most)
+	if n > c.most || n > (len(b)+1)*ratioNum/ratioDen {
+		return nil, fault(peer.Bomb, "%d bytes of snappy claim to be %d, at most %d", len(b), n, c.most)
 	}
-	if cap(r.plain) < n {
-		r.plain = make([]byte, max(n, min(2*cap(r.plain), readBuffer)))
+	if err := more(n); err != nil {
+		return nil, err
 	}
-	if n > readBuffer {
-		r.large = time.Now()
-	}
-	out, err := snappy.Decode(r.plain[:cap(r.plain)], b)
+	out, err := snappy.Decode(nil, b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: bad snappy", ErrEncoding)
+		return nil, fault(peer.BadEncoding, "a payload is no snappy")
 	}
 	return out, nil
 }

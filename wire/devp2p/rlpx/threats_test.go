@@ -13,18 +13,17 @@ import (
 	"io"
 	"runtime"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/crypto/ecies"
 	"github.com/ethereum/go-ethereum/crypto/keccak"
-	"github.com/golang/snappy"
 
-	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 )
-
-var errEOF = io.EOF
 
 // fixedSecrets are two ends of a connection without a handshake, with keys that
 // are known.
@@ -39,32 +38,58 @@ func fixedSecrets() (a, b secrets) {
 	return secrets{enc: stream(), dec: stream(), out: m("a"), in: m("b")}, secrets{enc: stream(), dec: stream(), out: m("b"), in: m("a")}
 }
 
-// frames gives what a sender makes of some writes, and a receiver of them.
-func frames(t testing.TB, snappy bool, write func(*writer)) (*script, *Conn) {
+// sender is a codec that sends, with keys that are known, and what it made.
+type sender struct {
+	*Codec
+	buf []byte
+}
+
+func newSender(compressed bool) *sender {
+	a, _ := fixedSecrets()
+	s := &sender{Codec: newCodec(nil, a)}
+	s.Establish(MaxMessage, compressed)
+	return s
+}
+
+func (s *sender) send(t testing.TB, code uint64, payload []byte) {
 	t.Helper()
-	a, b := fixedSecrets()
-	var out script
-	w := writer{nc: &out, stream: a.enc, mac: a.out, snappy: snappy}
-	write(&w)
-	if err := w.flush(); err != nil {
+	var err error
+	if s.buf, err = s.Seal(s.buf, code, payload); err != nil {
 		t.Fatal(err)
 	}
-	in := &script{in: out.out.Bytes()}
-	c := newConn(in, nil, b)
-	return in, c
 }
 
 // claim is a frame header that is authentic and claims some size.
-func claim(w *writer, size int) {
-	w.buf = append(w.buf, header(w, size)...)
-}
-
-// header is claim, apart.
-func header(w *writer, size int) []byte {
+func (s *sender) claim(size int) {
 	head := make([]byte, 16)
 	head[0], head[1], head[2] = byte(size>>16), byte(size>>8), byte(size)
-	w.stream.XORKeyStream(head, head)
-	return append(head, w.mac.header(head)...)
+	s.enc.XORKeyStream(head, head)
+	s.buf = append(append(s.buf, head...), s.out.header(head)...)
+}
+
+// body is what follows a header.
+func (s *sender) body(b []byte) {
+	b = append(bytes.Clone(b), make([]byte, padded(len(b))-len(b))...)
+	s.enc.XORKeyStream(b, b)
+	s.out.absorb(b)
+	s.buf = append(append(s.buf, b...), s.out.body()...)
+}
+
+// receiver reads what a sender made.
+func receiver(in []byte) *conn { return receiverOf(&script{in: in}) }
+
+func receiverOf(s *script) *conn {
+	_, b := fixedSecrets()
+	return newConn(s, newCodec(nil, b))
+}
+
+// isFault checks that an error is a fault of that kind.
+func isFault(t *testing.T, err error, want peer.Offense) {
+	t.Helper()
+	var f *wire.Fault
+	if !errors.As(err, &f) || f.Offense != want {
+		t.Errorf("Read = %v, want the fault %s", err, want)
+	}
 }
 
 // allocated is how many bytes f allocates.
@@ -79,130 +104,105 @@ func allocated(f func()) uint64 {
 // Threat M-03: the largest length before Hello, and after it, costs nothing
 // until the bytes are there.
 func TestClaimedLengthsCostNothing(t *testing.T) {
-	_, c := frames(t, false, func(w *writer) { claim(w, 1<<24-1) })
+	s := newSender(false)
+	s.claim(1<<24 - 1)
+	c := receiver(s.buf)
 	var err error
-	if n := allocated(func() { _, err = c.Read() }); n > 8<<10 {
+	if n := allocated(func() { _, err = c.read() }); n > 8<<10 {
 		t.Errorf("a claim of 16 MiB before Hello allocated %d bytes", n)
 	}
-	if !errors.Is(err, ErrTooLarge) {
-		t.Errorf("Read = %v, want ErrTooLarge", err)
-	}
-	_, c = frames(t, false, func(w *writer) { claim(w, 10<<20) })
-	c.Establish(10<<20, true)
-	if n := allocated(func() { _, err = c.Read() }); n > 128<<10 {
+	isFault(t, err, peer.BadFrame)
+
+	s = newSender(false)
+	s.claim(10 << 20)
+	c = receiver(s.buf)
+	c.codec.Establish(10<<20, true)
+	if n := allocated(func() { _, err = c.read() }); n > 128<<10 {
 		t.Errorf("a claim of 10 MiB allocated %d bytes", n)
 	}
-	var cut *TruncatedError
-	if !errors.As(err, &cut) {
-		t.Errorf("Read = %v, want a TruncatedError", err)
-	}
-	_, c = frames(t, false, func(w *writer) { claim(w, 13<<20) })
-	c.Establish(10<<20, true)
-	if _, err := c.Read(); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("Read = %v, want ErrTooLarge", err)
-	}
+	isFault(t, err, peer.TruncatedFrame)
+
+	s = newSender(false)
+	s.claim(13 << 20)
+	c = receiver(s.buf)
+	c.codec.Establish(10<<20, true)
+	_, err = c.read()
+	isFault(t, err, peer.BadFrame)
 }
 
 // Threat M-06: each bit that is flipped anywhere in a frame fails a MAC.
 func TestFlippedBitsFailTheMAC(t *testing.T) {
-	in, _ := frames(t, true, func(w *writer) { w.append(3, bytes.Repeat([]byte("abc"), 20)) })
-	wire := in.in
-	for bit := range 8 * len(wire) {
-		_, b := fixedSecrets()
-		flipped := bytes.Clone(wire)
+	s := newSender(true)
+	s.send(t, 3, bytes.Repeat([]byte("abc"), 20))
+	for bit := range 8 * len(s.buf) {
+		flipped := bytes.Clone(s.buf)
 		flipped[bit/8] ^= 1 << (bit % 8)
-		c := newConn(&script{in: flipped}, nil, b)
-		c.Establish(MaxMessage, true)
-		if _, err := c.Read(); !errors.Is(err, ErrMAC) {
+		c := receiver(flipped)
+		c.codec.Establish(MaxMessage, true)
+		if _, err := c.read(); !errors.Is(err, ErrMAC) {
 			t.Fatalf("bit %d flipped: Read = %v, want ErrMAC", bit, err)
 		}
 	}
 }
 
-// Threat M-06: the same for a frame that does not fit the buffer.
-func TestFlippedBitsFailTheMACOfLargeFrames(t *testing.T) {
-	in, _ := frames(t, false, func(w *writer) { w.append(3, make([]byte, 200<<10)) })
-	wire := in.in
-	for at := headLen; at < len(wire); at += 997 {
-		_, b := fixedSecrets()
-		flipped := bytes.Clone(wire)
-		flipped[at] ^= 0x10
-		c := newConn(&script{in: flipped}, nil, b)
-		c.Establish(MaxMessage, false)
-		if _, err := c.Read(); !errors.Is(err, ErrMAC) {
-			t.Fatalf("byte %d flipped: Read = %v, want ErrMAC", at, err)
-		}
-	}
-}
-
 // Threat M-02: a frame that ends early, at every length.
-func TestTruncatedFramesAreTold(t *testing.T) {
-	in, _ := frames(t, false, func(w *writer) { w.append(3, make([]byte, 100)) })
-	wire := in.in
-	for n := range len(wire) {
-		_, b := fixedSecrets()
-		c := newConn(&script{in: wire[:n:n]}, nil, b)
-		_, err := c.Read()
-		var cut *TruncatedError
-		if n == 0 && err != io.EOF || n > 0 && !errors.As(err, &cut) {
-			t.Fatalf("%d of %d bytes: Read = %v", n, len(wire), err)
-		}
+func TestTruncatedFramesAreFaults(t *testing.T) {
+	s := newSender(false)
+	s.send(t, 3, make([]byte, 100))
+	for n := 1; n < len(s.buf); n++ {
+		_, err := receiver(s.buf[:n:n]).read()
+		isFault(t, err, peer.TruncatedFrame)
+	}
+	if _, err := receiver(nil).read(); err != io.EOF {
+		t.Errorf("Read of nothing = %v", err)
 	}
 }
 
 // Threat B-01: what a snappy payload claims is refused by its header.
 func TestSnappyBombsAreRefusedUnopened(t *testing.T) {
 	for _, n := range []uint64{1 << 32, 1<<32 - 1, 10<<20 + 1, 5000, 1 << 63} {
-		bomb := append(binary.AppendUvarint(nil, n), make([]byte, 200)...)
-		_, c := frames(t, false, func(w *writer) { w.append(3, bomb) })
-		c.Establish(10<<20, true)
+		s := newSender(false)
+		s.send(t, 3, append(binary.AppendUvarint(nil, n), make([]byte, 200)...))
+		c := receiver(s.buf)
+		c.codec.Establish(10<<20, true)
 		var err error
-		if got := allocated(func() { _, err = c.Read() }); got > 1<<10 {
+		if got := allocated(func() { _, err = c.read() }); got > 2<<10 {
 			t.Errorf("a claim of %d bytes allocated %d", n, got)
 		}
-		if !errors.Is(err, ErrBomb) && !errors.Is(err, ErrEncoding) {
-			t.Errorf("Read = %v for a claim of %d bytes", err, n)
+		if n > 1<<32-1 {
+			isFault(t, err, peer.BadEncoding) // no length of snappy at all
+		} else {
+			isFault(t, err, peer.Bomb)
 		}
 	}
 	// The most that snappy can do is not refused.
-	_, c := frames(t, false, func(w *writer) { w.append(3, snappy.Encode(nil, make([]byte, 10<<20))) })
-	c.Establish(10<<20, true)
-	if m, err := c.Read(); err != nil || len(m.Payload) != 10<<20 {
+	s := newSender(true)
+	s.send(t, 3, make([]byte, 10<<20))
+	c := receiver(s.buf)
+	c.codec.Establish(10<<20, true)
+	if f, err := c.read(); err != nil || len(f.Payload) != 10<<20 {
 		t.Errorf("10 MiB of zeros: %v", err)
 	}
 }
 
-// Threat B-06: large buffers do not outlive their use.
-func TestLargeBuffersAreLetGo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := fixedSecrets()
-		var out script
-		w := writer{nc: &out, stream: a.enc, mac: a.out, snappy: true}
-		noise := make([]byte, 3<<20)
-		rand.Read(noise)
-		w.append(3, noise)
-		w.flush()
-		in := &script{in: bytes.Clone(out.out.Bytes())}
-		c := newConn(in, nil, b)
-		c.Establish(10<<20, true)
-		if _, err := c.Read(); err != nil {
-			t.Fatal(err)
+func TestMessagesOverTheFormatAreNotSealed(t *testing.T) {
+	s := newSender(false)
+	s.send(t, 1, []byte("a"))
+	before := len(s.buf)
+	for _, compressed := range []bool{true, false} {
+		s.Establish(MaxMessage, compressed)
+		b, err := s.Seal(s.buf, 1, make([]byte, MaxMessage+1))
+		if !errors.Is(err, wire.ErrTooLarge) || len(b) != before {
+			t.Errorf("Seal of %d bytes = %d bytes, %v", MaxMessage+1, len(b), err)
 		}
-		out.out.Reset()
-		time.Sleep(2 * keepLarge)
-		w.append(3, []byte("ping"))
-		w.flush()
-		in.in = out.out.Bytes()
-		if _, err := c.Read(); err != nil {
-			t.Fatal(err)
+	}
+	s.send(t, 2, []byte("b"))
+	c := receiver(s.buf)
+	for want := uint64(1); want <= 2; want++ {
+		if f, err := c.read(); err != nil || f.Code != want {
+			t.Errorf("message %d = %+v, %v", want, f, err)
 		}
-		if n := cap(c.in.frame) + cap(c.in.plain) + cap(c.in.buf); n > 64<<10 {
-			t.Errorf("an idle reader holds %d bytes", n)
-		}
-		if cap(w.buf) > 64<<10 {
-			t.Errorf("an idle writer holds %d bytes", cap(w.buf))
-		}
-	})
+	}
 }
 
 // Threat H-03 (CVE-2025-24883, CVE-2026-22862, CVE-2026-26315): no auth with a
@@ -326,13 +326,13 @@ func short(t *testing.T, to *ecies.PublicKey, n int) []byte {
 // fresh keys.
 func TestReplayedHandshakeFails(t *testing.T) {
 	x, y := tcp(t)
-	ka, kb := newKey(t), newKey(t)
 	heard := &recorder{Conn: y}
+	ka, kb := newKey(t), newKey(t)
 	done := make(chan error, 1)
 	go func() {
 		c, err := Respond(heard, kb)
 		if err == nil {
-			_, err = c.Read()
+			_, err = newConn(heard, c).read()
 		}
 		done <- err
 	}()
@@ -340,70 +340,31 @@ func TestReplayedHandshakeFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Append(0, []byte("hello"))
-	a.Flush()
+	if err := newConn(x, a).write(0, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {
-		c, err := Respond(&script{in: bytes.Clone(heard.got.Bytes())}, kb)
+		link := &script{in: bytes.Clone(heard.got.Bytes())}
+		c, err := Respond(link, kb)
 		if err != nil {
 			t.Fatal(err) // the auth itself is valid
 		}
-		if _, err := c.Read(); !errors.Is(err, ErrMAC) {
+		if _, err := newConn(link, c).read(); !errors.Is(err, ErrMAC) {
 			t.Fatalf("Read of a replayed message = %v, want ErrMAC", err)
 		}
 	}
 }
 
-// Threat Z-01: a frame that drips misses its deadline; an idle link has another.
-func TestDrippingFramesMissTheirDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := bed.NewNet(bed.Config{})
-		a, b := bedPair(t, n)
-		b.Establish(10<<20, true)
-		b.SetTimeouts(Timeouts{Idle: 30 * time.Second, Frame: 10 * time.Second, Floor: 32 << 10})
-		stop := make(chan struct{})
-		go func() {
-			claim(&a.out, 64<<10)
-			a.Flush()
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(5 * time.Second):
-					a.nc.Write([]byte{0})
-				}
-			}
-		}()
-		start := time.Now()
-		_, err := b.Read()
-		var slow *SlowError
-		if took := time.Since(start); !errors.As(err, &slow) || took > 13*time.Second {
-			t.Errorf("Read = %v after %v, want a SlowError after 12 s", err, took)
-		}
-		close(stop)
-		a.Close()
-		b.Close()
-		c, d := bedPair(t, n)
-		d.SetTimeouts(Timeouts{Idle: 30 * time.Second})
-		start = time.Now()
-		if _, err := d.Read(); !timeout(err) || errors.As(err, &slow) || time.Since(start) != 30*time.Second {
-			t.Errorf("Read of an idle link = %v after %v", err, time.Since(start))
-		}
-		c.Close()
-		d.Close()
-		n.Close()
-	})
-}
-
-// A connection before Hello is small: threat table, "pre-auth memory per
-// connection".
+// A connection before Hello is small: "pre-auth memory per connection".
 func TestConnectionsBeforeHelloAreSmall(t *testing.T) {
 	const count = 100
 	key, honest := newKey(t), newKey(t)
 	packet := handshakePacket(t, honest, key)
-	var conns []*Conn
+	budget := intake.NewBudget(64 << 20)
+	var conns []*framed.Conn
 	heap := func() uint64 {
 		runtime.GC()
 		runtime.GC()
@@ -413,11 +374,13 @@ func TestConnectionsBeforeHelloAreSmall(t *testing.T) {
 	}
 	before := heap()
 	for range count {
-		c, err := Respond(&script{in: packet}, key)
+		link := &script{in: packet}
+		codec, err := Respond(link, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Read() // ends for want of bytes
+		c := framed.NewConn(link, codec, budget)
+		c.Read(t.Context(), time.Second) // ends for want of bytes
 		conns = append(conns, c)
 	}
 	after := heap()
@@ -426,9 +389,10 @@ func TestConnectionsBeforeHelloAreSmall(t *testing.T) {
 	}
 	runtime.KeepAlive(conns)
 	if n := allocated(func() {
-		c, err := Respond(&script{in: packet}, key)
+		link := &script{in: packet}
+		codec, err := Respond(link, key)
 		if err == nil {
-			c.Read()
+			framed.NewConn(link, codec, budget).Read(t.Context(), time.Second)
 		}
 	}); n > 64<<10 {
 		t.Errorf("a handshake allocates %d bytes in all, at most 64 KiB", n)
