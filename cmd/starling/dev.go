@@ -18,8 +18,9 @@ import (
 
 func devCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "dev",
-		Usage: "run a whole network on this machine and show what it does",
+		Name:     "dev",
+		Category: categoryRun,
+		Usage:    "run a whole network on this machine and show what it does",
 		Description: "A sequencer and its followers, each a process with its own datadir and real loopback sockets.\n" +
 			"One follower joins late, another is killed and comes back. Without --for it goes on until Ctrl-C;\n" +
 			"with it, it ends by itself with a summary, and exits 0 only if every claim in it was checked and holds.",

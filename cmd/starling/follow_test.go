@@ -230,9 +230,9 @@ func TestErrorsOfARunningNodeAreOneLine(t *testing.T) {
 	dir := newDatadir(t)
 	p := launch(t, nil, "run", "--config", configOf(dir), "--json")
 	p.expect(`"event":"ready"`)
-	for _, address := range []string{"hello", "/ip4/127.0.0.1/tcp/1"} {
+	for address, want := range map[string]int{"hello": exitUsage, "enode://00@127.0.0.1:1": exitUsage, "/ip4/127.0.0.1/tcp/1": exitFailed} {
 		_, stderr, code := starling(t, "connect", "--datadir", dir, address)
-		if line := only(t, stderr); code != exitFailed || !strings.Contains(line, address) {
+		if line := only(t, stderr); code != want || !strings.Contains(line, address) {
 			t.Errorf("connect %s: exit code %d and %q", address, code, line)
 		}
 	}

@@ -35,8 +35,7 @@ func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interrupts(context.Background(), stderr)
 	defer stop()
-	cmd := command(stdout, stderr)
-	return report(cmd.Run(ctx, args), stderr)
+	return report(command(stdout, stderr).Run(ctx, spelt(args)), stderr)
 }
 
 // sameSignal is how long after the first a second signal is taken for the same
@@ -83,9 +82,10 @@ func report(err error, stderr io.Writer) int {
 		usage  *usageError
 		config *daemon.ConfigError
 		start  *daemon.StartError
+		gone   *unreachable
 	)
 	switch {
-	case errors.Is(err, rpc.ErrUnreachable):
+	case errors.Is(err, rpc.ErrUnreachable), errors.As(err, &gone):
 		return exitUnreachable
 	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &start):
 		return exitUsage
@@ -93,52 +93,124 @@ func report(err error, stderr io.Writer) int {
 	return exitFailed
 }
 
+// Categories of verbs, in the order of the help.
+const (
+	categoryRun  = "1. Run"
+	categoryLook = "2. Look"
+	categoryAct  = "3. Act on a running node"
+	categoryTool = "4. Tools"
+)
+
 func command(stdout, stderr io.Writer) *cli.Command {
 	datadir := &cli.StringFlag{
-		Name: "datadir", Usage: "the node's folder", Value: defaultDatadir(),
+		Name: "datadir", Usage: "the node's `FOLDER`", Value: defaultDatadir(), DefaultText: "~/.local/share/starling",
 		Sources: cli.EnvVars("STARLING_DATADIR"), TakesFile: true,
 	}
-	jsonOut := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text"}
 	cmd := &cli.Command{
 		Name:                  "starling",
 		Usage:                 "the network layer of a blockchain node",
 		Description:           "Without a network at hand, start with \"starling dev\".",
 		Version:               version(),
 		HideVersion:           true,
+		HideHelpCommand:       true,
 		EnableShellCompletion: true,
-		Suggest:               true,
 		Writer:                stdout,
 		ErrWriter:             stderr,
 		Commands: []*cli.Command{
 			devCommand(),
 			initCommand(datadir),
 			runCommand(),
-			statusCommand(datadir, jsonOut),
-			peersCommand(datadir, jsonOut),
+			statusCommand(datadir),
+			idCommand(datadir),
+			peersCommand(datadir),
+			tailCommand(datadir),
 			connectCommand(datadir),
-			idCommand(datadir, jsonOut),
-			versionCommand(jsonOut),
-		},
-		CommandNotFound: func(_ context.Context, _ *cli.Command, name string) {
-			fmt.Fprintf(stderr, "starling: no verb %q; see \"starling --help\"\n", name)
+			disconnectCommand(datadir),
+			banCommand(datadir),
+			unbanCommand(datadir),
+			pingCommand(datadir),
+			probeCommand(),
+			configCommand(),
+			docsCommand(),
+			versionCommand(),
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {
-				return &usageError{fmt.Errorf("no verb %q; see \"starling --help\"", name)}
+				return unknownVerb(cmd, name)
 			}
 			return cli.ShowAppHelp(cmd)
 		},
-		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		ConfigureShellCompletionCommand: completion,
 	}
-	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-		return &usageError{fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())}
-	}
-	cmd.OnUsageError = usage
 	for _, sub := range cmd.Commands {
-		sub.OnUsageError = usage
-		sub.ExitErrHandler = cmd.ExitErrHandler
+		prepare(sub)
 	}
+	prepare(cmd)
 	return cmd
+}
+
+// prepare gives a verb and those below it what all have in common.
+func prepare(cmd *cli.Command) {
+	cmd.OnUsageError = func(_ context.Context, cmd *cli.Command, err error, _ bool) error { return badFlag(cmd, err) }
+	cmd.ExitErrHandler = func(context.Context, *cli.Command, error) {}
+	cmd.HideHelpCommand = true
+	if len(cmd.Commands) > 0 && cmd.Action == nil {
+		cmd.Action = func(_ context.Context, cmd *cli.Command) error {
+			if name := cmd.Args().First(); name != "" {
+				return unknownVerb(cmd, name)
+			}
+			return cli.ShowSubcommandHelp(cmd)
+		}
+	}
+	for _, sub := range cmd.Commands {
+		prepare(sub)
+	}
+}
+
+// unknownVerb names the verb that was probably meant.
+func unknownVerb(cmd *cli.Command, name string) error {
+	var names []string
+	for _, sub := range cmd.Commands {
+		if !sub.Hidden {
+			names = append(names, sub.Names()...)
+		}
+	}
+	if near := similar(name, names); near != "" {
+		return &usageError{fmt.Errorf("no verb %.80q; did you mean \"%s %s\"?", name, cmd.FullName(), near)}
+	}
+	return &usageError{fmt.Errorf("no verb %.80q; see \"%s --help\"", name, cmd.FullName())}
+}
+
+// badFlag says what is wrong with a flag, and names the one that was probably
+// meant.
+func badFlag(cmd *cli.Command, err error) error {
+	text := err.Error()
+	if _, name, ok := strings.Cut(text, "not defined: "); ok {
+		name = strings.TrimLeft(name, "-")
+		var names []string
+		for _, f := range cmd.Flags {
+			names = append(names, f.Names()...)
+		}
+		if near := similar(name, names); near != "" {
+			return &usageError{fmt.Errorf("%s has no flag --%.80s; did you mean --%s?", cmd.FullName(), name, near)}
+		}
+		return &usageError{fmt.Errorf("%s has no flag --%.80s; see \"%[1]s --help\"", cmd.FullName(), name)}
+	}
+	return &usageError{fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())}
+}
+
+// similar is the name that is most like a misspelt one, if any is.
+func similar(name string, names []string) string {
+	if len(name) > 64 {
+		return ""
+	}
+	best, bestAt := "", min(1+max(2, len(name)/3), len(name))
+	for _, n := range names {
+		if d := daemon.Distance(name, n); d < bestAt && len(n) > 1 {
+			best, bestAt = n, d
+		}
+	}
+	return best
 }
 
 // defaultDatadir follows the XDG base directory specification.

@@ -9,7 +9,10 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"net"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -19,39 +22,43 @@ import (
 
 func runCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "run",
-		Usage: "run a node until it is told to stop (Ctrl-C; twice: at once)",
-		Flags: []cli.Flag{
-			&cli.StringFlag{
-				Name: "config", Usage: "the config `FILE`; \"starling init\" makes one", TakesFile: true,
-				Value: filepath.Join(defaultDatadir(), "config.toml"), Sources: cli.EnvVars("STARLING_CONFIG"),
-			},
-			&cli.BoolFlag{Name: "json", Usage: "print events as JSON lines"},
-			&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Sources: cli.EnvVars("STARLING_LOG_LEVEL")},
-		},
+		Name:     "run",
+		Category: categoryRun,
+		Usage:    "run a node until it is told to stop (Ctrl-C; twice: at once)",
+		Description: "Everything that has no flag is in the config file and the environment: see \"starling config docs\".\n" +
+			"Flags of geth and op-node that mean the same are taken too, --maxpeers and --p2p.static for example.\n" +
+			"At SIGHUP the node reads its config again and takes over static, trusted and seeds, and the log levels.",
+		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print events as JSON lines", HideDefault: true}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
 				return err
 			}
-			cfg, err := daemon.LoadConfig(cmd.String("config"))
+			path, over := layers(cmd)
+			load := func() (daemon.Config, error) { return daemon.LoadLayers(path, over...) }
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
-			if level := cmd.String("log-level"); level != "" {
-				cfg.LogLevel = level
-				if _, err := cfg.Level(); err != nil {
-					return &usageError{err}
-				}
-			}
-			return daemon.Run(ctx, cfg, daemon.Output{Out: cmd.Root().Writer, Err: cmd.Root().ErrWriter, JSON: cmd.Bool("json")})
+			stderr := cmd.Root().ErrWriter
+			defer context.AfterFunc(ctx, func() {
+				fmt.Fprintln(stderr, "starling: stopping: peers are told and what is open is closed; Ctrl-C again ends it at once")
+			})()
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			return daemon.Run(ctx, cfg, daemon.Output{
+				Out: cmd.Root().Writer, Err: stderr, JSON: cmd.Bool("json"), Terminal: isTerminal(stderr),
+				Reload: hup, Load: load,
+			})
 		},
 	}
 }
 
 func initCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name:  "init",
-		Usage: "make a datadir with a config file and keys",
+		Name:     "init",
+		Category: categoryRun,
+		Usage:    "make a datadir with a config file and keys",
 		Description: "Without --join, it makes a new private network of which this node is the sequencer.\n" +
 			"With --join FILE, it makes a follower of the network in FILE, another node's config.toml.",
 		Flags: []cli.Flag{

@@ -99,6 +99,7 @@ func (n *Node) methods() []starling.Method {
 		read("starling_transaction", n.callTx),
 		write("starling_connect", n.callConnect),
 		write("starling_disconnect", n.callDisconnect),
+		write("starling_ping", n.callPing),
 		write("starling_sendTransactions", n.callSendTxs),
 		read("starling_bans", func(context.Context, json.RawMessage) (any, error) { return n.bans(), nil }),
 		write("starling_ban", n.callBan),

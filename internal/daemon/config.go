@@ -1,16 +1,12 @@
 package daemon
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,42 +18,45 @@ import (
 const ConfigVersion = 1
 
 // Config is what config.toml says. A key that is left out takes its default,
-// which is the zero of its field here. The comments go into generated files.
+// which is the zero of its field here. The tags say it all to people too: comment
+// is the meaning, default what a key that is left out counts as, example how it
+// is written. Generated files, docs/config.md and "config dump" come from them.
 type Config struct {
-	ConfigVersion int       `toml:"config_version"`
-	Datadir       string    `toml:"datadir,omitempty" comment:"the node's folder, seen from this file's; left out: this file's"`
-	LogLevel      string    `toml:"log_level,omitempty" comment:"debug, info, warn or error"`
-	LogFormat     string    `toml:"log_format,omitempty" comment:"text or json"`
-	Networks      []Network `toml:"network"`
+	ConfigVersion int       `toml:"config_version" comment:"the version of this file's form" example:"1"`
+	Datadir       string    `toml:"datadir,omitempty" comment:"the node's folder, seen from this file's" default:"the file's folder" example:"."`
+	LogLevel      string    `toml:"log_level,omitempty" comment:"debug, info, warn or error" default:"info"`
+	LogFormat     string    `toml:"log_format,omitempty" comment:"text or json" default:"text"`
+	Networks      []Network `toml:"network" comment:"the network to be a member of; one for now"`
 	RPC           RPC       `toml:"rpc,omitempty"`
 
-	path string
+	path    string
+	origins map[string]Origin
 }
 
 // Network is one [[network]] table: a network to be a member of.
 type Network struct {
-	Name string `toml:"name" comment:"the same on every node"`
-	Wire string `toml:"wire,omitempty"`
+	Name string `toml:"name" comment:"the same on every node" example:"private"`
+	Wire string `toml:"wire,omitempty" comment:"the protocol suite" default:"native"`
 
-	Listen    []string `toml:"listen,omitempty" comment:"where others reach us; port 0: any free one"`
-	Advertise []string `toml:"advertise,omitempty" comment:"what others are told instead"`
-	KeyFile   string   `toml:"key_file,omitempty" comment:"our identity; left out: keys/node.key"`
+	Listen    []string `toml:"listen,omitempty" comment:"where others reach us; port 0: any free one" default:"a free port of every interface, TCP and QUIC" example:"/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1"`
+	Advertise []string `toml:"advertise,omitempty" comment:"what others are told instead" default:"what the node listens on" example:"/dns/node.example.org/tcp/4001"`
+	KeyFile   string   `toml:"key_file,omitempty" comment:"our identity; made at the first start" default:"keys/node.key"`
 
-	Seeds   []string `toml:"seeds,omitempty" comment:"whom to meet first, and again when peers run low"`
-	Static  []string `toml:"static,omitempty" comment:"whom to stay connected to"`
-	Trusted []string `toml:"trusted,omitempty" comment:"as static, and over every limit"`
+	Seeds   []string `toml:"seeds,omitempty" comment:"whom to meet first, and again when peers run low" example:"/dns/seed.example.org/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
+	Static  []string `toml:"static,omitempty" comment:"whom to stay connected to" example:"/ip4/10.1.2.3/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
+	Trusted []string `toml:"trusted,omitempty" comment:"as static, and over every limit" example:"/ip4/10.1.2.4/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
 
-	MaxPeers          int      `toml:"max_peers,omitzero" comment:"left out: 50"`
-	MaxInbound        int      `toml:"max_inbound,omitzero" comment:"of max_peers, those that dialled us; at most two thirds, which is the default"`
-	MinScore          float64  `toml:"min_score,omitzero" comment:"below it a peer is not dialled, nor kept; left out: -50"`
-	NetRestrict       []string `toml:"net_restrict,omitempty" comment:"the only address ranges to dial, to accept and to hear of"`
-	AllowPrivate      bool     `toml:"allow_private,omitempty" comment:"discovery tells of loopback and private addresses too"`
-	NoDial            bool     `toml:"no_dial,omitempty" comment:"dial nobody"`
-	NoListen          bool     `toml:"no_listen,omitempty" comment:"listen nowhere"`
-	NoDiscovery       bool     `toml:"no_discovery,omitempty" comment:"look for nobody"`
-	MDNS              bool     `toml:"mdns,omitempty" comment:"look for peers in the local network"`
-	DiscoveryInterval Duration `toml:"discovery_interval,omitzero" comment:"left out: 30s"`
-	Target            string   `toml:"target,omitempty" comment:"a block that is trusted and to be reached, as NUMBER:HASH"`
+	MaxPeers          int      `toml:"max_peers,omitzero" comment:"how many peers at most" default:"50"`
+	MaxInbound        int      `toml:"max_inbound,omitzero" comment:"of max_peers, those that dialled us; at most two thirds" default:"two thirds of max_peers" example:"33"`
+	MinScore          float64  `toml:"min_score,omitzero" comment:"below it a peer is not dialled, nor kept" default:"-50"`
+	NetRestrict       []string `toml:"net_restrict,omitempty" comment:"the only address ranges to dial, to accept and to hear of" default:"all" example:"10.0.0.0/8"`
+	AllowPrivate      bool     `toml:"allow_private,omitempty" comment:"discovery tells of loopback and private addresses too" default:"false"`
+	NoDial            bool     `toml:"no_dial,omitempty" comment:"dial nobody" default:"false"`
+	NoListen          bool     `toml:"no_listen,omitempty" comment:"listen nowhere" default:"false"`
+	NoDiscovery       bool     `toml:"no_discovery,omitempty" comment:"look for nobody" default:"false"`
+	MDNS              bool     `toml:"mdns,omitempty" comment:"look for peers in the local network" default:"false"`
+	DiscoveryInterval Duration `toml:"discovery_interval,omitzero" comment:"the pause between two rounds of discovery" default:"30s"`
+	Target            string   `toml:"target,omitempty" comment:"a block that is trusted and to be reached, as NUMBER:HASH" example:"7:0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"`
 
 	Limits    Limits    `toml:"limits,omitempty"`
 	Sequenced Sequenced `toml:"sequenced"`
@@ -65,24 +64,24 @@ type Network struct {
 
 // Limits is the [network.limits] table.
 type Limits struct {
-	CountLoopback bool `toml:"count_loopback,omitempty" comment:"limits by address hold for loopback too"`
-	SyncMemory    Size `toml:"sync_memory,omitzero" comment:"blocks held in memory while syncing; left out: 128MiB"`
-	NoBudgets     bool `toml:"no_budgets,omitempty" comment:"serve without limits: for benchmarks"`
-	PeerRate      Size `toml:"peer_rate,omitzero" comment:"served a second to one peer; left out: 64MiB"`
-	PrefixRate    Size `toml:"prefix_rate,omitzero" comment:"to all of an address range; left out: 128MiB"`
-	GlobalRate    Size `toml:"global_rate,omitzero" comment:"to all; left out: 512MiB"`
+	CountLoopback bool `toml:"count_loopback,omitempty" comment:"limits by address hold for loopback too" default:"false"`
+	SyncMemory    Size `toml:"sync_memory,omitzero" comment:"blocks held in memory while syncing" default:"128MiB"`
+	NoBudgets     bool `toml:"no_budgets,omitempty" comment:"serve without limits: for benchmarks" default:"false"`
+	PeerRate      Size `toml:"peer_rate,omitzero" comment:"served a second to one peer" default:"64MiB"`
+	PrefixRate    Size `toml:"prefix_rate,omitzero" comment:"served a second to all of an address range" default:"128MiB"`
+	GlobalRate    Size `toml:"global_rate,omitzero" comment:"served a second to all" default:"512MiB"`
 }
 
 // Sequenced is the [network.sequenced] table: a chain of the sequenced family.
 type Sequenced struct {
-	Sequencer     string            `toml:"sequencer" comment:"the public key that signs blocks; this and all below but produce_key and forks are the same on every node"`
-	GenesisTime   time.Time         `toml:"genesis_time"`
-	BlockInterval Duration          `toml:"block_interval,omitzero" comment:"left out: 1s"`
-	MaxBlock      Size              `toml:"max_block,omitzero" comment:"left out: 8MiB"`
-	ProduceKey    string            `toml:"produce_key,omitempty" comment:"the sequencer's key file; only on the node that makes the blocks"`
-	Alloc         map[string]uint64 `toml:"alloc,omitempty" comment:"what accounts own at genesis"`
+	Sequencer     string            `toml:"sequencer" comment:"the public key that signs blocks; this and all below but produce_key and forks are the same on every node" example:"0101010101010101010101010101010101010101010101010101010101010101"`
+	GenesisTime   time.Time         `toml:"genesis_time" comment:"the time of the genesis block" example:"2026-01-02T03:04:05Z"`
+	BlockInterval Duration          `toml:"block_interval,omitzero" comment:"the pause between two blocks" default:"1s"`
+	MaxBlock      Size              `toml:"max_block,omitzero" comment:"how large a block may be" default:"8MiB"`
+	ProduceKey    string            `toml:"produce_key,omitempty" comment:"the sequencer's key file; only on the node that makes the blocks" example:"keys/sequencer.key"`
+	Alloc         map[string]uint64 `toml:"alloc,omitempty" comment:"what accounts own at genesis" example:"0202020202020202020202020202020202020202020202020202020202020202=5"`
 	// Forks is the fork schedule: from which block a named set of rules counts.
-	Forks map[string]uint64 `toml:"forks,omitempty" comment:"from which block a named set of rules counts"`
+	Forks map[string]uint64 `toml:"forks,omitempty" comment:"from which block a named set of rules counts" example:"harbour=9"`
 }
 
 // ConfigError says what is wrong with a config file: the place, the value and
@@ -103,27 +102,6 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 
 // maxConfigBytes bounds a config file.
 const maxConfigBytes = 1 << 20
-
-// LoadConfig reads a config file. Keys that it does not know are errors. Every
-// error is a *ConfigError.
-func LoadConfig(path string) (Config, error) {
-	raw, err := readConfig(path)
-	if err != nil {
-		return Config{}, &ConfigError{Path: path, Err: err}
-	}
-	c, err := ParseConfig(raw)
-	var ce *ConfigError
-	if errors.As(err, &ce) {
-		ce.Path = path
-	}
-	c.path = path
-	if c.Datadir == "" {
-		c.Datadir = filepath.Dir(path)
-	} else if !filepath.IsAbs(c.Datadir) {
-		c.Datadir = filepath.Join(filepath.Dir(path), c.Datadir)
-	}
-	return c, err
-}
 
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)
@@ -146,27 +124,6 @@ func readConfig(path string) ([]byte, error) {
 		err = fmt.Errorf("file has more than %d bytes", maxConfigBytes)
 	}
 	return raw, err
-}
-
-// ParseConfig reads the text of a config file. Every error is a *ConfigError.
-func ParseConfig(raw []byte) (Config, error) {
-	var c Config
-	meta, err := toml.NewDecoder(bytes.NewReader(raw)).Decode(&c)
-	if err != nil {
-		return c, decodeError(err)
-	}
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		key := unknown[0].String()
-		err := fmt.Errorf("unknown key %.80q", key)
-		if near := nearest(key); near != "" {
-			err = fmt.Errorf("unknown key %.80q; did you mean %q?", key, near)
-		}
-		return c, &ConfigError{Line: lineOf(raw, key), Err: err}
-	}
-	if err := errors.Join(zeros(&c, meta), c.validate()); err != nil {
-		return c, &ConfigError{Err: err}
-	}
-	return c, nil
 }
 
 // typeError is how the library tells of a value of the wrong type.
@@ -196,79 +153,3 @@ func decodeError(err error) *ConfigError {
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// zeros refuses a zero that is written down where zero stands for the default:
-// whoever writes max_peers = 0 does not want 50.
-func zeros(c *Config, meta toml.MetaData) error {
-	if len(c.Networks) != 1 {
-		return nil
-	}
-	var errs []error
-	n := &c.Networks[0]
-	for _, table := range []struct {
-		prefix string
-		value  any
-	}{{"rpc.", c.RPC}, {"network.", *n}, {"network.limits.", n.Limits}, {"network.sequenced.", n.Sequenced}} {
-		v := reflect.ValueOf(table.value)
-		for i := range v.NumField() {
-			tag := v.Type().Field(i).Tag
-			key, opts, _ := strings.Cut(tag.Get("toml"), ",")
-			written := func(k toml.Key) bool { return k.String() == table.prefix+key }
-			if opts == "omitzero" && v.Field(i).IsZero() && slices.ContainsFunc(meta.Keys(), written) {
-				errs = append(errs, fmt.Errorf("%s%s is 0, want more; leave the key out for the default", table.prefix, key))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Encode writes the config as TOML, without what is at its default, and with a
-// comment above each key that has one.
-func (c *Config) Encode() ([]byte, error) {
-	var b bytes.Buffer
-	enc := toml.NewEncoder(&b)
-	enc.Indent = ""
-	if err := enc.Encode(c); err != nil {
-		return nil, fmt.Errorf("daemon: encode config: %w", err)
-	}
-	tables := map[string]any{"": Config{}, "[rpc]": RPC{}, "[[network]]": Network{}, "[network.limits]": Limits{}, "[network.sequenced]": Sequenced{}}
-	headers := map[string]string{"[network.sequenced.alloc]": "alloc", "[network.sequenced.forks]": "forks"}
-	var out bytes.Buffer
-	table := any(Config{})
-	for line := range bytes.Lines(b.Bytes()) {
-		text := string(bytes.TrimSpace(line))
-		key, _, _ := strings.Cut(text, " = ")
-		if strings.HasPrefix(text, "[") {
-			table = tables[text]
-			key = ""
-			if name := headers[text]; name != "" {
-				table, key = Sequenced{}, name
-			}
-			if out.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n\n")) {
-				out.WriteByte('\n')
-			}
-		}
-		if comment := commentOf(table, key); comment != "" {
-			fmt.Fprintf(&out, "# %s\n", comment)
-		}
-		if strings.HasPrefix(text, "[") && headers[text] != "" {
-			table = nil // its keys are the operator's own
-		}
-		out.Write(line)
-	}
-	return out.Bytes(), nil
-}
-
-// commentOf is the comment of a key in a table, if it has one.
-func commentOf(table any, key string) string {
-	if table == nil || key == "" {
-		return ""
-	}
-	t := reflect.TypeOf(table)
-	for i := range t.NumField() {
-		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ","); name == key {
-			return t.Field(i).Tag.Get("comment")
-		}
-	}
-	return ""
-}

@@ -10,13 +10,13 @@ import (
 // RPC is the [rpc] table: JSON-RPC over TCP, besides the unix socket in the
 // datadir, which is always there.
 type RPC struct {
-	Listen         string   `toml:"listen,omitempty" comment:"where JSON-RPC, events and health are served over HTTP and WebSocket; port 0: any free one; left out: on the unix socket only"`
-	Hosts          []string `toml:"hosts,omitempty" comment:"names that requests may be for, besides localhost and IP addresses"`
-	Origins        []string `toml:"origins,omitempty" comment:"web pages whose scripts may call, as in https://example.org"`
-	TokenFile      string   `toml:"token_file,omitempty" comment:"whoever shows this token may do anything; left out: keys/rpc.token, which is made once"`
-	ReadTokenFile  string   `toml:"read_token_file,omitempty" comment:"whoever shows this token may read, where listen can be reached from other machines; left out: none"`
-	MaxConnections int      `toml:"max_connections,omitzero" comment:"left out: 256"`
-	Rate           int      `toml:"rate,omitzero" comment:"calls a second of one client; left out: 200"`
+	Listen         string   `toml:"listen,omitempty" comment:"where JSON-RPC, events and health are served over HTTP and WebSocket; port 0: any free one" default:"on the unix socket only" example:"127.0.0.1:7701"`
+	Hosts          []string `toml:"hosts,omitempty" comment:"names that requests may be for, besides localhost and IP addresses" example:"node.example.org"`
+	Origins        []string `toml:"origins,omitempty" comment:"web pages whose scripts may call" example:"https://example.org"`
+	TokenFile      string   `toml:"token_file,omitempty" comment:"whoever shows this token may do anything; made once" default:"keys/rpc.token"`
+	ReadTokenFile  string   `toml:"read_token_file,omitempty" comment:"whoever shows this token may read, where listen can be reached from other machines" default:"none" example:"keys/read.token"`
+	MaxConnections int      `toml:"max_connections,omitzero" comment:"how many connections at most" default:"256"`
+	Rate           int      `toml:"rate,omitzero" comment:"calls a second of one client" default:"200"`
 }
 
 // Bounds of the [rpc] table.

@@ -22,6 +22,7 @@ type Node struct {
 	// events are the node's last, numbered; whoever wants them pulls.
 	events *eventlog.Log
 
+	reloads *reloader
 	onReady func() error
 	isReady atomic.Bool
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 
@@ -20,6 +21,12 @@ type Output struct {
 	Out, Err io.Writer // data, and chatter and the log; nil: nobody reads it
 	JSON     bool      // print events on Out as JSON lines
 	OnEvent  func(Event)
+	Terminal bool // Err is one that a person sees: progress is told on one line
+
+	// Reload asks to read the config again with Load: lists of peers and log
+	// levels are taken over. Nil: nobody asks.
+	Reload <-chan os.Signal
+	Load   func() (Config, error)
 }
 
 // StartError is a reason for which a node did not start: the config, a key
@@ -35,12 +42,22 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 	if out.Out == nil {
 		out.Out = io.Discard
 	}
-	log := newLogger(cfg, out.Err)
+	if out.Terminal && out.Err != nil {
+		out.Err = &statusLine{out: out.Err}
+	}
+	log, level := newLogger(cfg, out.Err)
 	n, err := Open(cfg, log)
 	if err != nil {
 		return &StartError{err}
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
+	n.reloads = &reloader{load: out.Load, have: cfg, log: log.With("part", "daemon"), say: func(cfg Config) error {
+		l, err := cfg.Level()
+		if err == nil {
+			level.Set(l)
+		}
+		return err
+	}}
 	return n.run(ctx, out, log)
 }
 
@@ -98,6 +115,13 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			}
 			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
 		}
+		if out.Reload != nil {
+			n.reloads.node = n.node.Client()
+			wg.Go(func() { n.reloads.run(ctx, out.Reload) })
+		}
+		if out.Err != nil {
+			wg.Go(func() { n.tellProgress(ctx, out.Err) })
+		}
 		wg.Go(func() {
 			for ev := range sub.C() {
 				if line, ok := eventOf(ev); ok {
@@ -143,15 +167,18 @@ type keyError struct {
 func (e *keyError) Error() string { return e.text }
 func (e *keyError) Unwrap() error { return e.err }
 
-// newLogger writes text, or JSON where the config says so.
-func newLogger(cfg Config, w io.Writer) *slog.Logger {
-	level, err := cfg.Level()
+// newLogger writes text, or JSON where the config says so. The level can be
+// changed while it is in use.
+func newLogger(cfg Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	l, err := cfg.Level()
 	if err != nil || w == nil {
-		return slog.New(slog.DiscardHandler)
+		return slog.New(slog.DiscardHandler), level
 	}
+	level.Set(l)
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.New(slog.NewJSONHandler(w, opts)), level
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.New(slog.NewTextHandler(w, opts)), level
 }

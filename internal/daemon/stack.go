@@ -45,12 +45,14 @@ type wireKind struct {
 	name      string
 	open      func(s *stack, n Network, dir *Datadir, log *slog.Logger) error
 	protocols func() []string
+	// probe meets a stranger's node; nil: this wire cannot.
+	probe func(ctx context.Context, address, agent string) (wire.Probed, error)
 }
 
 // wires are all of them. The first is the default.
 func wires() []wireKind {
 	return []wireKind{
-		{"native", openNative, native.Protocols},
+		{"native", openNative, native.Protocols, native.Probe},
 	}
 }
 

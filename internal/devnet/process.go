@@ -37,7 +37,7 @@ type process struct {
 func startProcess(binary, config string, env []string, on func(daemon.Event)) (*process, error) {
 	p := &process{said: make(chan struct{}), ended: make(chan struct{})}
 	p.cmd = exec.Command(binary, "run", "--config", config, "--json")
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(daemon.WithoutEnv(os.Environ()), env...) // the nodes differ; what the caller's environment says of one must not hold for all
 	p.cmd.Stderr = &p.stderr
 	p.cmd.SysProcAttr = childAttr()
 	out, err := p.cmd.StdoutPipe()

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+// one gives the only argument of a verb.
+func one(cmd *cli.Command, what, where string) (string, error) {
+	if cmd.Args().Len() != 1 || cmd.Args().First() == "" {
+		return "", &usageError{fmt.Errorf("%s wants %s, got %d arguments; %s", cmd.Name, what, cmd.Args().Len(), where)}
+	}
+	return cmd.Args().First(), nil
+}
+
+// done tells that an act has been done.
+func done(cmd *cli.Command, text string, v map[string]any) error {
+	if cmd.Bool("json") {
+		v["v"] = 1
+		return printJSON(cmd.Root().Writer, v)
+	}
+	_, err := fmt.Fprintln(cmd.Root().Writer, text)
+	return err
+}
+
+func actFlags(datadir cli.Flag, more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{datadir, &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true}}, more...)
+}
+
+func connectCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "connect", Category: categoryAct, Usage: "have a running node dial an address now", ArgsUsage: "ADDR", Flags: actFlags(datadir),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			addr, err := one(cmd, "one address", "\"starling id\" prints a node's own")
+			if err != nil {
+				return err
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			s, err := fetchStatus(ctx, n)
+			if err != nil {
+				return err
+			}
+			if err := daemon.CheckAddr(s.Wire, addr); err != nil {
+				return &usageError{err}
+			}
+			if err := n.call(ctx, "starling_connect", nil, addr); err != nil {
+				return err
+			}
+			return done(cmd, "connected", map[string]any{"connected": addr})
+		},
+	}
+}
+
+// find completes the name of a peer that is connected: its identity, the
+// beginning or end of it, or an address that holds it.
+func find(ctx context.Context, n *node, name string) (daemon.PeerReply, error) {
+	l, err := fetchPeers(ctx, n)
+	if err != nil {
+		return daemon.PeerReply{}, err
+	}
+	id := peerOf(name)
+	var found []daemon.PeerReply
+	for _, p := range l.Peers {
+		switch {
+		case p.ID == id || p.Addr == name:
+			return p, nil
+		case len(id) >= 4 && (strings.HasPrefix(p.ID, id) || strings.HasSuffix(p.ID, id)):
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return daemon.PeerReply{}, fmt.Errorf("%.120q is none of the %d peers; \"starling peers\" lists them", name, len(l.Peers))
+	}
+	return daemon.PeerReply{}, fmt.Errorf("%.120q fits %d peers; give more of the identity", name, len(found))
+}
+
+// peerOf is the identity in an address, or the text itself.
+func peerOf(text string) string {
+	if _, id, ok := strings.Cut(text, "/p2p/"); ok {
+		return id
+	}
+	return text
+}
+
+func disconnectCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "disconnect", Category: categoryAct, Usage: "have a running node part with a peer", ArgsUsage: "PEER", Flags: actFlags(datadir),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
+			if err != nil {
+				return err
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			p, err := find(ctx, n, name)
+			if err != nil {
+				return err
+			}
+			if err := n.call(ctx, "starling_disconnect", nil, p.ID); err != nil {
+				return err
+			}
+			return done(cmd, "disconnected "+p.ID, map[string]any{"disconnected": p.ID})
+		},
+	}
+}
+
+func banCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "ban", Category: categoryAct, Usage: "keep a peer away", ArgsUsage: "PEER", Description: "PEER is an identity, also of one that is not connected, or the beginning of the identity of one that is.",
+		Flags: actFlags(datadir,
+			&cli.DurationFlag{Name: "for", Usage: "how long; left out: the next step of 1h, 4h, 24h", HideDefault: true},
+			&cli.StringFlag{Name: "reason", Usage: "why, for whoever looks later"}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
+			if err != nil {
+				return err
+			}
+			d := cmd.Duration("for")
+			if d < 0 || d > 0 && d < time.Second {
+				return &usageError{fmt.Errorf("--for is %v, want at least 1s, as in --for 1h", d)}
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			id := peerOf(name)
+			if p, err := find(ctx, n, name); err == nil {
+				id = p.ID
+			}
+			if err := n.call(ctx, "starling_ban", nil, id, int64(d/time.Second), cmd.String("reason")); err != nil {
+				return err
+			}
+			l, err := fetchBans(ctx, n)
+			if err != nil {
+				return err
+			}
+			for _, b := range l.Bans {
+				if b.Who == id {
+					return done(cmd, fmt.Sprintf("banned %s until %s", id, b.Until.Local().Format(time.DateTime)), map[string]any{"banned": id, "until": b.Until})
+				}
+			}
+			return errors.New("the ban was taken, but is not listed; it may have ended already")
+		},
+	}
+}
+
+func unbanCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "unban", Category: categoryAct, Usage: "lift a ban", ArgsUsage: "PEER", Flags: actFlags(datadir),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := one(cmd, "one peer", "\"starling peers --banned\" lists those that are")
+			if err != nil {
+				return err
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			l, err := fetchBans(ctx, n)
+			if err != nil {
+				return err
+			}
+			id := peerOf(name)
+			var found []string
+			for _, b := range l.Bans {
+				if b.Who == id {
+					found = []string{id}
+					break
+				}
+				if len(id) >= 4 && (strings.HasPrefix(b.Who, id) || strings.HasSuffix(b.Who, id)) {
+					found = append(found, b.Who)
+				}
+			}
+			if len(found) != 1 {
+				return fmt.Errorf("%.120q fits %d of %d bans; \"starling peers --banned\" lists them", name, len(found), len(l.Bans))
+			}
+			if err := n.call(ctx, "starling_unban", nil, found[0]); err != nil {
+				return err
+			}
+			return done(cmd, "unbanned "+found[0], map[string]any{"unbanned": found[0]})
+		},
+	}
+}
+
+// pong is one line of "ping --json".
+type pong struct {
+	V    int     `json:"v"`
+	Peer string  `json:"peer"`
+	Ms   float64 `json:"ms"`
+}
+
+func pingCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "ping", Category: categoryAct, Usage: "measure the round trip to a peer", ArgsUsage: "PEER",
+		Description: "PEER is one of the node's peers. To reach somebody that is none, use \"starling probe ADDR\".",
+		Flags:       actFlags(datadir, &cli.IntFlag{Name: "count", Usage: "how many times, a second apart", Value: 3}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
+			if err != nil {
+				return err
+			}
+			if c := cmd.Int("count"); c < 1 || c > 10_000 {
+				return &usageError{fmt.Errorf("--count is %d, want 1 to 10000", c)}
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			p, err := find(ctx, n, name)
+			if err != nil {
+				return err
+			}
+			for i := range cmd.Int("count") {
+				if i > 0 && !rest(ctx, time.Second) {
+					return nil
+				}
+				var r daemon.PingReply
+				if err := n.call(ctx, "starling_ping", &r, p.ID); err != nil {
+					return err
+				}
+				if cmd.Bool("json") {
+					err = printLine(cmd.Root().Writer, pong{1, p.ID, r.Ms})
+				} else {
+					_, err = fmt.Fprintf(cmd.Root().Writer, "%s  %.2f ms\n", p.ID, r.Ms)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// rest waits; false if ctx ended meanwhile.
+func rest(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// tailEvery is the pause between two looks at the head.
+const tailEvery = 250 * time.Millisecond
+
+func tailCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "tail", Category: categoryLook, Usage: "print blocks as they arrive, until Ctrl-C",
+		Description: "A block that takes the place of one that was printed before is marked: the chain was reorganised.",
+		Flags: actFlags(datadir,
+			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
+			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			err = tail(ctx, cmd, n)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+}
+
+func tail(ctx context.Context, cmd *cli.Command, n *node) error {
+	s, err := fetchStatus(ctx, n)
+	if err != nil {
+		return err
+	}
+	next := s.Head.Number
+	if from := cmd.Int("from"); from >= 0 {
+		if uint64(from) > s.Head.Number {
+			return &usageError{fmt.Errorf("--from is %d, but the head is block %d; leave it out to begin there", from, s.Head.Number)}
+		}
+		next = uint64(from)
+	}
+	var last daemon.BlockReply
+	for printed, head := 0, s.Head; ; {
+		for next <= head.Number {
+			var b daemon.BlockReply
+			if err := n.call(ctx, "starling_block", &b, next); err != nil {
+				return err
+			}
+			if last.V != 0 && b.Parent != last.Hash {
+				// Print from where the chains part; a few steps back are enough to see it.
+				fmt.Fprintf(cmd.Root().ErrWriter, "reorganised: block %d is no longer %s\n", last.Number, last.Hash)
+				last, next = daemon.BlockReply{}, max(last.Number, 1)
+				continue
+			}
+			if err := printBlock(cmd.Root().Writer, b, cmd.Bool("json")); err != nil {
+				return err
+			}
+			last, next = b, next+1
+			if printed++; cmd.Int("count") > 0 && printed >= cmd.Int("count") {
+				return nil
+			}
+		}
+		if !rest(ctx, tailEvery) {
+			return nil
+		}
+		s, err := fetchStatus(ctx, n)
+		if err != nil {
+			return err
+		}
+		if s.Head.Number == last.Number && s.Head.Hash != last.Hash || s.Head.Number < last.Number {
+			fmt.Fprintf(cmd.Root().ErrWriter, "reorganised: block %d is no longer %s\n", last.Number, last.Hash)
+			last, next = daemon.BlockReply{}, s.Head.Number
+		}
+		head = s.Head
+	}
+}
+
+func printBlock(w io.Writer, b daemon.BlockReply, asJSON bool) error {
+	if asJSON {
+		return printLine(w, b)
+	}
+	return table(w, "", func(tw *tabwriter.Writer) {
+		fmt.Fprintf(tw, "%s  %d\t%s\t%d bytes\t%d txs\n", b.Time.Local().Format(time.TimeOnly), b.Number, b.Hash, b.Bytes, len(b.Txs))
+	})
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+func configCommand() *cli.Command {
+	return &cli.Command{
+		Name: "config", Category: categoryTool, Usage: "show, check and explain the config",
+		Commands: []*cli.Command{configDumpCommand(), configCheckCommand(), configDocsCommand()},
+	}
+}
+
+// configValues is what "config dump" prints.
+type configValues struct {
+	V      int            `json:"v"`
+	Path   string         `json:"path"`
+	Values []daemon.Value `json:"values"`
+}
+
+func configDumpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "dump", Usage: "every value as it counts, and whether a flag, the environment, the file or the default says so",
+		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			out := cmd.Root().Writer
+			if cmd.Bool("json") {
+				return printJSON(out, configValues{1, cfg.Path(), cfg.Values()})
+			}
+			return printValues(out, cfg.Values())
+		},
+	}
+}
+
+func printValues(w io.Writer, values []daemon.Value) error {
+	return table(w, "KEY VALUE ORIGIN", func(tw *tabwriter.Writer) {
+		for _, v := range values {
+			fmt.Fprintf(tw, "%s\t%s\t%s\n", v.Key, v.Value, v.Origin)
+		}
+	})
+}
+
+func configCheckCommand() *cli.Command {
+	return &cli.Command{
+		Name: "check", Usage: "check a config without starting anything", ArgsUsage: "[FILE]",
+		Description: "The exit code is 0 for a good config and 2 for a bad one; the line and the key are named, all problems at once.",
+		Flags:       append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true}),
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() > 1 {
+				return &usageError{fmt.Errorf("config check wants one file, got %d; call it once for each", cmd.Args().Len())}
+			}
+			if file := cmd.Args().First(); file != "" {
+				if err := cmd.Set("config", file); err != nil {
+					return &usageError{err}
+				}
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			return done(cmd, cfg.Path()+" is good", map[string]any{"good": cfg.Path()})
+		},
+	}
+}
+
+func configDocsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "docs", Usage: "print a config file with every key and what it means",
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			_, err := io.WriteString(cmd.Root().Writer, daemon.SampleConfig())
+			return err
+		},
+	}
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+// A keyFlag is a flag that says what a key of the config says.
+type keyFlag struct {
+	name, key, value, usage string
+	list, yes               bool // takes several; takes none
+}
+
+// keyFlags are few on purpose: all else is in the file and the environment.
+func keyFlags() []keyFlag {
+	return []keyFlag{
+		{name: "log-level", key: "log_level", value: "LEVEL", usage: "debug, info, warn or error"},
+		{name: "log-format", key: "log_format", value: "FORMAT", usage: "text or json"},
+		{name: "listen", key: "network.listen", value: "ADDR", usage: "where others reach us; may be repeated", list: true},
+		{name: "seed", key: "network.seeds", value: "ADDR", usage: "whom to meet first; may be repeated", list: true},
+		{name: "static", key: "network.static", value: "ADDR", usage: "whom to stay connected to; may be repeated", list: true},
+		{name: "max-peers", key: "network.max_peers", value: "N", usage: "how many peers at most"},
+		{name: "net-restrict", key: "network.net_restrict", value: "RANGE", usage: "the only address ranges to deal with; may be repeated", list: true},
+		{name: "no-discovery", key: "network.no_discovery", usage: "look for nobody", yes: true},
+		{name: "target", key: "network.target", value: "NUMBER:HASH", usage: "a block that is trusted and to be reached"},
+		{name: "key-file", key: "network.key_file", value: "FILE", usage: "our identity"},
+	}
+}
+
+// configFlags are those of every verb that reads a whole config.
+func configFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{
+			Name: "config", Usage: "the config `FILE`; \"starling init\" makes one", TakesFile: true,
+			DefaultText: "config.toml in the datadir",
+		},
+		&cli.StringFlag{Name: "datadir", Usage: "the node's `FOLDER`", TakesFile: true, DefaultText: "that of the config file"},
+		&cli.IntFlag{Name: "port", Usage: "listen on port `N` of each address; 0: any free one", HideDefault: true},
+	}
+	for _, f := range keyFlags() {
+		usage := f.usage
+		if f.value != "" {
+			usage = "`" + f.value + "`: " + usage
+		}
+		switch {
+		case f.list:
+			flags = append(flags, &cli.StringSliceFlag{Name: f.name, Usage: usage})
+		case f.yes:
+			flags = append(flags, &cli.BoolFlag{Name: f.name, Usage: usage, HideDefault: true})
+		default:
+			flags = append(flags, &cli.StringFlag{Name: f.name, Usage: usage})
+		}
+	}
+	return flags
+}
+
+// layers is where the config lies and what counts for more than it: the
+// environment, and the flags most.
+func layers(cmd *cli.Command) (path string, over []daemon.Override) {
+	env, unknown := daemon.FromEnv(os.Environ())
+	for _, name := range unknown {
+		hint := "see \"starling config docs\""
+		if near := daemon.NearestEnv(name); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		fmt.Fprintf(cmd.Root().ErrWriter, "starling: warning: the variable %s is not known and does nothing; %s\n", name, hint)
+	}
+	path = cmd.String("config")
+	if path == "" {
+		path = os.Getenv("STARLING_CONFIG")
+	}
+	for _, o := range env {
+		// Whoever names a file on the command line means the datadir of that file.
+		if o.Key != "datadir" || !cmd.IsSet("config") {
+			over = append(over, o)
+		}
+	}
+	if dir := cmd.String("datadir"); dir != "" {
+		over = append(over, daemon.Override{Key: "datadir", Value: dir, Origin: "flag --datadir"})
+	}
+	if path == "" {
+		path = filepath.Join(defaultDatadir(), "config.toml")
+		for _, o := range over {
+			if o.Key == "datadir" {
+				path = filepath.Join(o.Value, "config.toml")
+			}
+		}
+	}
+	for _, f := range keyFlags() {
+		if !cmd.IsSet(f.name) {
+			continue
+		}
+		o := daemon.Override{Key: f.key, Origin: daemon.Origin("flag --" + f.name)}
+		switch {
+		case f.list:
+			o.Value = strings.Join(cmd.StringSlice(f.name), ",")
+		case f.yes:
+			o.Value = strconv.FormatBool(cmd.Bool(f.name))
+		default:
+			o.Value = cmd.String(f.name)
+		}
+		over = append(over, o)
+	}
+	if cmd.IsSet("port") {
+		over = append(over, daemon.Override{Key: "network.listen", Origin: "flag --port", Change: withPort(cmd.Int("port"))})
+	}
+	return path, over
+}
+
+// withPort puts a port into every address of a list.
+func withPort(port int) func(string) string {
+	return func(list string) string {
+		addrs := strings.Split(list, ",")
+		for i, a := range addrs {
+			parts := strings.Split(a, "/")
+			for j := range parts {
+				if (parts[j] == "tcp" || parts[j] == "udp") && j+1 < len(parts) {
+					parts[j+1] = strconv.Itoa(port)
+				}
+			}
+			addrs[i] = strings.Join(parts, "/")
+		}
+		return strings.Join(addrs, ",")
+	}
+}
+
+// loadConfig reads the config in all its layers.
+func loadConfig(cmd *cli.Command) (daemon.Config, error) {
+	path, over := layers(cmd)
+	return daemon.LoadLayers(path, over...)
+}
+
+// A spelling is a flag of other software that means the same as one of ours.
+type spelling struct {
+	theirs, ours, of string
+	value            func(string) string // nil: as it is
+}
+
+func spellings() []spelling {
+	level := func(v string) string { // geth's verbosity
+		if n, err := strconv.Atoi(v); err == nil {
+			return []string{"error", "error", "warn", "info", "debug"}[min(max(n, 0), 4)]
+		}
+		return v
+	}
+	format := func(v string) string {
+		if v == "terminal" || v == "logfmt" {
+			return "text"
+		}
+		return v
+	}
+	lower := func(v string) string {
+		if v = strings.ToLower(v); v == "trace" {
+			return "debug"
+		}
+		return v
+	}
+	return []spelling{
+		{theirs: "maxpeers", ours: "max-peers", of: "geth"},
+		{theirs: "bootnodes", ours: "seed", of: "geth"},
+		{theirs: "netrestrict", ours: "net-restrict", of: "geth"},
+		{theirs: "nodiscover", ours: "no-discovery", of: "geth"},
+		{theirs: "nodekey", ours: "key-file", of: "geth"},
+		{theirs: "verbosity", ours: "log-level", of: "geth", value: level},
+		{theirs: "log.format", ours: "log-format", of: "geth and op-node", value: format},
+		{theirs: "log.level", ours: "log-level", of: "op-node", value: lower},
+		{theirs: "p2p.static", ours: "static", of: "op-node"},
+		{theirs: "p2p.bootnodes", ours: "seed", of: "op-node"},
+		{theirs: "p2p.peers.hi", ours: "max-peers", of: "op-node"},
+		{theirs: "p2p.netrestrict", ours: "net-restrict", of: "op-node"},
+		{theirs: "p2p.no-discovery", ours: "no-discovery", of: "op-node"},
+		{theirs: "p2p.priv.path", ours: "key-file", of: "op-node"},
+		{theirs: "p2p.listen.tcp", ours: "port", of: "op-node"},
+	}
+}
+
+// spelt writes the flags of others as ours, for the verbs that take a config.
+func spelt(args []string) []string {
+	if len(args) < 2 || args[1] != "run" && args[1] != "config" {
+		return args
+	}
+	known := map[string]spelling{}
+	for _, s := range spellings() {
+		known[s.theirs] = s
+	}
+	out := append([]string(nil), args...)
+	for i := 2; i < len(out) && out[i] != "--"; i++ {
+		name, ok := strings.CutPrefix(out[i], "--")
+		if !ok {
+			continue
+		}
+		name, value, given := strings.Cut(name, "=")
+		s, ok := known[name]
+		if !ok {
+			continue
+		}
+		change := s.value
+		if change == nil {
+			change = func(v string) string { return v }
+		}
+		switch {
+		case given:
+			out[i] = "--" + s.ours + "=" + change(value)
+		case s.ours == "no-discovery":
+			out[i] = "--" + s.ours
+		default:
+			if out[i] = "--" + s.ours; i+1 < len(out) {
+				i++
+				out[i] = change(out[i])
+			}
+		}
+	}
+	return out
+}

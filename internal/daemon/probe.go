@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/starlingp2p/starling/peer"
+)
+
+// ProbeReply is what "starling probe" prints. Fields are added, never renamed.
+type ProbeReply struct {
+	V         int         `json:"v"`
+	Wire      string      `json:"wire"`
+	ID        string      `json:"id,omitempty"`
+	Addr      string      `json:"addr,omitempty"` // at which it was reached
+	Agent     string      `json:"agent,omitempty"`
+	Protocols []string    `json:"protocols"`
+	Listen    []string    `json:"listen"` // as it tells others
+	Network   string      `json:"network,omitempty"`
+	Genesis   string      `json:"genesis,omitempty"`
+	Head      *BlockName  `json:"head,omitempty"`
+	Finalized *BlockName  `json:"finalized,omitempty"`
+	Earliest  uint64      `json:"earliest,omitempty"`
+	ClockSkew string      `json:"clock_skew,omitempty"` // its clock against ours
+	RTTms     float64     `json:"rtt_ms,omitempty"`
+	Steps     []ProbeStep `json:"steps"`
+}
+
+// ProbeStep is one thing that was asked of the node.
+type ProbeStep struct {
+	Name     string  `json:"name"`
+	OK       bool    `json:"ok"`
+	Ms       float64 `json:"ms"`
+	Reason   string  `json:"reason,omitempty"` // why it was refused
+	ByRemote bool    `json:"by_remote,omitempty"`
+	Detail   string  `json:"detail,omitempty"`
+}
+
+// probeTimeout bounds a probe as a whole.
+const probeTimeout = 40 * time.Second
+
+// Probe meets the node at an address as a stranger. wire may be empty: then the
+// form of the address tells which it is. The reply says what is known even
+// where there is an error.
+func Probe(ctx context.Context, wire, address string) (ProbeReply, error) {
+	r := ProbeReply{V: 1, Protocols: []string{}, Listen: []string{}, Steps: []ProbeStep{}}
+	k, err := proberOf(wire, address)
+	if err != nil {
+		return r, err
+	}
+	r.Wire = k.name
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	p, err := k.probe(ctx, address, "starling-probe/"+Version)
+	r.ID, r.Addr, r.Agent = string(p.Peer.ID), p.Peer.Addr.String(), p.Peer.Agent
+	r.Protocols = append(r.Protocols, p.Peer.Protocols...)
+	slices.Sort(r.Protocols)
+	for _, a := range p.Peer.Listen {
+		r.Listen = append(r.Listen, a.String())
+	}
+	if c := p.Claims; !c.Genesis.IsZero() || c.Network != "" {
+		head := nameOf(c.Head)
+		r.Network, r.Genesis, r.Head, r.Earliest = c.Network, c.Genesis.String(), &head, c.Earliest
+		if c.Finalized.Number > 0 {
+			final := nameOf(c.Finalized)
+			r.Finalized = &final
+		}
+	}
+	if !p.Time.IsZero() {
+		r.ClockSkew = time.Until(p.Time).Round(100 * time.Millisecond).String()
+	}
+	r.RTTms = float64(p.RTT.Microseconds()) / 1000
+	for _, s := range p.Steps {
+		step := ProbeStep{Name: s.Name, OK: s.Err == nil, Ms: float64(s.Took.Microseconds()) / 1000}
+		var refused *peer.RefusedError
+		switch {
+		case s.Err == nil:
+		case errors.As(s.Err, &refused):
+			step.Reason, step.ByRemote, step.Detail = string(refused.Reason), refused.Remote, refused.Detail
+		default:
+			step.Reason, step.Detail = "failed", peer.Clean(withoutPackage(s.Err).Error())
+		}
+		r.Steps = append(r.Steps, step)
+	}
+	if err != nil {
+		return r, probeError(address, err)
+	}
+	return r, nil
+}
+
+// ErrNoProbe: no wire can probe that address.
+var ErrNoProbe = errors.New("no wire can probe that")
+
+// proberOf chooses the wire that an address is probed with.
+func proberOf(name, address string) (wireKind, error) {
+	form := AddrForm(address)
+	var can []string
+	for _, k := range wires() {
+		if k.probe == nil {
+			continue
+		}
+		can = append(can, k.name)
+		forms, _ := addrForms(k.name)
+		takes := slices.Contains(forms, form) || k.name == "native" && form == "host:port"
+		switch {
+		case name == k.name && !takes && form != "":
+			return k, fmt.Errorf("%w: %w", ErrNoProbe, CheckAddr(k.name, address))
+		case name == k.name, name == "" && takes:
+			return k, nil
+		}
+	}
+	if name != "" {
+		return wireKind{}, fmt.Errorf("%w: --wire is %.40q, want one of %s", ErrNoProbe, name, strings.Join(can, ", "))
+	}
+	if form == "" {
+		return wireKind{}, fmt.Errorf("%w: %.120q is no address; write it as /ip4/1.2.3.4/tcp/4001/p2p/ID or HOST:PORT", ErrNoProbe, address)
+	}
+	return wireKind{}, fmt.Errorf("%w: %.120q is of the form %s; the wires that can probe are %s", ErrNoProbe, address, form, strings.Join(can, ", "))
+}
+
+// probeError says what can be done about a peer that was not reached.
+func probeError(address string, err error) error {
+	var refused *peer.RefusedError
+	if !errors.As(err, &refused) {
+		return withoutPackage(err)
+	}
+	hint := map[peer.Reason]string{
+		peer.DialFailed:      "check the address, that the node runs, and that no firewall is between",
+		peer.DialTimeout:     "nothing answers there: check the address and that the port is open to the outside",
+		peer.WrongIdentity:   "another node is at that address; probe HOST:PORT to see which",
+		peer.NameUnresolved:  "the name leads nowhere: check it and the machine's DNS",
+		peer.HandshakeFailed: "what answers there is no libp2p node",
+		peer.ByRemote:        "the node closes on strangers: it may be full, restricted to ranges, or have banned this address",
+	}[refused.Reason]
+	if hint == "" {
+		hint = "see the reason"
+	}
+	return fmt.Errorf("%.200s was not reached: %w; %s", address, err, hint)
+}
