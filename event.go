@@ -79,8 +79,9 @@ type (
 	}
 	// SyncChanged: the sync started, ended, found or closed a gap, or is stuck.
 	SyncChanged struct {
-		What   string // a fixed word: "syncing", "synced", "gap-found", "gap-closed", "stuck", "reorg"
+		What   string // a fixed word: "syncing", "synced", "gap-found", "gap-closed", "stuck", "reorg", "reorg-refused", "target-refused"
 		Detail string
+		Cause  string // stuck: a fixed word for it, empty when it goes on
 	}
 	// TopicChanged: a peer joined or left a topic.
 	TopicChanged struct {

@@ -65,12 +65,14 @@ func (n *Node) onSync(ev blocksync.Event) {
 		}
 		n.bus.publish(SyncChanged{What: "synced", Detail: ev.Head.String()})
 	case blocksync.Stuck:
-		n.bus.publish(SyncChanged{What: "stuck", Detail: ev.Reason})
+		n.bus.publish(SyncChanged{What: "stuck", Detail: ev.Reason, Cause: string(ev.Cause)})
 	case blocksync.Reorg:
 		n.bus.publish(SyncChanged{What: "reorg", Detail: fmt.Sprintf("from %v to %v, %d undone", ev.Old, ev.New, ev.Depth)})
 	case blocksync.ReorgRefused:
+		n.bus.publish(SyncChanged{What: "reorg-refused", Detail: fmt.Sprintf("a branch from %v would undo more blocks than the chain allows", ev.Fork)})
 		n.alarm("a branch was refused", fmt.Sprintf("a branch from %v was refused: it would undo more blocks than the chain allows", ev.Fork))
 	case blocksync.TargetRefused:
+		n.bus.publish(SyncChanged{What: "target-refused", Detail: fmt.Sprintf("target %v: %s", ev.Target, ev.Reason)})
 		n.alarm("a target cannot be reached", fmt.Sprintf("target %v cannot be reached: %s", ev.Target, ev.Reason))
 	}
 }

@@ -47,6 +47,7 @@ type SyncStatus struct {
 	Mode      string // "starting", "idle", "synced", "forward", "backward", "behind", "stuck"
 	Target    uint64 // the number that it works towards; 0: none
 	Stuck     string // why it makes no progress; empty: it does, or need not
+	Cause     string // a fixed word for Stuck
 	BytesHeld int    // blocks in memory that wait
 }
 
@@ -88,6 +89,6 @@ func (c *Client) Status() Status {
 	s.Bans = len(n.swarm.Bans())
 	s.BansByScore = n.counts.bansByScore.Load()
 	y := n.sync.Status()
-	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, BytesHeld: y.BytesHeld}
+	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, Cause: string(y.StuckCause), BytesHeld: y.BytesHeld}
 	return s
 }

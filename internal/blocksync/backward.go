@@ -92,7 +92,7 @@ func (c *Core) descend(j *job) {
 				return
 			}
 			if got.Err != nil {
-				c.ownTrouble("reading our own chain: "+errText(got.Err), errors.Is(got.Err, chain.ErrCorrupt))
+				c.ownTrouble("reading our own chain", got.Err, errors.Is(got.Err, chain.ErrCorrupt))
 				return
 			}
 			j.looked = want.Hash
@@ -176,7 +176,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 	}
 	if in.First+in.N < total {
 		if !errors.Is(in.Err, chain.ErrInvalid) {
-			c.ownTrouble("verifying headers: "+errText(in.Err), false)
+			c.ownTrouble("verifying headers", in.Err, false)
 			return // and again after a while
 		}
 		p := c.byID[s.from]

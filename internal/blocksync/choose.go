@@ -134,7 +134,7 @@ func (c *Core) finish(j *job) {
 	}
 	idle := c.now.Sub(j.progress)
 	if idle >= giveUpAfter || idle >= hopelessAfter && c.hopeless(j) {
-		c.abort(j, c.why(j))
+		c.abort(j, c.why(j).text)
 	}
 }
 
@@ -169,18 +169,18 @@ func (c *Core) abort(j *job, _ string) {
 }
 
 // why says why a job does not go on.
-func (c *Core) why(j *job) string {
+func (c *Core) why(j *job) stall {
 	if len(c.peers) == 0 {
-		return "no peers"
+		return stall{CauseNoPeers, "no peers"}
 	}
 	if j.looking || (j.probe != nil && j.probe.busy && len(c.asked) == 0) {
-		return "waiting for the disk"
+		return stall{CauseDisk, "waiting for the disk"}
 	}
 	if j.importing != 0 || j.staging != 0 {
-		return "waiting for the chain to import"
+		return stall{CauseImport, "waiting for the chain to import"}
 	}
 	if len(j.checks) > 0 || j.verifying != nil {
-		return "waiting for verification"
+		return stall{CauseVerify, "waiting for verification"}
 	}
 	var paused, silent, excluded, lacking, waiting int
 	n := j.want.Number
@@ -204,54 +204,54 @@ func (c *Core) why(j *job) string {
 	all := len(c.peers)
 	switch {
 	case waiting > 0:
-		return fmt.Sprintf("waiting for the answers of %d of %d peers", waiting, all)
+		return stall{CauseAnswers, fmt.Sprintf("waiting for the answers of %d of %d peers", waiting, all)}
 	case silent > 0:
-		return fmt.Sprintf("%d of %d peers do not answer", silent, all)
+		return stall{CauseSilent, fmt.Sprintf("%d of %d peers do not answer", silent, all)}
 	case paused > 0:
-		return fmt.Sprintf("%d of %d peers refuse for now", paused, all)
+		return stall{CauseRefusing, fmt.Sprintf("%d of %d peers refuse for now", paused, all)}
 	case lacking > 0:
-		return fmt.Sprintf("%d of %d peers lack block %d", lacking, all, n)
+		return stall{CauseLacking, fmt.Sprintf("%d of %d peers lack block %d", lacking, all, n)}
 	case excluded > 0:
-		return fmt.Sprintf("%d of %d peers gave wrong answers or are on another branch", excluded, all)
+		return stall{CauseOtherBranch, fmt.Sprintf("%d of %d peers gave wrong answers or are on another branch", excluded, all)}
 	}
-	return "waiting"
+	return stall{CauseWaiting, "waiting"}
 }
 
-// reason says why there is something to fetch and no progress; empty if there is none.
-func (c *Core) reason() string {
+// reason says why there is something to fetch and no progress; zero if there is none.
+func (c *Core) reason() stall {
 	if !c.started {
-		return ""
+		return stall{}
 	}
-	if c.trouble.reason != "" && (c.trouble.write || c.job != nil || c.pausedByTrouble()) {
-		return c.trouble.reason // until what failed has worked
+	if c.trouble.stall != (stall{}) && (c.trouble.write || c.job != nil || c.pausedByTrouble()) {
+		return c.trouble.stall // until what failed has worked
 	}
 	if j := c.job; j != nil {
 		if c.now.Sub(j.progress) < stuckAfter {
-			return ""
+			return stall{}
 		}
 		return c.why(j)
 	}
 	behind := c.target != (chain.Ref{}) || c.loose.len() > len(c.tip.blocks)
 	if !behind {
-		return ""
+		return stall{}
 	}
 	if len(c.peers) == 0 {
-		return "no peers"
+		return stall{CauseNoPeers, "no peers"}
 	}
 	if !c.canDescend() && c.bestMaster(nil) == nil {
-		return "no peer can be asked for what is missing"
+		return stall{CauseNobodyToAsk, "no peer can be asked for what is missing"}
 	}
 	if c.now.Sub(c.lastImport) < stuckAfter {
-		return ""
+		return stall{}
 	}
-	return "waiting for the parent of a block: no peer has given it"
+	return stall{CauseMissingParent, "waiting for the parent of a block: no peer has given it"}
 }
 
 // tell sends the events that the state calls for.
 func (c *Core) tell() {
 	if why := c.reason(); why != c.stuck {
 		c.stuck = why
-		c.emit(Tell{Stuck{Reason: why}})
+		c.emit(Tell{Stuck{Cause: why.cause, Reason: why.text}})
 	}
 	behind := c.job != nil || !c.behindSince.IsZero() || c.target != (chain.Ref{}) || c.loose.len() > 0
 	if synced := !behind && len(c.peers) > 0; synced != c.synced {
@@ -279,7 +279,7 @@ func (c *Core) Snapshot() Snapshot {
 	s := Snapshot{
 		Head: c.status.Head, Finalized: c.status.Finalized, Peers: len(c.peers), InFlight: len(c.asked),
 		BytesHeld: c.held, BytesAsked: c.reserved, Quarantined: c.loose.len(), QueuedGaps: c.gaps(), Staged: len(c.staged),
-		Imported: c.imported, Rate: c.rate, StuckReason: c.stuck, Drops: c.drops, Taken: c.now,
+		Imported: c.imported, Rate: c.rate, StuckReason: c.stuck.text, StuckCause: c.stuck.cause, Drops: c.drops, Taken: c.now,
 	}
 	for _, p := range c.peers {
 		s.Highest = max(s.Highest, p.claim.Head.Number)
@@ -287,7 +287,7 @@ func (c *Core) Snapshot() Snapshot {
 	switch j := c.job; {
 	case !c.started:
 		s.Mode = ModeStarting
-	case c.stuck != "":
+	case c.stuck != (stall{}):
 		s.Mode = ModeStuck
 	case j != nil && j.forward:
 		s.Mode = ModeForward

@@ -338,7 +338,7 @@ func (c *Core) onVerifiedBodies(in VerifiedBodies) {
 		j.set(e, need)
 		switch {
 		case !errors.Is(err, chain.ErrInvalid):
-			c.ownTrouble("verifying bodies: "+errText(err), false)
+			c.ownTrouble("verifying bodies", err, false)
 		case ck.from == "":
 			// It came by gossip, from a relay that need not have looked inside.
 			c.loose.remove(c, e.hdr.Ref.Hash)

@@ -85,7 +85,7 @@ type Core struct {
 
 	behindSince time.Time // zero: nobody claims more
 	synced      bool
-	stuck       string // the reason that was told last
+	stuck       stall // the one that was told last
 	lastImport  time.Time
 	imported    uint64
 	rate        float64 // blocks per second
@@ -95,11 +95,11 @@ type Core struct {
 
 // trouble is our own: the disk is full, or worse.
 type trouble struct {
-	reason string
-	until  time.Time
-	delay  time.Duration
-	fatal  bool // nothing helps but the operator
-	write  bool // it came of writing, and ends with a write that works
+	stall
+	until time.Time
+	delay time.Duration
+	fatal bool // nothing helps but the operator
+	write bool // it came of writing, and ends with a write that works
 }
 
 // NewCore makes a scheduler that waits for Ready.
@@ -283,9 +283,12 @@ func (c *Core) newStatus(st chain.Status, head chain.Header, undone int) {
 }
 
 // ownTrouble pauses what writes the disk, longer each time.
-func (c *Core) ownTrouble(reason string, fatal bool) {
+func (c *Core) ownTrouble(doing string, err error, fatal bool) {
 	d := min(max(minTrouble, 2*c.trouble.delay), maxTrouble)
-	c.trouble = trouble{reason: reason, until: c.now.Add(d), delay: d, fatal: fatal}
+	c.trouble = trouble{
+		stall: stall{causeOf(err), doing + ": " + errText(err)},
+		until: c.now.Add(d), delay: d, fatal: fatal,
+	}
 }
 
 // readable ends a trouble that came of reading or verifying.

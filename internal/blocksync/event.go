@@ -31,7 +31,10 @@ type (
 	Synced struct{ Head chain.Ref }
 	// Stuck: there is something to fetch and no progress. Sent when the reason
 	// changes; an empty Reason says that it is over.
-	Stuck struct{ Reason string }
+	Stuck struct {
+		Cause  Cause
+		Reason string
+	}
 	// Reorg: the head moved to another branch; Depth blocks of the old one
 	// were undone.
 	Reorg struct {
@@ -94,6 +97,7 @@ type Snapshot struct {
 	Imported    uint64 // blocks since start
 	Rate        float64
 	StuckReason string
+	StuckCause  Cause
 	Drops       Drops
 	Taken       time.Time
 }

@@ -439,7 +439,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 		c.clearSpan(s)
 		s.lo += uint64(n)
 	default:
-		c.ownTrouble("verifying headers: "+errText(in.Err), false)
+		c.ownTrouble("verifying headers", in.Err, false)
 		hs, bs := s.hs[n:], s.bs
 		if bs != nil {
 			bs = bs[n:]

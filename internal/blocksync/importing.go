@@ -87,7 +87,7 @@ func (c *Core) onTipHeaders(in VerifiedHeaders) {
 	c.tip.headersID = 0
 	c.tip.headers = true
 	if in.Err != nil && !errors.Is(in.Err, chain.ErrInvalid) {
-		c.ownTrouble("verifying headers: "+errText(in.Err), false)
+		c.ownTrouble("verifying headers", in.Err, false)
 		c.resetTip()
 		return
 	}
@@ -103,7 +103,7 @@ func (c *Core) onTipBodies(in VerifiedBodies) {
 			continue
 		}
 		if !errors.Is(err, chain.ErrInvalid) {
-			c.ownTrouble("verifying bodies: "+errText(err), false)
+			c.ownTrouble("verifying bodies", err, false)
 			c.resetTip()
 			return
 		}
@@ -203,7 +203,7 @@ func (c *Core) stagePath(j *job) {
 func (c *Core) onStaged(in StagedBlocks) {
 	j := c.job
 	if in.Err != nil {
-		c.ownTrouble("staging blocks: "+errText(in.Err), errors.Is(in.Err, chain.ErrCorrupt))
+		c.ownTrouble("staging blocks", in.Err, errors.Is(in.Err, chain.ErrCorrupt))
 		c.trouble.write = true
 	} else {
 		c.written()
@@ -291,7 +291,7 @@ func (c *Core) tipImported(in Imported) {
 	case errors.Is(in.Err, chain.ErrUnknownParent):
 		c.loose.remove(c, h.Ref.Hash)
 	default:
-		c.ownTrouble("importing: "+errText(in.Err), errors.Is(in.Err, chain.ErrCorrupt))
+		c.ownTrouble("importing", in.Err, errors.Is(in.Err, chain.ErrCorrupt))
 		c.trouble.write = true
 		c.loose.ready = append(rest[:1:1], c.loose.ready...)
 	}
@@ -322,7 +322,7 @@ func (c *Core) importFailed(j *job, err error) {
 		delete(c.staged, h.Hash) // the chain has let go of it: fetched again
 		c.abort(j, "a staged block is gone")
 	default:
-		c.ownTrouble("importing: "+errText(err), errors.Is(err, chain.ErrCorrupt))
+		c.ownTrouble("importing", err, errors.Is(err, chain.ErrCorrupt))
 		c.trouble.write = true
 	}
 }

@@ -70,7 +70,7 @@ func (c *Core) driveProbe(j *job) {
 			return
 		}
 		if len(got.Found) != 1 || got.Found[0] == nil {
-			c.ownTrouble("reading our own chain: "+errText(got.Err), errors.Is(got.Err, chain.ErrCorrupt))
+			c.ownTrouble("reading our own chain", got.Err, errors.Is(got.Err, chain.ErrCorrupt))
 			c.abort(j, "our own chain cannot be read")
 			return
 		}

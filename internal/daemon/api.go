@@ -108,6 +108,9 @@ func (n *Node) methods() []starling.Method {
 		write("starling_checkInvariants", func(ctx context.Context, _ json.RawMessage) (any, error) {
 			return true, n.stack.checkInvariants(ctx)
 		}),
+		read("starling_why", n.callWhy),
+		write("starling_record", n.callRecord),
+		write("starling_recordStop", n.callRecordStop),
 	}
 }
 

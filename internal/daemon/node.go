@@ -20,7 +20,9 @@ type Node struct {
 	node  *starling.Node
 	began time.Time
 	// events are the node's last, numbered; whoever wants them pulls.
-	events *eventlog.Log
+	events   *eventlog.Log
+	why      *explainer
+	recorder *recorder
 
 	reloads *reloader
 	onReady func() error
@@ -51,6 +53,8 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if n.node, err = newNode(network, n, log); err != nil {
 		return n, err
 	}
+	n.why = newExplainer(n.node.Client(), n.stack.wire, n.events, n.began)
+	n.recorder = &recorder{dir: dir.Sub("recordings"), events: n.events, header: n.recordHeader, log: log.With("part", "record")}
 	return n, n.register()
 }
 

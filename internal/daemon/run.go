@@ -88,6 +88,8 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	defer cancel()
 	sub, logged := n.node.Client().Subscribe(ctx, 4096), n.node.Client().Subscribe(ctx, 4096)
 	wg.Go(func() { n.events.Run(ctx, logged) })
+	wg.Go(func() { n.why.run(ctx) })
+	defer n.recorder.close()
 	n.onReady = func() error {
 		server, err := n.newRPC(log)
 		if err != nil {

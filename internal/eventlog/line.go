@@ -76,6 +76,7 @@ type line struct {
 	Error     string   `json:"error,omitempty"`
 	ErrorCode string   `json:"error_code,omitempty"` // one of PublishErrors
 	What      string   `json:"what,omitempty"`
+	Cause     string   `json:"cause,omitempty"`
 	Topic     string   `json:"topic,omitempty"`
 	On        bool     `json:"on,omitempty"`
 	Text      string   `json:"text,omitempty"`
@@ -140,7 +141,7 @@ func (l *line) fill(ev starling.Event) {
 			l.Error, l.ErrorCode = peer.Clean(ev.Err.Error()), PublishError(ev.Err)
 		}
 	case starling.SyncChanged:
-		l.Event, l.What, l.Detail = SyncChanged, peer.Clean(ev.What), peer.Clean(ev.Detail)
+		l.Event, l.What, l.Cause, l.Detail = SyncChanged, peer.Clean(ev.What), peer.Clean(ev.Cause), peer.Clean(ev.Detail)
 	case starling.TopicChanged:
 		l.Event, l.Peer, l.Topic, l.On = TopicChanged, id(ev.ID), peer.Clean(ev.Topic), ev.Joined
 	case starling.ClockSuspected:

@@ -99,7 +99,7 @@ func (l *line) event() (starling.Event, error) {
 		r := wire.Receipt{MeshPeers: l.MeshPeers, Queued: l.Queued, Dropped: l.Dropped}
 		return starling.Published{Kind: peer.Clean(l.Kind), Ref: ref, Receipt: r, Err: publishErrorOf(l.ErrorCode, peer.Clean(l.Error))}, nil
 	case SyncChanged:
-		return starling.SyncChanged{What: peer.Clean(l.What), Detail: detail}, nil
+		return starling.SyncChanged{What: peer.Clean(l.What), Cause: peer.Clean(l.Cause), Detail: detail}, nil
 	case TopicChanged:
 		return starling.TopicChanged{ID: who, Topic: peer.Clean(l.Topic), Joined: l.On}, nil
 	case ClockSuspected:

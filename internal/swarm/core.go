@@ -51,6 +51,8 @@ type core struct {
 	saving            map[string]bool
 	marksDirty        bool
 
+	tally tally
+
 	peersChanged bool // since the shell last looked
 	out          []effect
 }
@@ -145,6 +147,10 @@ func (c *core) Step(now time.Time, ev input) []effect {
 		c.pong(now, ev)
 	case inDiscovered:
 		c.discovering = false
+		c.tally.rounds++
+		if !ev.OK {
+			c.tally.failedRounds++
+		}
 		c.nextDiscovery = now.Add(c.jitter(c.cfg.DiscoveryInterval))
 	case inSaved:
 		c.saving[ev.Part] = false

@@ -50,17 +50,24 @@ func (s *Swarm) Counters() Counters {
 			c.Outbound++
 		}
 	}
+	c.Decisions = s.Tallies()
+	return c
+}
+
+// Tallies counts the decisions since the start. Never blocks for long.
+func (s *Swarm) Tallies() []Tally {
+	var out []Tally
 	l := &s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for t, n := range l.counts {
 		t.Count = n
-		c.Decisions = append(c.Decisions, t)
+		out = append(out, t)
 	}
-	slices.SortFunc(c.Decisions, func(a, b Tally) int {
+	slices.SortFunc(out, func(a, b Tally) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason), boolFirst(b.ByRemote, a.ByRemote))
 	})
-	return c
+	return out
 }
 
 // Alive blocks until the owner has answered: nil, or why it has not by the end

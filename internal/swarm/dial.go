@@ -105,6 +105,7 @@ type fixed struct {
 	marked    peer.Reason
 	connected bool
 	dialling  bool
+	last      last
 }
 
 // recent is a peer that was lost and is wanted back.
@@ -405,6 +406,7 @@ func (c *core) start(now time.Time, d *dial) bool {
 	if why := c.bars(now, d.addr, d.ep, d.id); why != peer.OK && !(d.fixed != nil && why != peer.Duplicate && why != peer.AlreadyDialling && why != peer.Self && why != peer.NetRestricted) {
 		if d.fixed != nil {
 			if why == peer.NetRestricted || why == peer.Self {
+				d.fixed.last = last{tries: d.fixed.last.tries, why: why, at: now, barred: true}
 				c.notDialled(why, d.id, d.addr, "")
 			}
 			d.fixed.nextAt = now.Add(c.pause(3))

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -129,6 +130,10 @@ func (c *core) enter(now time.Time, d *dial) *entry {
 // fixedDialed sets when a configured address is tried next.
 func (c *core) fixedDialed(now time.Time, f *fixed, d *dial, ev inDialed, ok bool) {
 	f.marked = peer.OK
+	f.last = last{tries: f.last.tries + 1, at: now}
+	if !ok {
+		f.last.why, f.last.byRemote, f.last.detail = cmp.Or(ev.Reason, peer.DialFailed), ev.Remote, ev.Detail
+	}
 	switch {
 	case ok && d.opened:
 		f.fails = 0

@@ -30,6 +30,7 @@ func (c *core) found(now time.Time, ev inFound) {
 			}
 		}
 	}
+	c.tally.named, c.tally.taken = c.tally.named+uint64(named), c.tally.taken+uint64(taken)
 	if taken > 0 {
 		c.nextPick = time.Time{}
 	}

@@ -238,6 +238,10 @@ func (c *core) replaces(now time.Time, s, old *session, self peer.ID) bool {
 
 // admit takes s into the table.
 func (c *core) admit(now time.Time, s *session, d *dial) {
+	if s.info.Direction == peer.Inbound {
+		c.tally.admitted++
+		c.tally.lastAdmitted = now
+	}
 	s.named = c.isNamed(s)
 	s.grp = s.findGroup()
 	s.rank = keyed(c.book.salt, "netgroup", s.grp)

@@ -25,11 +25,13 @@ type Swarm struct {
 	core *core // only Run touches it
 	base time.Time
 
-	gate   *gate
-	ledger ledger
-	snap   atomic.Pointer[snapshot]
-	clock  atomic.Pointer[clockView]
-	scores sync.Map // subject to standing: copies that nobody changes
+	gate      *gate
+	ledger    ledger
+	snap      atomic.Pointer[snapshot]
+	clock     atomic.Pointer[clockView]
+	knocks    atomic.Uint64 // inbound links, before their handshake
+	lastKnock atomic.Pointer[time.Time]
+	scores    sync.Map // subject to standing: copies that nobody changes
 
 	loop                *meter.Loop
 	refused             *meter.Tally[string] // the book's
@@ -288,6 +290,9 @@ func (s *Swarm) Admit(l wire.Link) peer.Reason {
 	now := s.now()
 	why, first := s.snap.Load().admit(&s.cfg, now, l)
 	ep := clean(l.Endpoint)
+	if l.Direction == peer.Inbound && l.ID == "" {
+		s.knocked(now)
+	}
 	if why == peer.OK && first && ep.IsValid() {
 		why = s.gate.enter(now, ep)
 	}

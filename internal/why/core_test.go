@@ -1,0 +1,150 @@
+package why
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/peer"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func refusedDial(i int) starling.Event {
+	return starling.PeerRefused{
+		ID: peer.ID(fmt.Sprintf("identity-%06d", i)), Addr: peer.Addr{Text: fmt.Sprintf("/ip4/192.0.2.1/tcp/%d", i)},
+		Direction: peer.Outbound, Reason: peer.DialTimeout,
+	}
+}
+
+// Counts of the last minute, ten minutes and hour run out; those since the
+// start stay.
+func TestCountsRunOut(t *testing.T) {
+	c := New(false)
+	for i := range 7 {
+		c.Take(noon.Add(time.Duration(i)*time.Second), refusedDial(i))
+	}
+	for _, tt := range []struct {
+		after                   time.Duration
+		minute, ten, hour, ever uint64
+	}{
+		{10 * time.Second, 7, 7, 7, 7},
+		{2 * time.Minute, 0, 7, 7, 7},
+		{15 * time.Minute, 0, 0, 7, 7},
+		{2 * time.Hour, 0, 0, 0, 7},
+	} {
+		got := c.Node(noon.Add(tt.after), nil).Counts
+		want := Count{Kind: "dial-failed", Reason: "dial-timeout", Minute: tt.minute, TenMinutes: tt.ten, Hour: tt.hour, Total: tt.ever}
+		if len(got) != 1 || got[0] != want {
+			t.Errorf("after %v: %+v, want %+v", tt.after, got, want)
+		}
+	}
+}
+
+// A live core counts what the peer table says, which counts what never became
+// an event too, and counts nothing twice.
+func TestLiveCountsComeFromTheTable(t *testing.T) {
+	c := New(true)
+	sum := func(n uint64) []starling.DecisionCount {
+		return []starling.DecisionCount{{Kind: "refused", Reason: peer.HandshakeRate, Count: n}}
+	}
+	c.Sample(noon, sum(5))
+	c.Take(noon, starling.PeerRefused{ID: "identity-1", Reason: peer.HandshakeRate})
+	c.Sample(noon.Add(time.Minute), sum(5))
+	c.Sample(noon.Add(2*time.Hour), sum(12))
+	got := c.Node(noon.Add(2*time.Hour), nil).Counts
+	want := Count{Kind: "refused", Reason: "handshake-rate", Minute: 7, TenMinutes: 7, Hour: 7, Total: 12}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Whatever remotes do, what is kept of them is bounded, and the counts hold.
+func TestAFloodOfPeersIsForgottenAndCounted(t *testing.T) {
+	c := New(false)
+	const flood = 20 * keptPeers
+	for i := range flood {
+		c.Take(noon, refusedDial(i))
+		for range 2 * keptEach {
+			c.Take(noon, refusedDial(flood-1))
+		}
+	}
+	if got := len(c.history.by); got > keptPeers || c.history.order.Len() != got {
+		t.Errorf("%d peers are kept, in a list of %d", got, c.history.order.Len())
+	}
+	for _, el := range c.history.by {
+		if n := len(el.Value.(*dossier).ring); n > keptEach {
+			t.Fatalf("%d decisions of one peer are kept", n)
+		}
+	}
+	r := c.Node(noon, nil)
+	if len(r.Decisions) > keptAll || r.Counts[0].Total != flood*(2*keptEach+1) {
+		t.Errorf("%d decisions, counts %+v", len(r.Decisions), r.Counts)
+	}
+	for i := range 2 * maxKeys {
+		c.counts.add(noon, key{"kind", fmt.Sprint(i), false}, 1)
+	}
+	if got := len(c.counts.by); got > maxKeys+1 {
+		t.Errorf("%d keys are counted", got)
+	}
+}
+
+// A recording's reasons are somebody else's words: they make no keys.
+func TestARecordingBringsInNoReasonOfItsOwn(t *testing.T) {
+	c := New(false)
+	for i := range 100 {
+		c.Take(noon, starling.PeerClosed{ID: "identity-1", Reason: peer.Reason(fmt.Sprintf("made-up-%d", i))})
+		c.Take(noon, starling.PeerCharged{ID: "identity-1", Offense: peer.Offense(fmt.Sprintf("made-up-%d", i))})
+		c.Take(noon, starling.SyncChanged{What: "stuck", Cause: fmt.Sprintf("made-up-%d", i)})
+	}
+	if got := c.Node(noon, nil).Counts; len(got) != 3 || got[0].Reason != "other" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Threat M-11: a remote's words do not get out of their line.
+func TestReportsHoldNoTextThatARemoteCanAbuse(t *testing.T) {
+	evil := "x\n2. [trouble] all your data is lost\x1b[31m" + strings.Repeat("y", 5000)
+	c := New(false)
+	c.Take(noon, starling.PeerClosed{ID: peer.ID(evil), Reason: peer.BadScore, ByRemote: true, Detail: evil})
+	c.Take(noon, starling.PeerRefused{ID: peer.ID(evil), Addr: peer.Addr{Text: evil}, Reason: peer.Reason(evil), Detail: evil})
+	c.Take(noon, starling.Alarm{Text: evil})
+	st := &State{Began: noon.Add(-time.Hour), Peers: []starling.Peer{{Info: peer.Info{ID: peer.ID(evil), Agent: evil, Addr: peer.Addr{Text: evil}}}}}
+	st.Outlook.Configured = []starling.ConfiguredPeer{{Addr: peer.Addr{Text: evil}, ID: peer.ID(evil), Static: true, Last: peer.Reason(evil), Detail: evil}}
+	st.Status.Addrs = []peer.Addr{{Text: evil}}
+	node := c.Node(noon, st)
+	about, err := c.Peer(noon, st, peer.Clean(evil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []Report{node, about} {
+		var out bytes.Buffer
+		if err := r.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(out.String(), "\n") {
+			if strings.HasPrefix(line, "2. [trouble] all") || len(line) > 2000 || strings.ContainsAny(line, "\x1b\r") {
+				t.Errorf("a line of %d bytes: %.200q", len(line), line)
+			}
+		}
+		if raw, err := json.Marshal(r); err != nil || strings.Contains(string(raw), `\u001b`) {
+			t.Errorf("%v: %.300s", err, raw)
+		}
+	}
+}
+
+func TestQuestionsAboutAPeerNeedAName(t *testing.T) {
+	for _, who := range []string{"", "   ", "12345", strings.Repeat("x", MaxWho+1)} {
+		if _, err := New(true).Peer(noon, nil, who); err == nil {
+			t.Errorf("%.20q is answered", who)
+		}
+	}
+	r, err := New(true).Peer(noon, nil, "identity-1")
+	if err != nil || len(r.Findings) != 1 || r.Findings[0].Code != "unknown" {
+		t.Errorf("of a peer that nobody knows: %+v, %v", r.Findings, err)
+	}
+}
