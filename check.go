@@ -167,10 +167,6 @@ func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Mes
 	return chain.Ignored("unknown-message"), false
 }
 
-// unchecked is the reason of a pool that has not looked at a transaction's
-// signature and so does not vouch for it.
-const unchecked = "unchecked"
-
 // bundleVerdict is the verdict on a bundle of transactions: one that must not
 // be relayed spoils it, one that is new carries it, unless the pool has not
 // looked at another.
@@ -178,8 +174,8 @@ func bundleVerdict(vs []chain.Verdict) chain.Verdict {
 	out := chain.Ignored("known-txs")
 	for _, v := range vs {
 		switch {
-		case v == chain.Ignored(unchecked) && out.Action == chain.Accept, out == chain.Ignored(unchecked) && v.Action == chain.Accept:
-			out = chain.Ignored(unchecked)
+		case v == chain.Ignored(chain.Unchecked) && out.Action == chain.Accept, out == chain.Ignored(chain.Unchecked) && v.Action == chain.Accept:
+			out = chain.Ignored(chain.Unchecked)
 		case v.Action == chain.Reject && (out.Action != chain.Reject || v.Severity < out.Severity):
 			out = v
 		case v.Action == chain.Accept && out.Action == chain.Ignore:

@@ -47,7 +47,11 @@ type Reader interface {
 // data from hostile peers.
 type Checker interface {
 	// Check says whether a block that was gossiped may be relayed: cheap
-	// checks, cheapest first, that need no parent.
+	// checks, cheapest first, that need no parent. Accept covers the whole
+	// block, body and Extra too: the node lets the first copy that was accepted
+	// stand for its hash and ignores later ones, so a block whose body or Extra
+	// does not belong to its header must not be accepted. A chain that cannot
+	// tell that here has Extra empty in gossip, or checks that it is.
 	Check(Block) Verdict
 	// VerifyHeaders checks that each header links to the one before it (the
 	// first to parent) and is authentic. n headers are good; the error tells
@@ -110,6 +114,12 @@ type TxPool interface {
 	// Add offers transactions from peers and gives a verdict for each. The
 	// bytes are hostile: Hash and Sender are what the pool computes, whatever
 	// the caller filled in. It may use CPU for signatures; it reads no disk.
+	//
+	// The verdicts decide about relaying: gossip brings transactions in
+	// bundles, and a bundle is relayed as it came, if one in it is accepted and
+	// none is rejected. So Ignored says that the transaction is authentic, and
+	// would cost whoever relays it nothing; one that was not looked at gets
+	// Ignored(Unchecked), which keeps its bundle from being relayed.
 	Add(txs []Tx) []Verdict
 	// Pending gives transactions fit for the next block, best first, at most
 	// max of them and at most maxBytes in sum (0: no bound).

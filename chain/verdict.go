@@ -35,6 +35,11 @@ type Verdict struct {
 	Clock bool
 }
 
+// Unchecked is the reason with which a TxPool ignores a transaction whose
+// authenticity it has not looked at, since it does not want it: see
+// TxPool.Add. Such a transaction may be forged.
+const Unchecked = "unchecked"
+
 // Accepted is the verdict on a valid message.
 func Accepted() Verdict { return Verdict{Action: Accept} }
 

@@ -66,8 +66,8 @@ func TestUnwantedTransactionsAreNotVerifiedWithoutEnd(t *testing.T) {
 		t.Fatalf("the wanted one: %v", vs[0])
 	}
 	for _, v := range vs[1:] {
-		if v != chain.Ignored(sequenced.Unchecked) {
-			t.Fatalf("an unwanted one of many: %v, want %q, which keeps the bundle from being relayed", v, sequenced.Unchecked)
+		if v != chain.Ignored(chain.Unchecked) {
+			t.Fatalf("an unwanted one of many: %v, want %q, which keeps the bundle from being relayed", v, chain.Unchecked)
 		}
 	}
 }

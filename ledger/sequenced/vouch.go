@@ -6,11 +6,6 @@ import (
 	"github.com/starlingp2p/starling/chain"
 )
 
-// Unchecked is the reason of a transaction that the pool does not want and
-// whose signature it has not looked at. A bundle that holds one must not be
-// relayed: it may be forged, and the relay would be charged for it.
-const Unchecked = "unchecked"
-
 // Of a bundle that brings something new, so many more transactions are verified
 // though they are not wanted; then so many for each that is wanted.
 const (
@@ -36,7 +31,7 @@ func (p *Pool) vouch(txs []chain.Tx, vs []chain.Verdict, accepted int) {
 	}
 	if len(open) > vouchLeast+vouchEach*accepted {
 		for _, i := range open {
-			vs[i] = chain.Ignored(Unchecked)
+			vs[i] = chain.Ignored(chain.Unchecked)
 		}
 		return
 	}
