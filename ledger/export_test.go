@@ -6,6 +6,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/starlingp2p/starling/chain"
 )
 
 // OpenSchema is Open by a program whose schema is another, with steps to it.
@@ -30,6 +32,14 @@ func (l *Ledger) Each(fn func(key, sealed []byte)) error {
 // Set stores a value as it is, seal and all.
 func (l *Ledger) Set(key, sealed []byte) error {
 	return l.store.read(func(db *pebble.DB) error { return db.Set(key, sealed, pebble.Sync) })
+}
+
+// SetPlace stores a transaction's entry in the index, under a good seal.
+func (l *Ledger) SetPlace(hash chain.Hash, place []byte) error {
+	key := []byte(hashed(keyTx, hash))
+	sealed := make([]byte, sealLen+len(place))
+	seal(sealed, key, place)
+	return l.Set(key, sealed)
 }
 
 // Unset removes a value.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -136,30 +135,27 @@ func (l *Ledger) view(ctx context.Context, fn func(*pebble.DB) error) error {
 	return l.store.read(fn)
 }
 
-// Header implements chain.Reader.
-func (l *Ledger) Header(ctx context.Context, ref chain.Ref) (h chain.Header, err error) {
+// one reads a block, or a part of it, that is there.
+func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, read func(pebble.Reader, Family, chain.Ref) (T, error)) (v T, err error) {
 	err = l.view(ctx, func(db *pebble.DB) error {
 		at, _, err := resolve(db, ref)
 		if err != nil {
 			return err
 		}
-		h, err = readHeader(db, l.family, at)
+		v, err = read(db, l.family, at)
 		return err
 	})
-	return h, err
+	return v, err
+}
+
+// Header implements chain.Reader.
+func (l *Ledger) Header(ctx context.Context, ref chain.Ref) (chain.Header, error) {
+	return one(ctx, l, ref, readHeader)
 }
 
 // Block implements chain.Reader.
-func (l *Ledger) Block(ctx context.Context, ref chain.Ref) (b chain.Block, err error) {
-	err = l.view(ctx, func(db *pebble.DB) error {
-		at, _, err := resolve(db, ref)
-		if err != nil {
-			return err
-		}
-		b, err = readBlock(db, l.family, at)
-		return err
-	})
-	return b, err
+func (l *Ledger) Block(ctx context.Context, ref chain.Ref) (chain.Block, error) {
+	return one(ctx, l, ref, readBlock)
 }
 
 // Headers implements chain.Reader. Its answer is of one moment.
@@ -321,25 +317,37 @@ func refsAt(r pebble.Reader, n uint64) (refs []chain.Ref, err error) {
 	return refs, ioError("read", it.Close())
 }
 
+// placeOf says in which canonical block a transaction is, and where in it.
+func placeOf(r pebble.Reader, hash chain.Hash) (at chain.Ref, index int, err error) {
+	raw, err := get(r, []byte(hashed(keyTx, hash)))
+	if err != nil {
+		return at, 0, err
+	}
+	if raw == nil {
+		return at, 0, fmt.Errorf("ledger: transaction %v: %w", hash, chain.ErrNotFound)
+	}
+	p, err := decodePlace(raw)
+	if err != nil {
+		return at, 0, corrupt("transaction %v: %v", hash, err)
+	}
+	at, _, err = resolve(r, chain.Ref{Number: p.number})
+	if errors.Is(err, chain.ErrNotFound) {
+		err = corrupt("transaction %v is in block %d: %v", hash, p.number, err)
+	}
+	if err == nil && int64(p.index) > math.MaxInt32 {
+		err = corrupt("transaction %v is at %d in block %v", hash, p.index, at)
+	}
+	return at, int(p.index), err
+}
+
 // Tx implements chain.TxReader.
 func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err error) {
 	err = l.view(ctx, func(db *pebble.DB) error {
 		snap := db.NewSnapshot()
 		defer snap.Close()
-		raw, err := get(snap, []byte(hashed(keyTx, hash)))
+		at, index, err := placeOf(snap, hash)
 		if err != nil {
 			return err
-		}
-		if raw == nil {
-			return fmt.Errorf("ledger: transaction %v: %w", hash, chain.ErrNotFound)
-		}
-		p, err := decodePlace(raw)
-		if err != nil {
-			return corrupt("transaction %v: %v", hash, err)
-		}
-		at, _, err := resolve(snap, chain.Ref{Number: p.number})
-		if err != nil {
-			return corrupt("transaction %v is in block %d: %v", hash, p.number, err)
 		}
 		b, err := readBlock(snap, l.family, at)
 		if err != nil {
@@ -349,10 +357,10 @@ func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err erro
 		if err != nil {
 			return corrupt("transactions of block %v: %v", at, err)
 		}
-		if int64(p.index) >= int64(len(txs)) || txs[p.index].Hash != hash {
-			return corrupt("transaction %v is not at %d in block %v", hash, p.index, at)
+		if index >= len(txs) || txs[index].Hash != hash {
+			return corrupt("transaction %v is not at %d in block %v", hash, index, at)
 		}
-		tx = txs[p.index]
+		tx = txs[index]
 		tx.Bytes = append([]byte(nil), tx.Bytes...) // not the whole body
 		return nil
 	})
@@ -364,15 +372,7 @@ func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, in
 	err = l.view(ctx, func(db *pebble.DB) error {
 		snap := db.NewSnapshot()
 		defer snap.Close()
-		raw, err := get(snap, []byte(hashed(keyTx, hash)))
-		if err != nil {
-			return err
-		}
-		if len(raw) != 12 {
-			return fmt.Errorf("ledger: transaction %v: %w", hash, chain.ErrNotFound)
-		}
-		index = int(binary.BigEndian.Uint32(raw[8:]))
-		at, _, err = resolve(snap, chain.Ref{Number: binary.BigEndian.Uint64(raw)})
+		at, index, err = placeOf(snap, hash)
 		return err
 	})
 	return at, index, err

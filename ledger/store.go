@@ -22,6 +22,8 @@ const (
 	reserveBytes = 2 * memTableBytes
 	// patience is how long a commit waits for Pebble once a write has failed.
 	patience = 2 * time.Second
+	// flushTime is how long Close waits for the log to be flushed.
+	flushTime = time.Second
 )
 
 // StoreOptions are the options under which a Ledger opens Pebble, for
@@ -353,6 +355,10 @@ func (s *store) giveUp(cause error, running chan error) {
 }
 
 // reopen closes what is open and opens it for writes; it falls back to reads.
+// Readers wait meanwhile, as long as Pebble takes to replay its log (at most
+// what its memtables hold) and to close what was open. Opening beside what is
+// read would spare them that, but the new opening deletes and compacts files
+// that the old one still reads from.
 func (s *store) reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -417,6 +423,38 @@ func (s *store) ended(done chan error, f *fence) error {
 	}
 }
 
+// flush writes out what is only in the log, so that after a clean stop nothing
+// depends on the log: Pebble takes damage at the log's end for a write that was
+// torn, and would silently lose what was acknowledged. A disk that is slow, or
+// fails, is not waited for; the log is still there.
+func (s *store) flush() {
+	t := time.NewTimer(flushTime)
+	defer t.Stop()
+	_, _, troubled := s.fence.trouble()
+	var flushed <-chan struct{} // closed when it is; never if it fails
+	begun := start(func() (err error) {
+		flushed, err = s.db.AsyncFlush() // which begins another log
+		return err
+	})
+	select {
+	case err := <-begun:
+		if err != nil {
+			s.log.Info("storage: the log was not flushed to close", "err", err)
+			return
+		}
+	case <-t.C:
+		return
+	case <-troubled:
+		return
+	}
+	select {
+	case <-flushed:
+	case <-t.C:
+		s.log.Info("storage: the log was not flushed to close", "took", flushTime)
+	case <-troubled:
+	}
+}
+
 func (s *store) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -429,6 +467,9 @@ func (s *store) close() error {
 	known := hard || s.readOnly || cause != nil
 	if known {
 		s.fence.close()
+	}
+	if !known {
+		s.flush()
 	}
 	err := s.end(s.db, s.fence)
 	s.fence.close()

@@ -67,6 +67,7 @@ type journal struct {
 	fs     vfs.FS
 	path   string
 	file   vfs.File // nil after a failed write, until the next rewrite
+	failed error    // that write's
 	size   int64
 	closed bool
 }
@@ -96,8 +97,11 @@ func openJournal(fs vfs.FS, path string, maxTx int) (j *journal, txs [][]byte, l
 // append adds transactions and syncs them. After an error the file is not
 // trusted with more until it is rewritten, which the next append does not do.
 func (j *journal) append(txs []chain.Tx) error {
-	if j.closed || j.file == nil {
+	switch {
+	case j.closed:
 		return errors.New("sequenced: the journal is closed")
+	case j.failed != nil:
+		return fmt.Errorf("sequenced: the journal takes nothing until the next head, when it is written anew, since a write to it failed: %w", j.failed)
 	}
 	n := 0
 	for _, t := range txs {
@@ -113,7 +117,7 @@ func (j *journal) append(txs []chain.Tx) error {
 	}
 	if err != nil {
 		err = errors.Join(err, j.file.Close())
-		j.file, j.size = nil, 1<<62 // the next change of head rewrites it
+		j.file, j.failed, j.size = nil, err, 1<<62 // the next change of head rewrites it
 		return fmt.Errorf("sequenced: append to journal %s: %w", j.path, err)
 	}
 	j.size += int64(n)
@@ -147,7 +151,7 @@ func (j *journal) rewrite(txs []chain.Tx) error {
 	if j.file != nil {
 		j.file.Close() // nothing in it is needed any more
 	}
-	j.file, j.size = f, int64(len(b))
+	j.file, j.failed, j.size = f, nil, int64(len(b))
 	return nil
 }
 
