@@ -57,11 +57,7 @@ func (t *lightTransport) String() string              { return "bed" }
 
 // Dial connects to the peer p at a and blocks until the handshake is done.
 func (t *lightTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	to, err := addrPort(a)
-	if err != nil {
-		return nil, err
-	}
-	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, true, a)
+	to, scope, err := outbound(t.rcmgr, a, p)
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +70,6 @@ func (t *lightTransport) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (t
 }
 
 func (t *lightTransport) dial(ctx context.Context, to netip.AddrPort, p peer.ID, scope network.ConnManagementScope) (*muxConn, error) {
-	if err := scope.SetPeer(p); err != nil {
-		return nil, err
-	}
 	var c *muxConn
 	err := t.host.connect(ctx, to, func() error {
 		l := t.host.net.hosts[to.Addr()].listeners[to.Port()]
@@ -268,16 +261,8 @@ func (t *upgraded) Proxy() bool                 { return false }
 func (t *upgraded) String() string              { return "bed-upgraded" }
 
 func (t *upgraded) Dial(ctx context.Context, a ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	to, err := addrPort(a)
+	to, scope, err := outbound(t.rcmgr, a, p)
 	if err != nil {
-		return nil, err
-	}
-	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, true, a)
-	if err != nil {
-		return nil, err
-	}
-	if err := scope.SetPeer(p); err != nil {
-		scope.Done()
 		return nil, err
 	}
 	c, err := t.host.dialTCP(ctx, to)
@@ -309,6 +294,23 @@ func (t *upgraded) Listen(a ma.Multiaddr) (transport.Listener, error) {
 		return nil, err
 	}
 	return t.up.UpgradeGatedMaListener(t, t.up.GateMaListener(m)), nil
+}
+
+// outbound begins a dial: the address, and the resource manager's leave.
+func outbound(rcmgr network.ResourceManager, a ma.Multiaddr, p peer.ID) (netip.AddrPort, network.ConnManagementScope, error) {
+	to, err := addrPort(a)
+	if err != nil {
+		return to, nil, err
+	}
+	scope, err := rcmgr.OpenConnection(network.DirOutbound, true, a)
+	if err != nil {
+		return to, nil, err
+	}
+	if err := scope.SetPeer(p); err != nil {
+		scope.Done()
+		return to, nil, err
+	}
+	return to, scope, nil
 }
 
 // addrPort reads /ip4|ip6/…/tcp/… and nothing else.
