@@ -151,14 +151,7 @@ func (c *Client) PublishTxs(ctx context.Context, txs []chain.Tx) ([]chain.Verdic
 	if len(fresh) == 0 {
 		return verdicts, nil
 	}
-	select {
-	case n.bundler.in <- fresh:
-		return verdicts, nil
-	case <-ctx.Done():
-		return verdicts, ctx.Err()
-	case <-n.stopped:
-		return verdicts, ErrNotRunning
-	}
+	return verdicts, n.bundler.put(ctx, fresh)
 }
 
 // SendConsensus sends a message on the consensus lane: to one peer, or to

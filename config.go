@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/internal/serve"
 )
 
 // Config says how a node behaves towards its peers. Its zero value works: a
@@ -82,8 +83,8 @@ type Config struct {
 // What one peer is served by default, in bytes a second and in bytes at once.
 // A wire that can tell its peers should: then they never run into it.
 const (
-	DefaultPeerRate  = 64 << 20
-	DefaultPeerBurst = 64 << 20
+	DefaultPeerRate  = serve.DefaultPeerRate  // 64 MiB/s
+	DefaultPeerBurst = serve.DefaultPeerBurst // 64 MiB
 )
 
 // Budget bounds what the node serves, in bytes a second and in bytes at once.

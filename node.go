@@ -98,7 +98,7 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	}
 	n.blocks = newOutbox(publisher, 64, n.published)
 	n.txs = newOutbox(publisher, 64, n.published)
-	n.bundler = &bundler{in: make(chan []chain.Tx, 64), out: n.txs}
+	n.bundler = newBundler(n.txs)
 	if own, ok := n.pool.(chain.LocalTxPool); ok {
 		n.bundler.local = own.Local
 	}

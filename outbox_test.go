@@ -144,7 +144,7 @@ func TestOutboxIsBoundedInBytes(t *testing.T) {
 func TestTransactionsTravelInBundles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hall{listeners: 1}
-		b := &bundler{in: make(chan []chain.Tx, 64), out: runOutbox(t, h, 64)}
+		b := newBundler(runOutbox(t, h, 64))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); b.run(ctx) }()
@@ -164,6 +164,45 @@ func TestTransactionsTravelInBundles(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// Transactions that are being gathered when the node stops end with an event
+// each, as do those that come at that very moment.
+func TestTransactionsInTheBundlerEndWithAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan outcome, 16)
+		o := newOutbox(&hall{listeners: 1}, 64, func(_ publication, out outcome) { ended <- out })
+		b := newBundler(o)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); b.run(ctx) }()
+		tx := []chain.Tx{{Bytes: make([]byte, 100)}}
+		if err := b.put(t.Context(), tx); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it is held
+		cancel()
+		<-done
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		o.run(stopped) // as the node stops its parts: the outbox after the bundler
+		if out := <-ended; out.err == nil {
+			t.Error("what was held is said to have been sent")
+		}
+		took := 0
+		for range 8 {
+			if err := b.put(t.Context(), tx); err == nil {
+				took++
+			} else if !errors.Is(err, ErrNotRunning) {
+				t.Errorf("put after the end = %v, want ErrNotRunning", err)
+			}
+		}
+		for range took {
+			if out := <-ended; !errors.Is(out.err, ErrNotRunning) {
+				t.Errorf("what came after the end ended with %v, want ErrNotRunning", out.err)
+			}
+		}
 	})
 }
 

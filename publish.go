@@ -173,9 +173,46 @@ type bundler struct {
 	in    chan []chain.Tx
 	out   *outbox
 	local func() []chain.Tx // those that still wait; nil: the pool keeps no own
+	gone  chan struct{}     // closed when nobody gathers any more
 }
 
-// run gathers until ctx ends.
+func newBundler(out *outbox) *bundler {
+	return &bundler{in: make(chan []chain.Tx, 64), out: out, gone: make(chan struct{})}
+}
+
+// put queues transactions of ours. It waits while the queue is full, for as
+// long as the bundler runs and ctx lasts.
+func (b *bundler) put(ctx context.Context, txs []chain.Tx) error {
+	select {
+	case b.in <- txs:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.gone:
+		return ErrNotRunning
+	}
+	select {
+	case <-b.gone: // maybe just before
+		b.refuse()
+	default:
+	}
+	return nil
+}
+
+// refuse ends what nobody gathers any more, with an event. It is safe for
+// concurrent use.
+func (b *bundler) refuse() {
+	for {
+		select {
+		case <-b.in:
+			b.out.refuse("txs", chain.Ref{}, ErrNotRunning)
+		default:
+			return
+		}
+	}
+}
+
+// run gathers until ctx ends. What it holds then it hands on: the outbox, which
+// stops after it, tells that it was not sent.
 func (b *bundler) run(ctx context.Context) {
 	var (
 		held  []chain.Tx
@@ -216,6 +253,9 @@ func (b *bundler) run(ctx context.Context) {
 		case <-due:
 			flush()
 		case <-ctx.Done():
+			flush()
+			close(b.gone)
+			b.refuse()
 			return
 		}
 	}

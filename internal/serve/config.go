@@ -42,6 +42,12 @@ type Config struct {
 	Logger *slog.Logger // nil: none
 }
 
+// What one peer is served by default, in bytes a second and in bytes at once.
+const (
+	DefaultPeerRate  = 64 << 20
+	DefaultPeerBurst = 64 << 20
+)
+
 // Budget is what is served, in bytes a second and bytes at once. A zero field
 // takes its default. The defaults let our own client run at twice the most
 // that it can fetch from one peer over a round trip of 10 ms or more, which is
@@ -65,8 +71,8 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	b := &c.Budget
-	or(&b.PeerRate, 64<<20)
-	or(&b.PeerBurst, 64<<20)
+	or(&b.PeerRate, DefaultPeerRate)
+	or(&b.PeerBurst, DefaultPeerBurst)
 	or(&b.PrefixRate, max(128<<20, b.PeerRate))
 	or(&b.PrefixBurst, max(128<<20, b.PeerBurst))
 	or(&b.GlobalRate, max(512<<20, b.PrefixRate))
