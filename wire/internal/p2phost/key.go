@@ -1,15 +1,19 @@
 package p2phost
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"syscall"
 
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/crypto/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -31,7 +35,52 @@ func NewKey() (crypto.PrivKey, error) {
 // exists is never written to: it is refused if it is no regular file, if
 // anybody but its owner may use it, if it is cut short, or if its folder can
 // be written by everybody. It blocks on the disk.
-func LoadOrCreateKey(path string) (crypto.PrivKey, error) {
+func LoadOrCreateKey(path string) (crypto.PrivKey, error) { return loadOrCreate(path, protobufKey()) }
+
+// LoadOrCreateHexKey is LoadOrCreateKey for a secp256k1 key in 64 hex digits,
+// the form of op-node's p2p.priv.path; "0x" before them is read over.
+func LoadOrCreateHexKey(path string) (crypto.PrivKey, error) { return loadOrCreate(path, hexKey()) }
+
+// keyFormat is a form of key file.
+type keyFormat struct {
+	make   func() (crypto.PrivKey, error)
+	encode func(crypto.PrivKey) ([]byte, error)
+	decode func([]byte) (crypto.PrivKey, error)
+}
+
+func protobufKey() keyFormat {
+	return keyFormat{NewKey, crypto.MarshalPrivateKey, crypto.UnmarshalPrivateKey}
+}
+
+func hexKey() keyFormat {
+	return keyFormat{
+		make: func() (crypto.PrivKey, error) {
+			key, _, err := crypto.GenerateSecp256k1Key(rand.Reader)
+			return key, err
+		},
+		encode: func(k crypto.PrivKey) ([]byte, error) {
+			raw, err := k.Raw()
+			return hex.AppendEncode(nil, raw), err
+		},
+		decode: ParseHexKey,
+	}
+}
+
+// ParseHexKey reads a secp256k1 key of 64 hex digits, "0x" before them or not.
+// Its errors do not repeat it.
+func ParseHexKey(text []byte) (crypto.PrivKey, error) {
+	digits := bytes.TrimPrefix(bytes.TrimSpace(text), []byte("0x"))
+	raw := make([]byte, hex.DecodedLen(len(digits)))
+	if _, err := hex.Decode(raw, digits); err != nil || len(raw) != 32 {
+		return nil, errors.New("p2phost: want 64 hex digits")
+	}
+	if n := new(big.Int).SetBytes(raw); n.Sign() == 0 || n.Cmp(secp256k1.S256().N) >= 0 {
+		return nil, errors.New("p2phost: the number is no secp256k1 key: it is zero, or too large")
+	}
+	return crypto.UnmarshalSecp256k1PrivateKey(raw)
+}
+
+func loadOrCreate(path string, f keyFormat) (crypto.PrivKey, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("p2phost: key folder %q: %w", dir, err)
@@ -39,14 +88,14 @@ func LoadOrCreateKey(path string) (crypto.PrivKey, error) {
 	if err := checkKeyDir(dir); err != nil {
 		return nil, err
 	}
-	key, err := loadKey(path)
+	key, err := loadKey(path, f)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := createKey(path, f); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	return loadKey(path) // ours, or that of whoever was faster
+	return loadKey(path, f) // ours, or that of whoever was faster
 }
 
 func checkKeyDir(dir string) error {
@@ -61,7 +110,7 @@ func checkKeyDir(dir string) error {
 	return nil
 }
 
-func loadKey(path string) (crypto.PrivKey, error) {
+func loadKey(path string, format keyFormat) (crypto.PrivKey, error) {
 	// O_NOFOLLOW refuses a symlink at the moment of opening, so what is checked
 	// is what is read; O_NONBLOCK keeps a FIFO from holding us.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
@@ -89,7 +138,7 @@ func loadKey(path string) (crypto.PrivKey, error) {
 	if len(raw) == 0 || len(raw) > maxKeyFile {
 		return nil, fmt.Errorf("p2phost: key file %q has %d bytes, which is no key: restore it, or move it away for a new identity", path, len(raw))
 	}
-	key, err := crypto.UnmarshalPrivateKey(raw)
+	key, err := format.decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("p2phost: key file %q is damaged (%d bytes): restore it, or move it away for a new identity: %w", path, len(raw), err)
 	}
@@ -101,12 +150,12 @@ func loadKey(path string) (crypto.PrivKey, error) {
 
 // createKey writes a new key beside path and links it there, which fails if
 // the name is taken.
-func createKey(path string) (err error) {
-	key, err := NewKey()
+func createKey(path string, format keyFormat) (err error) {
+	key, err := format.make()
 	if err != nil {
 		return fmt.Errorf("p2phost: new key: %w", err)
 	}
-	raw, err := crypto.MarshalPrivateKey(key)
+	raw, err := format.encode(key)
 	if err != nil {
 		return fmt.Errorf("p2phost: new key: %w", err)
 	}
