@@ -94,7 +94,7 @@ func TestDisconnectsOfAllFormsAreRead(t *testing.T) {
 			t.Errorf("DecodeDisconnect(%x) = %v, want an error", in, got)
 		}
 	}
-	for r := range Reason(0x20) {
+	for r := range Reason(0xff) {
 		b := r.Append(nil)
 		if got, err := DecodeDisconnect(b); err != nil || got != r {
 			t.Errorf("%v came back as %v, %v", r, got, err)

@@ -43,7 +43,9 @@ func (r Reason) String() string {
 }
 
 // Append appends the payload of a Disconnect.
-func (r Reason) Append(b []byte) []byte { return rlp.AppendUint64(append(b, 0xc0+1), uint64(r)) }
+func (r Reason) Append(b []byte) []byte {
+	return rlp.AppendUint64(append(b, 0xc0+byte(rlp.IntSize(uint64(r)))), uint64(r))
+}
 
 // DecodeDisconnect reads the payload: a list of one, or the bare byte that some
 // send. Nothing at all is Requested.
