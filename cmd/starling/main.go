@@ -130,6 +130,7 @@ func command(stdout, stderr io.Writer) *cli.Command {
 			unbanCommand(datadir),
 			pingCommand(datadir),
 			probeCommand(),
+			keyCommand(),
 			configCommand(),
 			docsCommand(),
 			versionCommand(),
