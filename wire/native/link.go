@@ -2,6 +2,7 @@ package native
 
 import (
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
@@ -69,13 +70,47 @@ func (n *node) tidy(id libpeer.ID) {
 	}
 }
 
+// sessionOn is the session on a connection, or that was on it a moment ago:
+// what it told before its end is judged, and paid for.
 func (n *node) sessionOn(c network.Conn) *session {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if l := n.links[c]; l != nil && l.isReady {
-		return l.session
+	if l := n.links[c]; l != nil {
+		if l.isReady {
+			return l.session
+		}
+		return nil
+	}
+	now := time.Now()
+	for _, p := range slices.Backward(n.past) {
+		if p.session.link.conn == c && now.Before(p.until) {
+			return p.session
+		}
 	}
 	return nil
+}
+
+// Sessions that have ended are kept for so long, and so many, the oldest going
+// first. Gossip remembers connections for as long.
+const (
+	pastTime = 5 * time.Second
+	maxPast  = 256
+)
+
+// pastSession is a session whose connection has ended.
+type pastSession struct {
+	session *session
+	until   time.Time
+}
+
+// remember keeps a session that ended with its connection. The lock is held.
+func (n *node) remember(s *session) {
+	now := time.Now()
+	n.past = slices.DeleteFunc(n.past, func(p pastSession) bool { return now.After(p.until) })
+	if len(n.past) == maxPast {
+		n.past = slices.Delete(n.past, 0, 1)
+	}
+	n.past = append(n.past, pastSession{s, now.Add(pastTime)})
 }
 
 // claim makes s the session with its peer, or says why not. What it takes the
@@ -144,6 +179,9 @@ func (n *node) disconnected(c network.Conn) {
 	n.mu.Lock()
 	l := n.links[c]
 	delete(n.links, c)
+	if l != nil && l.isReady {
+		n.remember(l.session)
+	}
 	n.mu.Unlock()
 	if l == nil {
 		return

@@ -37,6 +37,7 @@ type node struct {
 	stopping bool
 	links    map[network.Conn]*link
 	peers    map[libpeer.ID]*contact
+	past     []pastSession
 }
 
 // Run implements wire.Wire.

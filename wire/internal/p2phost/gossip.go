@@ -38,7 +38,8 @@ type GossipConfig struct {
 	Budget     *Budget
 	// MessageID is computed for every copy that arrives: it must be cheap.
 	MessageID func(topic string, data []byte) string
-	// Validate judges a message of a peer with a session. It may block until
+	// Validate judges a message of a peer with a session, or whose session
+	// ended in the last seconds. It may block until
 	// ctx ends; calls are concurrent. It must not keep data where it rejects.
 	Validate func(ctx context.Context, from network.Conn, topic string, data []byte) chain.Action
 	// Score is the node's own opinion, -100 to 100; nil: none. It never blocks.
@@ -269,7 +270,7 @@ func (g *Gossip) validate(ctx context.Context, from libpeer.ID, m *pubsub.Messag
 		return pubsub.ValidationAccept
 	}
 	defer g.quota.done(m.ReceivedFrom, m.Message)
-	c := g.host.conn(from)
+	c := g.host.judged(from)
 	if c == nil {
 		return pubsub.ValidationIgnore
 	}

@@ -41,6 +41,22 @@ type sessionHost struct {
 	mu    sync.Mutex
 	gates map[network.Conn]*gate
 	peers map[libpeer.ID]network.Conn // those with a session
+	past  []pastConn                  // whose session ended lately, in that order
+}
+
+// What a peer told just before its session ended is judged after all: pubsub
+// has marked it as seen, so if it were dropped it would be lost from every
+// other peer too.
+const (
+	pastTime = 5 * time.Second
+	maxPast  = 256 // the oldest goes first
+)
+
+// pastConn is a session's connection that has ended.
+type pastConn struct {
+	id    libpeer.ID
+	conn  network.Conn
+	until time.Time
 }
 
 // gate holds what comes early on a connection.
@@ -164,6 +180,12 @@ func (s *sessionHost) disconnected(c network.Conn) {
 	was := s.peers[id] == c
 	if was {
 		delete(s.peers, id)
+		now := time.Now()
+		s.past = slices.DeleteFunc(s.past, func(p pastConn) bool { return now.After(p.until) })
+		if len(s.past) == maxPast {
+			s.past = slices.Delete(s.past, 0, 1)
+		}
+		s.past = append(s.past, pastConn{id, c, now.Add(pastTime)})
 	}
 	s.mu.Unlock()
 	if g != nil {
@@ -178,6 +200,23 @@ func (s *sessionHost) conn(id libpeer.ID) network.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.peers[id]
+}
+
+// judged is conn for a message that was received: its session may have ended
+// a moment ago.
+func (s *sessionHost) judged(id libpeer.ID) network.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.peers[id]; c != nil {
+		return c
+	}
+	now := time.Now()
+	for _, p := range slices.Backward(s.past) {
+		if p.id == id && now.Before(p.until) {
+			return p.conn
+		}
+	}
+	return nil
 }
 
 // charge finds the session's connection for what pubsub knows by peer.
