@@ -162,6 +162,28 @@ func TestTransactionsTravelInBundles(t *testing.T) {
 		if len(h.heard) != 2 {
 			t.Errorf("a full bundle waited: %d messages", len(h.heard))
 		}
+		// As do many: whoever gets one checks each signature before it relays.
+		time.Sleep(bundleWait)
+		synctest.Wait()
+		h.heard = nil
+		many := make([]chain.Tx, 1000)
+		for i := range many {
+			many[i] = chain.Tx{Bytes: make([]byte, 10)}
+		}
+		b.in <- many
+		time.Sleep(bundleWait)
+		synctest.Wait()
+		sum := 0
+		for _, m := range h.heard {
+			n := len(m.(wire.Txs).Txs)
+			sum += n
+			if n > bundleTxs {
+				t.Errorf("a bundle has %d transactions, want at most %d", n, bundleTxs)
+			}
+		}
+		if sum != len(many) {
+			t.Errorf("%d of %d transactions were sent", sum, len(many))
+		}
 		cancel()
 		<-done
 	})

@@ -159,7 +159,7 @@ func (o *outbox) send(ctx context.Context, p publication) outcome {
 const (
 	bundleWait  = 20 * time.Millisecond // how long the first waits for company
 	bundleBytes = 256 << 10
-	bundleTxs   = 1024
+	bundleTxs   = 256         // a receiver checks as many signatures before it relays
 	txsKeep     = time.Minute // how long a bundle waits for an audience
 )
 

@@ -116,10 +116,12 @@ type TxPool interface {
 	// the caller filled in. It may use CPU for signatures; it reads no disk.
 	//
 	// The verdicts decide about relaying: gossip brings transactions in
-	// bundles, and a bundle is relayed as it came, if one in it is accepted and
-	// none is rejected. So Ignored says that the transaction is authentic, and
-	// would cost whoever relays it nothing; one that was not looked at gets
-	// Ignored(Unchecked), which keeps its bundle from being relayed.
+	// bundles, a call for each, and a bundle is relayed as it came, if one in it
+	// is accepted and none is rejected. So where one is accepted, Ignored says
+	// of another that it is authentic: it costs whoever relays it nothing. One
+	// that was not looked at gets Ignored(Unchecked), which keeps its bundle
+	// from being relayed. After a forged one a pool may leave the rest
+	// unchecked, since the bundle is lost anyway.
 	Add(txs []Tx) []Verdict
 	// Pending gives transactions fit for the next block, best first, at most
 	// max of them and at most maxBytes in sum (0: no bound).

@@ -208,6 +208,12 @@ func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
 		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
 			added = append(added, e.tx)
 		}
+		if vs[i].Reason == "bad-signature" { // it cost us the most, and must not do so again and again
+			for k := i + 1; k < len(txs); k++ {
+				vs[k] = chain.Ignored(chain.Unchecked)
+			}
+			break
+		}
 	}
 	p.vouch(txs, vs, len(added))
 	p.publish(added)

@@ -72,6 +72,33 @@ func TestUnwantedTransactionsAreNotVerifiedWithoutEnd(t *testing.T) {
 	}
 }
 
+// Threat T-01: a forged transaction costs the most of all to find out; a bundle
+// of them costs that once, and what comes after it in the bundle is not lost.
+func TestOneForgedTransactionEndsTheWorkOnABundle(t *testing.T) {
+	f := family(t)
+	l := open(t, f)
+	p := pool(t, f, l)
+	bundle := []chain.Tx{transfer(f, 2, 0, 1, 10)}
+	for i := range 20 {
+		b := bytes.Clone(transfer(f, byte(50+i), 0, 1, 10).Bytes)
+		b[len(b)-1] ^= 1
+		bundle = append(bundle, chain.Tx{Bytes: b})
+	}
+	bundle = append(bundle, transfer(f, 3, 0, 1, 10))
+	vs := p.Add(bundle)
+	if vs[0].Action != chain.Accept || vs[1] != chain.Rejected("bad-signature") {
+		t.Errorf("the good one %v, the first forged one %v", vs[0], vs[1])
+	}
+	for _, v := range vs[2:] {
+		if v != chain.Ignored(chain.Unchecked) {
+			t.Errorf("after a forged one: %v, want %q", v, chain.Unchecked)
+		}
+	}
+	if vs := p.Add(bundle[len(bundle)-1:]); vs[0].Action != chain.Accept {
+		t.Errorf("what came after the forged ones, from another: %v", vs[0])
+	}
+}
+
 // grown is a ledger whose head is as high as the test says.
 type grown struct {
 	*ledger.Ledger

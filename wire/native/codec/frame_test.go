@@ -210,7 +210,7 @@ func TestLooseEncodingsAreRefused(t *testing.T) {
 		{"length past the end", decodeHeader, []byte{0x32, 0xff, 0xff, 0xff, 0xff, 0x0f}},
 		{"block without a header", decodeBlock, []byte{0x12, 1, 1}},
 		{"empty transaction", decodeBundle, []byte{0x0a, 0}},
-		{"over 4096 transactions", decodeBundle, bytes.Repeat([]byte{0x0a, 1, 7}, 4097)},
+		{"over 512 transactions", decodeBundle, bytes.Repeat([]byte{0x0a, 1, 7}, 513)},
 		{"answer of over 4096 items", decodeAnswer, bytes.Repeat([]byte{0x22, 1, 7}, 4097)},
 		{"two application answers", decodeAnswer, []byte{0x32, 1, 1, 0x32, 1, 1}},
 		{"two ends", decodeAnswer, []byte{0x7a, 0, 0x7a, 0}},

@@ -12,7 +12,7 @@ const (
 	MaxFrames    = 16384           // in one answer
 	MaxBlock     = 10 << 20        // a gossiped block, decoded
 	MaxTxBundle  = 1 << 20         // gossiped transactions
-	MaxTxs       = 4096            // in one bundle
+	MaxTxs       = 512             // in one bundle: so many signatures are checked in a tenth of a second
 	MaxConsensus = 1 << 20         // a consensus message
 	MaxApp       = 1 << 20         // application data: gossip, request or answer
 
