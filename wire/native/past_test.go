@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	libhost "github.com/libp2p/go-libp2p/core/host"
@@ -26,6 +27,7 @@ func TestMessageOutlivesItsSession(t *testing.T) {
 		from := n.p2p.P2P().Network().ConnsToPeer(h.ID())[0]
 		from.Close()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if got := len(n.p2p.P2P().Network().ConnsToPeer(h.ID())); got != 0 {
 			t.Fatalf("%d connections are left", got)
 		}
