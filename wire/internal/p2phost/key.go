@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -26,6 +25,12 @@ const maxKeyFile = 4096
 // NewKey draws an ed25519 identity.
 func NewKey() (crypto.PrivKey, error) {
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	return key, err
+}
+
+// NewSecp256k1Key draws a secp256k1 identity.
+func NewSecp256k1Key() (crypto.PrivKey, error) {
+	key, _, err := crypto.GenerateSecp256k1Key(rand.Reader)
 	return key, err
 }
 
@@ -54,10 +59,7 @@ func protobufKey() keyFormat {
 
 func hexKey() keyFormat {
 	return keyFormat{
-		make: func() (crypto.PrivKey, error) {
-			key, _, err := crypto.GenerateSecp256k1Key(rand.Reader)
-			return key, err
-		},
+		make: NewSecp256k1Key,
 		encode: func(k crypto.PrivKey) ([]byte, error) {
 			raw, err := k.Raw()
 			return hex.AppendEncode(nil, raw), err
@@ -74,7 +76,8 @@ func ParseHexKey(text []byte) (crypto.PrivKey, error) {
 	if _, err := hex.Decode(raw, digits); err != nil || len(raw) != 32 {
 		return nil, errors.New("p2phost: want 64 hex digits")
 	}
-	if n := new(big.Int).SetBytes(raw); n.Sign() == 0 || n.Cmp(secp256k1.S256().N) >= 0 {
+	var n secp256k1.ModNScalar
+	if overflow := n.SetByteSlice(raw); overflow || n.IsZero() {
 		return nil, errors.New("p2phost: the number is no secp256k1 key: it is zero, or too large")
 	}
 	return crypto.UnmarshalSecp256k1PrivateKey(raw)
