@@ -1,0 +1,116 @@
+package opstack
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	ma "github.com/multiformats/go-multiaddr"
+	madns "github.com/multiformats/go-multiaddr-dns"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
+)
+
+// DefaultSeenFor is how long a message id is remembered: 130 heartbeats, as in
+// op-node.
+const DefaultSeenFor = 65 * time.Second
+
+// Config says what a Wire is. Rules and Status are required; the zero value of
+// all else works.
+type Config struct {
+	// Rules are those of the network, shared with its ledger family.
+	Rules *rules.Rules
+	// Status tells where the chain stands. It never blocks.
+	Status func() chain.Status
+
+	Listen    []string // multiaddrs; none: /ip4/0.0.0.0/tcp/9222
+	Advertise []string // multiaddrs without /p2p that others are told instead; none: what we listen on
+	NoListen  bool     // dial only
+
+	Key     crypto.PrivKey // the identity, a secp256k1 key; nil: KeyFile
+	KeyFile string         // read, or made once, in op-node's form; empty with a nil Key: a fresh identity each run
+	Agent   string         // what we call ourselves; empty: "starling"
+
+	TLS          bool // is offered after Noise
+	AllowPrivate bool // what identify finds may be loopback and private addresses
+
+	// SeenFor is how long a message id is remembered; 0: DefaultSeenFor, or the
+	// window of the rules if that is longer. Less than that window is refused:
+	// old blocks could be relayed again and again.
+	SeenFor      time.Duration
+	DecodeBudget int // bytes of gossip and answers that are held at once; 0: 256 MiB or a quarter of the memory limit
+	ServeRate    int // blocks a second that one peer is served; 0: 8, twice what op-node asks
+	ServeBurst   int // blocks beyond that at once; 0: 32
+
+	// Libp2pOptions, if there are any, bring the transports in place of TCP, and
+	// may be anything else.
+	Libp2pOptions []libp2p.Option
+	Resolver      *madns.Resolver // nil: the system's
+	Logger        *slog.Logger    // nil: none
+}
+
+func (c Config) withDefaults() Config {
+	if c.Agent == "" {
+		c.Agent = "starling"
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = []string{"/ip4/0.0.0.0/tcp/9222"} // op-node's port
+	}
+	if c.NoListen {
+		c.Listen = nil
+	}
+	if c.SeenFor == 0 {
+		c.SeenFor = max(DefaultSeenFor, c.Rules.Config().Window())
+	}
+	if c.ServeRate <= 0 {
+		c.ServeRate = 8
+	}
+	if c.ServeBurst <= 0 {
+		c.ServeBurst = 32
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports all that is wrong with the configuration.
+func (c Config) Validate() error {
+	if c.Rules == nil || c.Status == nil {
+		return errors.New("opstack: Config needs Rules and Status: give those of the network's family and chain")
+	}
+	_, _, err := c.addrs()
+	if w := c.Rules.Config().Window(); c.SeenFor != 0 && c.SeenFor < w {
+		err = errors.Join(err, fmt.Errorf("opstack: message ids are remembered for %v, less than the %v for which a block may be gossiped: old blocks could be relayed again and again; give at least %v, or lower the timestamp threshold", c.SeenFor, w, w))
+	}
+	if c.Key != nil && c.Key.Type() != crypto.Secp256k1 && len(c.Libp2pOptions) == 0 {
+		err = errors.Join(err, fmt.Errorf("opstack: identity key of kind %v: OP Stack nodes have secp256k1 keys", c.Key.Type()))
+	}
+	return err
+}
+
+// addrs parses listen and advertise addresses; the error names all bad ones.
+func (c Config) addrs() (listen, advertise []ma.Multiaddr, err error) {
+	var errs []error
+	parse := func(what string, in []string) (out []ma.Multiaddr) {
+		for _, s := range in {
+			m, err := ma.NewMultiaddr(s)
+			if err == nil {
+				_, err = m.ValueForProtocol(ma.P_TCP)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("opstack: %s address %q is no TCP multiaddr: write it as /ip4/0.0.0.0/tcp/9222", what, s))
+				continue
+			}
+			out = append(out, m)
+		}
+		return out
+	}
+	listen = parse("listen", c.Listen)
+	advertise = parse("advertised", c.Advertise)
+	return listen, advertise, errors.Join(errs...)
+}

@@ -1,0 +1,113 @@
+package opstack
+
+import (
+	"bytes"
+	"hash/maphash"
+	"sync"
+
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+)
+
+// maxCopies bounds what copies holds, in bytes.
+const maxCopies = 32 << 20
+
+// copies knows the id of a message by its bytes as they travel, so that only
+// the first copy is decompressed and hashed, and keeps what it decompressed
+// until the validator takes it. A different encoding of the same message is
+// another entry with the same id.
+type copies struct {
+	seed maphash.Seed
+
+	mu    sync.Mutex // a leaf
+	at    map[uint64]*copied
+	order []uint64 // oldest first
+	held  int      // bytes
+}
+
+type copied struct {
+	topic string
+	data  []byte // as it travelled; pubsub never writes to it
+	id    string
+	body  []byte // nil: taken, or no snappy
+}
+
+func (c *copied) size() int { return len(c.data) + len(c.body) }
+
+func newCopies() *copies { return &copies{seed: maphash.MakeSeed(), at: map[uint64]*copied{}} }
+
+func (c *copies) key(topic string, data []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(c.seed)
+	h.WriteString(topic)
+	h.WriteByte(0)
+	h.Write(data)
+	return h.Sum64()
+}
+
+// is reports whether an entry is about these bytes: the key is a short hash.
+func (c *copied) is(topic string, data []byte) bool {
+	return c != nil && c.topic == topic && bytes.Equal(c.data, data)
+}
+
+// id is the message id. It is called on pubsub's goroutine, once for each copy.
+func (c *copies) id(topic string, data []byte) string {
+	k := c.key(topic, data)
+	c.mu.Lock()
+	e := c.at[k]
+	c.mu.Unlock()
+	if e.is(topic, data) {
+		return e.id
+	}
+	e = &copied{topic: topic, data: data}
+	if body, err := decompress(data); err == nil {
+		e.id, e.body = codec.MessageID(topic, body), body
+	} else {
+		e.id = codec.RawMessageID(topic, data)
+	}
+	c.put(k, e)
+	return e.id
+}
+
+// decompress is what decides which id a message has: unlike the table's, its
+// bound is from above only.
+func decompress(data []byte) ([]byte, error) {
+	if n, err := codec.DecodedLen(data); err != nil && (n == 0 || n > codec.MaxMessage) {
+		return nil, err
+	}
+	return codec.Decompress(data)
+}
+
+func (c *copies) put(k uint64, e *copied) {
+	if e.size() > maxCopies/2 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.at[k]; old != nil {
+		c.held -= old.size()
+	} else {
+		c.order = append(c.order, k)
+	}
+	c.at[k] = e
+	c.held += e.size()
+	for c.held > maxCopies && len(c.order) > 1 {
+		c.held -= c.at[c.order[0]].size()
+		delete(c.at, c.order[0])
+		c.order = c.order[1:]
+	}
+}
+
+// take gives what a message decompressed to, once; nil where that is not kept.
+func (c *copies) take(topic string, data []byte) []byte {
+	k := c.key(topic, data)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.at[k]
+	if !e.is(topic, data) || e.body == nil {
+		return nil
+	}
+	body := e.body
+	c.held -= len(body)
+	c.at[k] = &copied{topic: e.topic, data: e.data, id: e.id}
+	return body
+}

@@ -1,0 +1,199 @@
+package opstack
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
+)
+
+// The validator of a topic, as in op-node: so many messages at once, each for
+// so long.
+const (
+	validators   = 4
+	validateTime = 3 * time.Second
+)
+
+// params are op-node's (op-node/p2p/gossip.go, op-node/p2p/config.go).
+func params() pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.D, p.Dlo, p.Dhi, p.Dlazy = 8, 6, 12, 6
+	p.HeartbeatInterval = 500 * time.Millisecond
+	p.FanoutTTL = 24 * time.Second
+	p.HistoryLength = 12
+	p.HistoryGossip = 3
+	// Not op-node's: as the native wire, and for its reasons.
+	p.IDontWantMessageThreshold = 64 << 10
+	p.Connectors = 1 // gossip opens no connections
+	p.MaxPendingConnections = 1
+	return p
+}
+
+func (n *node) gossipConfig() p2phost.GossipConfig {
+	score := func(peer.ID) float64 { return 0 }
+	if s, ok := n.host.(wire.Scorer); ok {
+		score = s.Score
+	}
+	return p2phost.GossipConfig{
+		MaxMessage: codec.MaxCompressed,
+		Budget:     n.budget,
+		MessageID:  n.copies.id,
+		Validate:   n.validate,
+		Charge:     n.charge,
+		Count:      n.countGossip,
+		Score:      func(id peer.ID) float64 { return score(id) + n.w.Score(id).Total },
+		SeenFor:    n.w.cfg.SeenFor,
+		Options:    []pubsub.Option{pubsub.WithGossipSubParams(params())},
+	}
+}
+
+// countGossip counts a copy of a gossiped message. The topic is the peer's
+// text, so only ours have a name of their own.
+func (n *node) countGossip(topic string, inbound bool, bytes int) {
+	kind := "other"
+	if v, ok := n.w.topics[topic]; ok {
+		kind = "blocks" + v.String()
+	}
+	n.w.traffic.Count("gossip", kind, inbound, bytes)
+}
+
+// validate judges a message of gossip: the wire's part of the table, then the
+// Host.
+func (n *node) validate(ctx context.Context, from network.Conn, topic string, data []byte) chain.Action {
+	ctx, cancel := context.WithTimeout(ctx, validateTime)
+	defer cancel()
+	s, version := n.sessionOn(from), n.w.topics[topic]
+	if s == nil || !version.Valid() {
+		return chain.Ignore
+	}
+	select {
+	case n.checks[topic] <- struct{}{}:
+		defer func() { <-n.checks[topic] }()
+	case <-ctx.Done():
+		n.w.verdicts.count("validators-busy")
+		return chain.Ignore
+	}
+	size, _ := codec.DecodedLen(data) // 0 where Unpack will say what is wrong
+	release, err := n.budget.Take(ctx, size)
+	if err != nil {
+		n.w.verdicts.count("no-memory")
+		return chain.Ignore
+	}
+	defer release()
+	body := n.copies.take(topic, data)
+	if len(body) < codec.MinMessage { // not kept, or the table has a word for it
+		var why *rules.Check
+		if body, why = n.w.cfg.Rules.Unpack(data); why != nil {
+			return n.refuse(s, why)
+		}
+	}
+	b, why := n.w.cfg.Rules.Receive(version, body)
+	if why != nil {
+		return n.refuse(s, why)
+	}
+	v := n.host.Check(ctx, s, wire.Block{Block: b})
+	n.host.Report(wire.Skewed{Session: s, Skew: skewOf(b, n.w.cfg.Rules.Config())})
+	if v.Action == chain.Accept {
+		n.claimed(s, b.Ref())
+	}
+	return v.Action
+}
+
+// skewOf is how far the sequencer's clock is ahead of ours, as far as a block
+// tells: one within the window tells nothing.
+func skewOf(b chain.Block, c rules.Config) time.Duration {
+	skew := b.Header.Time.Sub(c.Wall.Now())
+	if skew > -c.MaxAge && skew < rules.MaxAhead {
+		return 0
+	}
+	return skew.Round(time.Second)
+}
+
+// refuse does what a check of the wire's says.
+func (n *node) refuse(s *session, why *rules.Check) chain.Action {
+	n.w.verdicts.count(why.Name)
+	v := why.Verdict
+	if v.Action == chain.Reject && v.Severity != peer.None {
+		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(s.link.conn), Offense: peer.InvalidGossip, Severity: v.Severity, Detail: why.Name + ": " + why.Why})
+	}
+	return v.Action
+}
+
+// member notes that a peer has joined or left one of our topics.
+func (n *node) member(id peer.ID, joined bool) {
+	for _, s := range n.sessions() {
+		if s.info.ID != id {
+			continue
+		}
+		s.mu.Lock()
+		if joined {
+			s.topics++
+		} else if s.topics > 0 {
+			s.topics--
+		}
+		s.mu.Unlock()
+	}
+}
+
+// claimed notes that a block was accepted: whoever brought it has it, and all
+// who are in the topics are about to. It is the only word that there is of
+// where an op-node stands; a peer that does not have a block says so at no cost.
+func (n *node) claimed(from *session, ref chain.Ref) {
+	for _, s := range n.sessions() {
+		s.mu.Lock()
+		raise := (s == from || s.topics > 0) && ref.Number > s.claims.Head.Number
+		if raise {
+			s.claims.Head = ref
+			s.claims.Weight = chain.WeightOf(ref.Number)
+		}
+		status := s.claims
+		s.mu.Unlock()
+		if raise {
+			n.host.Report(wire.Claimed{Session: s, Status: status})
+		}
+	}
+}
+
+// Publish implements wire.Publisher: blocks whose Extra holds the sequencer's
+// signature.
+func (w *Wire) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error) {
+	n := w.node.Load()
+	if n == nil {
+		return wire.Receipt{}, wire.ErrClosed
+	}
+	b, ok := m.(wire.Block)
+	if !ok {
+		return wire.Receipt{}, wire.ErrUnsupported
+	}
+	if size := b.Block.Size(); size > codec.MaxMessage {
+		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: %w: %d bytes, at most %d", b.Block.Ref(), wire.ErrTooLarge, size, codec.MaxMessage)
+	}
+	e, err := codec.EnvelopeOf(b.Block)
+	if err != nil {
+		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: %w", b.Block.Ref(), err)
+	}
+	if len(b.Block.Extra) != codec.SignatureSize {
+		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: it has %d extra bytes, want a signature of %d", b.Block.Ref(), len(b.Block.Extra), codec.SignatureSize)
+	}
+	if v := w.cfg.Rules.Config().VersionAt(e.Time); v != e.Version {
+		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: it is a %v, and at its time a %v is due", b.Block.Ref(), e.Version, v)
+	}
+	msg := codec.Message(b.Block.Extra, e)
+	if len(msg) > codec.MaxMessage {
+		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: %w: %d bytes, at most %d", b.Block.Ref(), wire.ErrTooLarge, len(msg), codec.MaxMessage)
+	}
+	topic := codec.Topic(w.chainID, e.Version)
+	if n.gossip.Peers(topic) == 0 {
+		return wire.Receipt{}, wire.ErrUnheard
+	}
+	return n.gossip.Publish(ctx, topic, codec.Compress(msg))
+}

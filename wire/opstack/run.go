@@ -1,0 +1,271 @@
+package opstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	mplex "github.com/libp2p/go-libp2p-mplex"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/network"
+	libpeer "github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+)
+
+// node is one Run of a Wire.
+type node struct {
+	w      *Wire
+	host   wire.Host
+	p2p    *p2phost.Host
+	gossip *p2phost.Gossip
+	budget *p2phost.Budget
+	copies *copies
+	protos []protocol.ID // of payload_by_number, in our order
+	checks map[string]chan struct{}
+
+	ctx  context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex // nobody waits under it
+	stopping bool
+	links    map[network.Conn]*link
+	peers    map[libpeer.ID]*contact
+}
+
+// Run implements wire.Wire.
+func (w *Wire) Run(ctx context.Context, h wire.Host) error {
+	if w.ran.Swap(true) {
+		return errRanTwice
+	}
+	key, err := w.key()
+	if err != nil {
+		return err
+	}
+	n := &node{
+		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(),
+		checks: map[string]chan struct{}{}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
+	}
+	for _, p := range codec.Protocols(w.chainID) {
+		n.protos = append(n.protos, protocol.ID(p))
+	}
+	for topic := range w.topics {
+		n.checks[topic] = make(chan struct{}, validators)
+	}
+	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
+	defer n.stop()
+	undo, err := n.start(key)
+	if err != nil {
+		undo()
+		return err
+	}
+	w.node.Store(n)
+	close(w.ready)
+	w.cfg.Logger.Info("opstack wire is listening", "peer", n.p2p.ID().String(), "addr", w.Addrs(), "chain", w.chainID)
+
+	<-ctx.Done()
+	n.farewell()
+	w.node.Store(nil)
+	undo()
+	return nil
+}
+
+// key is the identity that the config asks for.
+func (w *Wire) key() (crypto.PrivKey, error) {
+	switch {
+	case w.cfg.Key != nil:
+		return w.cfg.Key, nil
+	case w.cfg.KeyFile != "":
+		return p2phost.LoadOrCreateHexKey(w.cfg.KeyFile)
+	}
+	return p2phost.NewSecp256k1Key()
+}
+
+// options are what op-node's host is made of: TCP, Noise, yamux (which every
+// host has) and mplex.
+func (c Config) options() []libp2p.Option {
+	opts := c.Libp2pOptions
+	if len(opts) == 0 {
+		opts = []libp2p.Option{
+			libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // or two nodes could listen on one port
+			libp2p.Security(noise.ID, noise.New),
+		}
+		if c.TLS {
+			opts = append(opts, libp2p.Security(libtls.ID, libtls.New))
+		}
+	}
+	return append(opts[:len(opts):len(opts)], libp2p.Muxer(mplex.ID, mplex.DefaultTransport))
+}
+
+// start brings up the parts; undo takes down, in reverse, what is up, and is
+// to be called whether there was an error or not.
+func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
+	var down []func()
+	undo = func() {
+		n.mu.Lock() // so that nothing slips in: see goes
+		n.stop()
+		n.mu.Unlock()
+		for i := len(down) - 1; i >= 0; i-- {
+			down[i]()
+		}
+		n.wg.Wait()
+	}
+	cfg := n.w.cfg
+	listen, advertise, err := cfg.addrs()
+	if err != nil {
+		return undo, err
+	}
+	n.p2p, err = p2phost.New(p2phost.Config{
+		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
+		NoQUIC: true, NoTransports: true, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
+		Options: cfg.options(), Logger: cfg.Logger, Flood: n.charge,
+	})
+	if err != nil {
+		return undo, fmt.Errorf("opstack: %w", err)
+	}
+	down = append(down, func() { n.p2p.Close() })
+	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
+	if err != nil {
+		return undo, fmt.Errorf("opstack: %w", err)
+	}
+	down = append(down, n.gossip.Close)
+	for _, v := range codec.Versions {
+		if err := n.gossip.Join(codec.Topic(n.w.chainID, v)); err != nil {
+			return undo, fmt.Errorf("opstack: %w", err)
+		}
+	}
+	host := n.p2p.P2P()
+	host.Network().Notify(&network.NotifyBundle{
+		ConnectedF: func(_ network.Network, c network.Conn) {
+			if c.Stat().Direction == network.DirInbound {
+				n.goes(func() { n.accept(c) })
+			}
+		},
+		DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) },
+	})
+	for _, p := range n.protos {
+		host.SetStreamHandler(p, n.handle(n.acceptRequest))
+	}
+	if err := n.p2p.Listen(); err != nil {
+		return undo, fmt.Errorf("opstack: %w", err)
+	}
+	n.goes(n.keepPinging)
+	n.goes(func() { n.w.scores.decay(n.ctx) })
+	return undo, nil
+}
+
+// handle runs a stream handler among the goroutines that Run waits for. A
+// panic costs the peer a charge and the process nothing.
+func (n *node) handle(f func(network.Stream)) network.StreamHandler {
+	return func(s network.Stream) {
+		n.mu.Lock()
+		if n.ctx.Err() != nil {
+			n.mu.Unlock()
+			s.Reset()
+			return
+		}
+		n.wg.Add(1)
+		n.mu.Unlock()
+		defer n.wg.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				s.Reset()
+				n.charge(s.Conn(), peer.BrokeHandler, fmt.Sprintf("%s: panic: %v", s.Protocol(), p))
+			}
+		}()
+		f(s)
+	}
+}
+
+// goes starts a goroutine that Run waits for, unless the node has ended.
+func (n *node) goes(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ctx.Err() == nil {
+		n.wg.Go(f)
+	}
+}
+
+// sessions lists the open ones, by peer.
+func (n *node) sessions() []*session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]*session, 0, len(n.peers))
+	for _, c := range n.peers {
+		if c.session != nil && c.session.link.isReady {
+			all = append(all, c.session)
+		}
+	}
+	slices.SortFunc(all, func(a, b *session) int { return strings.Compare(string(a.info.ID), string(b.info.ID)) })
+	return all
+}
+
+// farewell closes every session. The protocol has no word for it: peers see the
+// connection end.
+func (n *node) farewell() {
+	n.mu.Lock()
+	n.stopping = true
+	n.mu.Unlock()
+	all := n.sessions()
+	for _, s := range all {
+		s.Close(peer.Stopping)
+	}
+	late := time.NewTimer(time.Second)
+	defer late.Stop()
+	for _, s := range all {
+		select {
+		case <-s.link.gone:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// charge reports a fault of whoever is at the other end of a connection. A
+// frame that was cut by the end of its connection is none.
+func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
+	if o == peer.TruncatedFrame && c.IsClosed() {
+		return
+	}
+	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: p2phost.LinkOf(c)}
+	if s := n.sessionOn(c); s != nil {
+		r.Session = s
+	}
+	n.host.Report(r)
+}
+
+// fault is charge for an error, if it is one that the remote caused.
+func (n *node) fault(c network.Conn, err error) {
+	var f *wire.Fault
+	if errors.As(err, &f) {
+		n.charge(c, f.Offense, f.Err.Error())
+	}
+}
+
+// judge passes on what the host asks and reports, and notes who is a member of
+// which topics.
+type judge struct{ n *node }
+
+// Admit implements p2phost.Judge.
+func (j judge) Admit(l wire.Link) peer.Reason { return j.n.host.Admit(l) }
+
+// Report implements p2phost.Judge.
+func (j judge) Report(r wire.Report) {
+	if t, ok := r.(wire.TopicChanged); ok {
+		j.n.member(t.ID, t.Joined)
+	}
+	j.n.host.Report(r)
+}

@@ -1,0 +1,171 @@
+package opstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+)
+
+// Times of one request of a peer, as op-node's server has them.
+const (
+	readTime   = 10 * time.Second
+	serveTime  = 20 * time.Second // for its turn and for the block
+	answerTime = 10 * time.Second // to write it
+)
+
+// earlyTime is how early a request may come and still wait for its turn: what
+// is earlier is refused. Nobody waits for it but its own peer.
+const earlyTime = 4 * time.Second
+
+// acceptRequest serves one request of a peer with a session.
+func (n *node) acceptRequest(st network.Stream) {
+	c := st.Conn()
+	l := n.link(c)
+	if l == nil {
+		st.Reset()
+		return
+	}
+	if !n.enter(&l.requests, maxStreams) {
+		st.ResetWithError(network.StreamResourceLimitExceeded)
+		n.charge(c, peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
+		return
+	}
+	defer n.leave(&l.requests)
+	s := n.await(l)
+	if s == nil {
+		st.Reset()
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, serveTime)
+	defer cancel()
+	st.SetReadDeadline(time.Now().Add(readTime))
+	number, err := codec.ReadRequest(st)
+	if err != nil {
+		st.Reset()
+		n.fault(c, err)
+		return
+	}
+	free, e, res := s.answer(ctx, number)
+	defer free()
+	out := &countedWriter{Stream: st}
+	st.SetWriteDeadline(time.Now().Add(answerTime))
+	if res == codec.ResultOK {
+		err = codec.WriteAnswer(out, e)
+	} else {
+		err = codec.WriteRefusal(out, res)
+	}
+	n.countAsked(true, codec.RequestSize, out.n)
+	if err != nil {
+		st.Reset()
+		return
+	}
+	st.Close()
+}
+
+// answer finds the block of a number, within the peer's rate and the node's
+// budgets. free gives back what the answer holds.
+func (s *session) answer(ctx context.Context, number uint64) (free func(), e *codec.Envelope, res codec.Result) {
+	none := func() {}
+	if !s.turn(ctx) {
+		return none, nil, codec.ResultOther
+	}
+	n := s.node
+	rc := n.w.cfg.Rules.Config()
+	if last, ok := rc.Target(rc.Wall.Now()); !ok || number < rc.GenesisNumber || number > last {
+		return none, nil, codec.ResultInvalid
+	}
+	select {
+	case s.answers <- struct{}{}:
+	case <-ctx.Done():
+		return none, nil, codec.ResultOther
+	}
+	free = func() { <-s.answers }
+	resp, err := n.host.Serve(ctx, s, wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: number}, Count: 1}})
+	if err != nil {
+		return free, nil, resultOf(err)
+	}
+	blocks, ok := resp.(wire.Blocks)
+	if !ok || len(blocks.Blocks) == 0 {
+		return free, nil, codec.ResultNotFound
+	}
+	// Of a genesis that is an anchor there is no payload.
+	if e, err = codec.EnvelopeOf(blocks.Blocks[0]); err != nil || e.Size() > codec.MaxMessage {
+		return free, nil, codec.ResultNotFound
+	}
+	giveBack, err := n.budget.Take(ctx, 2*e.Size()) // the block, and its encoding
+	if err != nil {
+		return free, nil, codec.ResultOther
+	}
+	return func() { giveBack(); free() }, e, codec.ResultOK
+}
+
+// turn waits until the peer's rate allows one more request. One that comes far
+// too early is refused; what the peer sends after that is a flood. The wait is
+// the peer's own.
+func (s *session) turn(ctx context.Context) bool {
+	r := s.served.Reserve()
+	d := r.Delay()
+	if d == 0 {
+		return true
+	}
+	if d > earlyTime {
+		r.Cancel()
+		s.mu.Lock()
+		again := s.warned
+		s.warned = true
+		s.mu.Unlock()
+		if again {
+			cfg := s.node.w.cfg
+			s.node.charge(s.link.conn, peer.RequestFlood, fmt.Sprintf("more than %d requests a second after a burst of %d, and after a refusal", cfg.ServeRate, cfg.ServeBurst))
+		}
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// resultOf maps a refusal of the Host to the nearest code.
+func resultOf(err error) codec.Result {
+	var r *wire.Refusal
+	switch {
+	case errors.As(err, &r) && r.Code == wire.RefusedNotFound, errors.Is(err, chain.ErrNotFound):
+		return codec.ResultNotFound
+	case errors.As(err, &r) && r.Code == wire.RefusedBadRequest:
+		return codec.ResultInvalid
+	}
+	return codec.ResultOther
+}
+
+// countedWriter counts what is written.
+type countedWriter struct {
+	network.Stream
+	n int
+}
+
+func (c *countedWriter) Write(b []byte) (int, error) {
+	n, err := c.Stream.Write(b)
+	c.n += n
+	return n, err
+}
+
+// countAsked counts a request and its answer.
+func (n *node) countAsked(byRemote bool, request, answer int) {
+	n.w.traffic.Count("payload-by-number", "request", byRemote, request)
+	if answer > 0 {
+		n.w.traffic.Count("payload-by-number", "answer", !byRemote, answer)
+	}
+}

@@ -1,0 +1,162 @@
+package opstack
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
+)
+
+// session is our relation to one peer over one link.
+type session struct {
+	node *node
+	link *link
+	ours bool // we dialled
+	info peer.Info
+
+	ctx  context.Context // ends with the session
+	stop context.CancelFunc
+
+	pace     *pace         // of our requests
+	inFlight chan struct{} // a place for each request of ours
+	served   *rate.Limiter // of theirs
+	answers  chan struct{} // a place for each answer that is being made
+
+	mu     sync.Mutex // a leaf
+	taken  bool       // the Host took it
+	ended  bool
+	closed wire.Closed
+	topics int          // of ours that the peer has joined
+	claims chain.Status // the last that was reported
+	warned bool         // it was told that it asks too fast
+}
+
+var (
+	_ wire.Session = (*session)(nil)
+	_ wire.Pinger  = (*session)(nil)
+)
+
+// maxAnswering is how many answers to one peer are made or written at once.
+const maxAnswering = 4
+
+func (n *node) newSession(l *link, ours bool) *session {
+	cfg := n.w.cfg
+	s := &session{
+		node: n, link: l, ours: ours, pace: newPace(),
+		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
+		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),
+	}
+	s.ctx, s.stop = context.WithCancel(n.ctx)
+	return s
+}
+
+// describe fixes what Peer tells.
+func (s *session) describe(dialled peer.Addr) {
+	s.info = s.node.p2p.Info(s.link.conn)
+	s.info.Wire = Name
+	s.info.Direction = peer.Inbound
+	if s.ours {
+		s.info.Direction = peer.Outbound
+	}
+	if !dialled.IsZero() {
+		s.info.Addr = dialled
+	}
+}
+
+// Peer implements wire.Session.
+func (s *session) Peer() peer.Info { return s.info }
+
+// Done implements wire.Session.
+func (s *session) Done() <-chan struct{} { return s.ctx.Done() }
+
+// Close implements wire.Session.
+func (s *session) Close(why peer.Reason) { s.end(why, false, "") }
+
+// Send implements wire.Session: the protocol has no messages beside gossip.
+func (s *session) Send(context.Context, wire.Lane, wire.Message) error {
+	if s.ctx.Err() != nil {
+		return wire.ErrClosed
+	}
+	return wire.ErrUnsupported
+}
+
+// Ping implements wire.Pinger.
+func (s *session) Ping(ctx context.Context) (time.Duration, error) {
+	return s.node.p2p.Ping(ctx, s.link.conn)
+}
+
+// opened marks that the Host took the session. If it has ended meanwhile, its
+// end is reported now, and the reason is given back.
+func (s *session) opened() peer.Reason {
+	s.mu.Lock()
+	s.taken = true
+	ended, closed := s.ended, s.closed
+	s.mu.Unlock()
+	if !ended {
+		s.node.w.scores.joined(s.info.ID)
+		return peer.OK
+	}
+	s.node.host.Report(closed)
+	return closed.Reason
+}
+
+// end ends the session, once. It never blocks.
+func (s *session) end(why peer.Reason, byRemote bool, _ string) {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return
+	}
+	s.ended = true
+	s.closed = wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
+	taken, closed := s.taken, s.closed
+	s.mu.Unlock()
+
+	s.node.unclaim(s)
+	s.stop()
+	if taken {
+		s.node.w.scores.gone(s.info.ID)
+		s.node.host.Report(closed)
+	}
+	s.node.part(s.link, why)
+}
+
+// abandon ends a session that the Host did not take.
+func (s *session) abandon(why peer.Reason) {
+	s.mu.Lock()
+	s.ended = true
+	s.closed = wire.Closed{Session: s, Reason: why}
+	s.mu.Unlock()
+	s.node.unclaim(s)
+	s.stop()
+	n := s.node
+	n.mu.Lock()
+	other := s.link.session != nil && s.link.session != s
+	n.mu.Unlock()
+	if !other { // otherwise the link serves another session
+		n.part(s.link, why)
+	}
+}
+
+// await blocks until the session with the peer on a link is open, at most
+// SessionTime: op-node asks as soon as it is connected. nil if there is none.
+func (n *node) await(l *link) *session {
+	if s := n.sessionOn(l.conn); s != nil {
+		return s
+	}
+	late := time.NewTimer(p2phost.SessionTime)
+	defer late.Stop()
+	select {
+	case <-l.ready:
+	case <-l.gone:
+	case <-late.C:
+	case <-n.ctx.Done():
+	}
+	return n.sessionOn(l.conn)
+}
