@@ -61,6 +61,23 @@ type Method struct {
 	// Call gets the params as they came, at most 5 MiB, and gives a value for
 	// encoding/json. It must return soon after ctx ends.
 	Call func(ctx context.Context, params json.RawMessage) (any, error)
+
+	// Doc says in a sentence what the method does, Params what it takes, by
+	// position, and Result is a value of the type that it gives: rpc.discover
+	// tells them. All may be left out.
+	Doc    string
+	Params []Param
+	Result any
+}
+
+// Param is one parameter of a Method.
+type Param struct {
+	Name string // of letters and digits
+	Doc  string
+	// Type is a value of the type that it is decoded into; nil: any JSON.
+	Type any
+	// Optional parameters may be left out; only such ones follow.
+	Optional bool
 }
 
 // Builder is what a service is built with.

@@ -14,7 +14,8 @@ type Peer struct {
 	Claims    chain.Status // what it says of its chain
 	Score     float64      // from -100 to 100
 	Latency   time.Duration
-	Static    bool
+	Static    bool // configured: static or trusted
+	Trusted   bool
 	Protected bool
 }
 
@@ -57,7 +58,7 @@ func (c *Client) Peers() []Peer {
 	for _, p := range c.node.swarm.Peers() {
 		out = append(out, Peer{
 			Info: p.Info, Claims: c.node.host.claims(p.Info.ID), Score: p.Score, Latency: p.RTT,
-			Static: p.Static || p.Trusted, Protected: p.Protected,
+			Static: p.Static || p.Trusted, Trusted: p.Trusted, Protected: p.Protected,
 		})
 	}
 	return out

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/peer"
@@ -79,40 +78,6 @@ type TxReply struct {
 }
 
 func nameOf(r chain.Ref) BlockName { return BlockName{r.Number, r.Hash.String()} }
-
-// read and write make methods that need no authority, and that do.
-func read(name string, f func(ctx context.Context, params json.RawMessage) (any, error)) starling.Method {
-	return starling.Method{Name: name, Call: f}
-}
-
-func write(name string, f func(ctx context.Context, params json.RawMessage) (any, error)) starling.Method {
-	return starling.Method{Name: name, Write: true, Call: f}
-}
-
-// methods are what the node answers over its socket, without those that
-// services bring.
-func (n *Node) methods() []starling.Method {
-	return []starling.Method{
-		read("starling_status", func(context.Context, json.RawMessage) (any, error) { return n.Status(), nil }),
-		read("starling_peers", func(context.Context, json.RawMessage) (any, error) { return n.peers(), nil }),
-		read("starling_block", n.callBlock),
-		read("starling_transaction", n.callTx),
-		write("starling_connect", n.callConnect),
-		write("starling_disconnect", n.callDisconnect),
-		write("starling_ping", n.callPing),
-		write("starling_sendTransactions", n.callSendTxs),
-		read("starling_bans", func(context.Context, json.RawMessage) (any, error) { return n.bans(), nil }),
-		write("starling_ban", n.callBan),
-		write("starling_unban", n.callUnban),
-		// It changes nothing, but reads the whole ledger: not for everybody.
-		write("starling_checkInvariants", func(ctx context.Context, _ json.RawMessage) (any, error) {
-			return true, n.stack.checkInvariants(ctx)
-		}),
-		read("starling_why", n.callWhy),
-		write("starling_record", n.callRecord),
-		write("starling_recordStop", n.callRecordStop),
-	}
-}
 
 func (n *Node) peers() []PeerReply {
 	out := []PeerReply{}

@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/starlingp2p/starling/internal/rpc"
@@ -32,16 +34,15 @@ func (n *Node) bans() []BanReply {
 	return out
 }
 
-// callBan takes an identity, seconds (0: the next step of the ladder) and a reason.
+// callBan takes an identity, an address or a prefix, seconds (0: the next step
+// of the ladder), a reason, and whether to force it.
 func (n *Node) callBan(ctx context.Context, params json.RawMessage) (any, error) {
 	var (
-		id, reason string
-		seconds    int64
+		who, reason string
+		seconds     int64
+		force       bool
 	)
-	if err := rpc.Params(params, &id, &seconds, &reason); err != nil {
-		return nil, err
-	}
-	if err := checkID(id); err != nil {
+	if err := rpc.Params(params, &who, &seconds, &reason, &force); err != nil {
 		return nil, err
 	}
 	if seconds < 0 || seconds > maxBanSeconds {
@@ -50,18 +51,49 @@ func (n *Node) callBan(ctx context.Context, params json.RawMessage) (any, error)
 	if len(reason) > maxBanReason {
 		return nil, rpc.BadParams("reason has %d bytes, want at most %d", len(reason), maxBanReason)
 	}
-	return true, n.node.Client().Ban(ctx, peer.ID(id), time.Duration(seconds)*time.Second, reason)
+	id, prefix, err := whom(who)
+	if err != nil {
+		return nil, err
+	}
+	d := time.Duration(seconds) * time.Second
+	if prefix.IsValid() {
+		return true, n.node.Client().BanPrefix(ctx, prefix, d, reason, force)
+	}
+	return true, n.node.Client().Ban(ctx, id, d, reason)
 }
 
 func (n *Node) callUnban(ctx context.Context, params json.RawMessage) (any, error) {
-	var id string
-	if err := rpc.Params(params, &id); err != nil {
+	var who string
+	if err := rpc.Params(params, &who); err != nil {
 		return nil, err
 	}
-	if err := checkID(id); err != nil {
+	id, prefix, err := whom(who)
+	if err != nil {
 		return nil, err
 	}
-	return true, n.node.Client().Unban(ctx, peer.ID(id))
+	if prefix.IsValid() {
+		return true, n.node.Client().UnbanPrefix(ctx, prefix)
+	}
+	return true, n.node.Client().Unban(ctx, id)
+}
+
+// whom reads what a ban is about: an identity, or a prefix, of full length
+// where it is one address.
+func whom(text string) (peer.ID, netip.Prefix, error) {
+	if err := checkID(text); err != nil {
+		return "", netip.Prefix{}, err
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.WithZone("").Unmap()
+		return "", netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return "", p.Masked(), nil
+	}
+	if strings.ContainsAny(text, "/@") {
+		return "", netip.Prefix{}, rpc.BadParams("%.100q is neither an identity nor an IP address nor a prefix as in \"10.0.0.0/8\"", text)
+	}
+	return peer.ID(text), netip.Prefix{}, nil
 }
 
 func checkID(id string) error {

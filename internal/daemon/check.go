@@ -278,14 +278,22 @@ func (n *Network) TargetRef() (chain.Ref, error) {
 	if n.Target == "" {
 		return chain.Ref{}, nil
 	}
-	var ref chain.Ref
-	number, hash, ok := strings.Cut(n.Target, ":")
-	_, err := fmt.Sscanf(number, "%d", &ref.Number)
+	ref, err := parseTarget(n.Target)
+	if err != nil {
+		return ref, fmt.Errorf("network.%w", err)
+	}
+	return ref, nil
+}
+
+// parseTarget reads a block's number and hash.
+func parseTarget(text string) (ref chain.Ref, err error) {
+	number, hash, ok := strings.Cut(text, ":")
+	_, err = fmt.Sscanf(number, "%d", &ref.Number)
 	if ok && err == nil {
 		ref.Hash, err = chain.ParseHash(hash)
 	}
 	if !ok || err != nil {
-		return ref, fmt.Errorf("network.target is %.100q, want \"NUMBER:HASH\"", n.Target)
+		return ref, fmt.Errorf("target is %.100q, want \"NUMBER:HASH\"", text)
 	}
 	return ref, nil
 }

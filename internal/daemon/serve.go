@@ -75,10 +75,21 @@ func (d *doors) url() string {
 	return "http://" + d.tcp.Addr().String()
 }
 
-// newRPC makes the server of all methods. Parts that answer HTTP are mounted
+// newRPC makes the server of all methods and events. Parts that answer HTTP are mounted
 // on it here.
 func (n *Node) newRPC(log *slog.Logger) (*rpc.Server, error) {
-	return rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
+	s, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range n.feeds() {
+		if err := s.AddFeed(f); err != nil {
+			return nil, err
+		}
+	}
+	s.Describe(rpc.DocumentInfo{Title: "Starling", Description: "JSON-RPC of a Starling node.", Version: Version})
+	s.Mount("/events", rpc.Read, s.EventStream(n.events, n.snapshot))
+	return s, nil
 }
 
 // serve answers on every door until ctx ends.

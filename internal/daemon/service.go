@@ -40,8 +40,8 @@ func (s *sequencerPart) Methods() []starling.Method {
 		}
 	}
 	return []starling.Method{
-		write("sequencer_pause", pause(true)),
-		write("sequencer_resume", pause(false)),
+		write("sequencer_pause", "Has the sequencer make no more blocks for now.", pause(true), true),
+		write("sequencer_resume", "Has the sequencer make blocks again.", pause(false), true),
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
-
-	"github.com/starlingp2p/starling"
 )
 
 // Class says how much authority something needs, or somebody has.
@@ -57,9 +55,9 @@ const callTimeout = time.Minute
 
 // reply is what becomes of one message.
 type reply struct {
-	out   []byte // nil: there is nothing to say
-	code  int    // of the error, where a single call failed
-	after []func()
+	out   []byte                  // nil: there is nothing to say
+	code  int                     // of the error, where a single call failed
+	after []func(context.Context) // to be called once out is written
 }
 
 // calls gives how many calls a message holds, or why it is none.
@@ -145,6 +143,9 @@ func (s *Server) single(ctx context.Context, c *caller, raw []byte) (out reply) 
 		}
 		return r
 	}
+	if q.ID == nil && strings.HasSuffix(q.Method, "_subscribe") {
+		return reply{} // nobody would know its id
+	}
 	result, after, err := s.invoke(ctx, c, q)
 	if q.ID == nil {
 		return reply{}
@@ -154,7 +155,7 @@ func (s *Server) single(ctx context.Context, c *caller, raw []byte) (out reply) 
 		r.Result, r.Error = nil, err
 		out.code = err.Code
 	} else if after != nil {
-		out.after = []func(){after}
+		out.after = []func(context.Context){after}
 	}
 	out.out = r.encode()
 	if len(out.out) > MaxAnswerBytes {
@@ -183,11 +184,10 @@ func idOf(raw []byte) json.RawMessage {
 
 // invoke runs one call. A method that panics fails that call only. after, if
 // there is one, is to be called once the answer is written.
-func (s *Server) invoke(ctx context.Context, c *caller, q request) (result json.RawMessage, after func(), err *Error) {
+func (s *Server) invoke(ctx context.Context, c *caller, q request) (result json.RawMessage, after func(context.Context), err *Error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("rpc method panicked", "method", q.Method, "err", p, "stack", string(debug.Stack()))
-			result, after, err = nil, nil, errorf(CodeInternal, "rpc: internal error")
+			result, after, err = nil, nil, s.panicked(q.Method, p)
 		}
 	}()
 	m, ok := s.method(c, q.Method, &after)
@@ -219,8 +219,8 @@ func (s *Server) invoke(ctx context.Context, c *caller, q request) (result json.
 	return result, after, nil
 }
 
-// method finds a method.
-func (s *Server) method(_ *caller, name string, _ *func()) (starling.Method, bool) {
-	m, ok := s.methods[name]
-	return m, ok
+// panicked tells our log of a fault of ours, and the caller no more than that.
+func (s *Server) panicked(what string, p any) *Error {
+	s.log.Error("rpc method panicked", "method", what, "err", p, "stack", string(debug.Stack()))
+	return errorf(CodeInternal, "rpc: internal error")
 }

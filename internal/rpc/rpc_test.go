@@ -51,6 +51,9 @@ func methods() []starling.Method {
 		{Name: "huge", Call: func(context.Context, json.RawMessage) (any, error) {
 			return strings.Repeat("x", rpc.MaxAnswerBytes), nil
 		}},
+		{Name: "large", Call: func(context.Context, json.RawMessage) (any, error) {
+			return strings.Repeat("x", rpc.MaxAnswerBytes*2/5), nil
+		}},
 		{Name: "unspeakable", Call: func(context.Context, json.RawMessage) (any, error) { return func() {}, nil }},
 	}
 }

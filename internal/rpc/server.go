@@ -21,11 +21,13 @@ const (
 // construction, what is mounted before the first listener is served.
 type Server struct {
 	methods map[string]starling.Method
+	feeds   map[string]map[string]Feed // by namespace and name
 	log     *slog.Logger
 	mux     *http.ServeMux
 
 	local, remote chan struct{} // slots of calls on the unix socket, and over TCP
 	writes        chan struct{}
+	stays         chan struct{} // of connections that stay, on HTTP
 	localBytes    budget
 	remoteBytes   budget
 }
@@ -37,6 +39,7 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		methods: make(map[string]starling.Method, len(methods)), log: log, mux: http.NewServeMux(),
+		feeds: map[string]map[string]Feed{}, stays: make(chan struct{}, maxStays),
 		local: make(chan struct{}, maxCalls), remote: make(chan struct{}, maxCalls), writes: make(chan struct{}, maxWrites),
 		localBytes: budget{most: requestsBudget}, remoteBytes: budget{most: requestsBudget},
 	}
@@ -48,4 +51,13 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	}
 	s.mux.HandleFunc("/{$}", s.serveRoot)
 	return s, nil
+}
+
+// bytesOf is the budget that a caller's requests are charged to. Those who have
+// authority are not in the way of others, nor others in theirs.
+func (s *Server) bytesOf(c *caller) *budget {
+	if c.class == Admin {
+		return &s.localBytes
+	}
+	return &s.remoteBytes
 }

@@ -34,11 +34,12 @@ type stream struct {
 	caller  *caller
 	budget  *budget
 	writing chan struct{} // holds one: who has it writes
-	pace    bucket.Bucket // only run touches it
+	subs    subscriptions
+	pace    bucket.Bucket // of the unix socket; only run touches it
 }
 
 func newStream(s *Server, c carrier, who *caller, b *budget) *stream {
-	st := &stream{server: s, carrier: c, caller: who, budget: b, writing: make(chan struct{}, 1), pace: bucket.New(connRate, connRate, time.Now())}
+	st := &stream{server: s, carrier: c, caller: who, budget: b, writing: make(chan struct{}, 1), subs: subscriptions{ends: map[string]context.CancelFunc{}}, pace: bucket.New(connRate, connRate, time.Now())}
 	who.stream = st
 	return st
 }
@@ -48,9 +49,10 @@ func newStream(s *Server, c carrier, who *caller, b *budget) *stream {
 func (st *stream) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var (
-		wg    sync.WaitGroup
+		wg    sync.WaitGroup // of calls
 		slots = make(chan struct{}, connCalls)
 	)
+	defer st.subs.running.Wait()
 	defer st.carrier.close()
 	defer wg.Wait()
 	stop := context.AfterFunc(ctx, st.carrier.close)
@@ -75,9 +77,7 @@ func (st *stream) run(ctx context.Context) {
 		}
 		n, bad := calls(msg.bytes)
 		if bad == nil {
-			if delay, _ := st.pace.Reserve(time.Now(), float64(n), time.Hour); delay > 0 {
-				rest(ctx, delay)
-			}
+			st.slow(ctx, n)
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
@@ -101,9 +101,26 @@ func (st *stream) run(ctx context.Context) {
 				return
 			}
 			for _, f := range r.after {
-				f()
+				f(ctx)
 			}
 		})
+	}
+}
+
+// slow waits until the caller may ask n calls more. Meanwhile nothing is read.
+func (st *stream) slow(ctx context.Context, n int) {
+	if st.caller.charge == nil {
+		if delay, _ := st.pace.Reserve(time.Now(), float64(n), time.Hour); delay > 0 {
+			rest(ctx, delay)
+		}
+		return
+	}
+	for ctx.Err() == nil {
+		delay := st.caller.charge(n)
+		if delay == 0 {
+			return
+		}
+		rest(ctx, delay)
 	}
 }
 

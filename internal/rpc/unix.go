@@ -135,7 +135,7 @@ func (s *Server) serveUnix(ctx context.Context, conn net.Conn, web *handoff) {
 	case err != nil:
 		conn.Close()
 	case first[0] >= 'A' && first[0] <= 'Z':
-		web.give(&read{Conn: conn, in: in, closed: make(chan struct{})})
+		web.give(&rereader{Conn: conn, in: in, closed: make(chan struct{})})
 	default:
 		s.serveStream(ctx, conn, in)
 	}
@@ -164,20 +164,23 @@ func (p *pipe) write(msg []byte) error {
 
 func (p *pipe) close() { p.conn.Close() }
 
-// read is a connection of which something was read already.
-type read struct {
+// rereader is a connection of which something was read already.
+type rereader struct {
 	net.Conn
 	in     *bufio.Reader
 	once   sync.Once
 	closed chan struct{}
 }
 
-func (r *read) Read(b []byte) (int, error) { return r.in.Read(b) }
+func (r *rereader) Read(b []byte) (int, error) { return r.in.Read(b) }
 
-func (r *read) Close() error {
+func (r *rereader) Close() error {
 	r.once.Do(func() { close(r.closed) })
 	return r.Conn.Close()
 }
+
+// CloseWrite is as that of counted.
+func (r *rereader) CloseWrite() error { return closeWrite(r.Conn) }
 
 // handoff is a listener that is given its connections.
 type handoff struct {
@@ -192,7 +195,7 @@ func newHandoff(addr net.Addr) *handoff {
 }
 
 // give hands a connection over and blocks until it is closed.
-func (h *handoff) give(r *read) {
+func (h *handoff) give(r *rereader) {
 	select {
 	case h.conns <- r:
 		<-r.closed

@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,8 +60,10 @@ func callerOf(r *http.Request) *caller {
 
 // serveWeb serves HTTP on a listener until ctx ends.
 func (s *Server) serveWeb(ctx context.Context, l net.Listener, h http.Handler) error {
+	under := newRoll()
+	defer under.close()
 	server := &http.Server{
-		Handler:           s.guarded(h),
+		Handler:           s.guarded(h, under),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -92,12 +93,15 @@ func (s *Server) serveWeb(ctx context.Context, l net.Listener, h http.Handler) e
 }
 
 // guarded bounds a request in time, and lets a handler that panics fail alone.
-func (s *Server) guarded(h http.Handler) http.Handler {
+func (s *Server) guarded(h http.Handler, under *roll) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !under.enter() {
+			return
+		}
+		defer under.leave()
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				s.log.Error("http handler panicked", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
-				refuse(w, http.StatusInternalServerError, errorf(CodeInternal, "rpc: internal error"))
+				refuse(w, http.StatusInternalServerError, s.panicked(r.Pattern, p))
 			}
 		}()
 		control := http.NewResponseController(w)
@@ -119,8 +123,12 @@ func (s *Server) unixHandler() http.Handler {
 	})
 }
 
-// serveRoot is JSON-RPC by POST.
+// serveRoot is JSON-RPC by POST, and on a WebSocket.
 func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
+	if isUpgrade(r) {
+		s.serveWS(w, r)
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
 		refuse(w, http.StatusMethodNotAllowed, errorf(CodeInvalid, "rpc: method is %.20q, want POST with a call as JSON", r.Method))
@@ -131,14 +139,11 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.ContentLength > MaxRequestBytes {
-		refuse(w, http.StatusRequestEntityTooLarge, errTooLarge())
+		refuseBody(w, r, errTooLarge())
 		return
 	}
 	c := callerOf(r)
-	b := body{budget: &s.remoteBytes}
-	if c.class == Admin {
-		b.budget = &s.localBytes
-	}
+	b := body{budget: s.bytesOf(c)}
 	defer b.free()
 	if err := b.readAll(r.Body); err != nil {
 		var own *Error
@@ -148,7 +153,7 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		case own.Code == CodeLimited:
 			refuse(w, http.StatusServiceUnavailable, own)
 		default:
-			refuse(w, http.StatusRequestEntityTooLarge, own)
+			refuseBody(w, r, own)
 		}
 		return
 	}
@@ -204,6 +209,13 @@ func refuse(w http.ResponseWriter, status int, err *Error) {
 	w.Write(append(response{Error: err}.encode(), '\n'))
 }
 
+// refuseBody refuses a body that is too large. net/http is told, so that it
+// lets the answer arrive before it ends a connection on which more comes.
+func refuseBody(w http.ResponseWriter, r *http.Request, err *Error) {
+	http.MaxBytesReader(w, r.Body, 0).Read(make([]byte, 1))
+	refuse(w, http.StatusRequestEntityTooLarge, err)
+}
+
 // capped is a listener that lets a bounded number of connections be open, and
 // closes what comes above it.
 type capped struct {
@@ -236,6 +248,17 @@ type counted struct {
 func (c *counted) Close() error {
 	c.left()
 	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http end a connection so that an answer to what was not
+// read whole still arrives.
+func (c *counted) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // hostOf is the host of a Host header, without port and brackets.

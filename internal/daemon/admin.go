@@ -1,0 +1,174 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/rpc"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// The shapes of geth's admin namespace (node/api.go, p2p/server.go, p2p/peer.go).
+// What the wire does not have is empty.
+type (
+	// NodeInfo answers admin_nodeInfo.
+	NodeInfo struct {
+		ID         string                  `json:"id"`
+		Name       string                  `json:"name"`
+		Enode      string                  `json:"enode"`
+		ENR        string                  `json:"enr"`
+		IP         string                  `json:"ip"`
+		Ports      NodePorts               `json:"ports"`
+		ListenAddr string                  `json:"listenAddr"`
+		Protocols  map[string]ProtocolInfo `json:"protocols"` // one: the wire
+	}
+	// NodePorts are the ports of a NodeInfo; 0: none.
+	NodePorts struct {
+		Discovery int `json:"discovery"`
+		Listener  int `json:"listener"`
+	}
+	// ProtocolInfo is where one side stands on a wire.
+	ProtocolInfo struct {
+		Network string `json:"network"`
+		Genesis string `json:"genesis"`
+		Head    string `json:"head"`
+		Number  uint64 `json:"number"`
+	}
+	// PeerInfo is one entry of admin_peers.
+	PeerInfo struct {
+		ENR       string                  `json:"enr"`
+		Enode     string                  `json:"enode"`
+		ID        string                  `json:"id"`
+		Name      string                  `json:"name"`
+		Caps      []string                `json:"caps"`
+		Network   PeerNetwork             `json:"network"`
+		Protocols map[string]ProtocolInfo `json:"protocols"`
+	}
+	// PeerNetwork is how a peer is connected.
+	PeerNetwork struct {
+		LocalAddress  string `json:"localAddress"`
+		RemoteAddress string `json:"remoteAddress"`
+		Inbound       bool   `json:"inbound"`
+		Trusted       bool   `json:"trusted"`
+		Static        bool   `json:"static"`
+	}
+)
+
+func (n *Node) adminMethods() []starling.Method {
+	url := param("url", "an address with its identity, of the form that the wire takes", "")
+	client := n.node.Client()
+	return []starling.Method{
+		read("admin_nodeInfo", "Who the node is and where it listens, in geth's shape.", asks(n.nodeInfo), NodeInfo{}),
+		read("admin_peers", "The open sessions, in geth's shape.", asks(n.peerInfos), []PeerInfo{}),
+		read("admin_datadir", "The node's folder.", asks(func() string { return n.dir.Path }), ""),
+		write("admin_addPeer", "Has the node dial an address for ever, until it is removed or the node stops. It does not wait for the dial.", n.configure(client.AddStatic), true, url),
+		write("admin_removePeer", "Takes an address off those dialled for ever, and ends the session with its peer.", n.callRemovePeer, true, url),
+		write("admin_addTrustedPeer", "Has the node dial an address for ever and admit its peer over every limit.", n.configure(client.AddTrusted), true, url),
+		write("admin_removeTrustedPeer", "Ends that; a session goes on.", n.configure(client.RemoveTrusted), true, url),
+	}
+}
+
+// configure makes a call of a change of the configured peers.
+func (n *Node) configure(do func(context.Context, string) error) call {
+	return func(ctx context.Context, params json.RawMessage) (any, error) {
+		url, err := n.urlOf(params)
+		if err != nil {
+			return nil, err
+		}
+		return true, do(ctx, url)
+	}
+}
+
+// urlOf reads a call's one address.
+func (n *Node) urlOf(params json.RawMessage) (string, error) {
+	var url string
+	if err := rpc.Params(params, &url); err != nil {
+		return "", err
+	}
+	if url == "" {
+		return "", rpc.BadParams("missing value for required argument 0: an address")
+	}
+	if _, err := n.stack.wire.ParseAddr(url); err != nil {
+		return "", rpc.BadParams("%v", err)
+	}
+	return url, nil
+}
+
+// callRemovePeer ends a session even where its address is not a configured
+// one, as geth does.
+func (n *Node) callRemovePeer(ctx context.Context, params json.RawMessage) (any, error) {
+	url, err := n.urlOf(params)
+	if err != nil {
+		return nil, err
+	}
+	removed := n.node.Client().RemoveStatic(ctx, url)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	addr, _ := n.stack.wire.ParseAddr(url)
+	_, id, ok := locate(n.stack.wire, addr)
+	for _, p := range n.node.Client().Peers() {
+		if ok && id != "" && p.Info.ID == id || p.Info.Addr == addr {
+			return true, n.node.Client().Disconnect(ctx, p.Info.ID)
+		}
+	}
+	return removed == nil, nil
+}
+
+// locate reads an address, where the wire can.
+func locate(w wire.Wire, a peer.Addr) (wire.Endpoint, peer.ID, bool) {
+	if l, ok := w.(wire.Locator); ok {
+		return l.Locate(a)
+	}
+	return wire.Endpoint{}, "", false
+}
+
+func (n *Node) nodeInfo() NodeInfo {
+	st := n.node.Client().Status()
+	info := NodeInfo{ID: string(st.Self), Name: clientVersion(), Protocols: map[string]ProtocolInfo{
+		st.Wire: {Network: st.Chain.Network, Genesis: st.Chain.Genesis.String(), Head: st.Chain.Head.Hash.String(), Number: st.Chain.Head.Number},
+	}}
+	for _, a := range st.Addrs {
+		enodeOf(a.Text, &info.Enode, &info.ENR)
+		ep, _, ok := locate(n.stack.wire, a)
+		if !ok || info.ListenAddr != "" || !ep.IsValid() {
+			continue
+		}
+		info.IP, info.ListenAddr, info.Ports.Listener = ep.Addr().String(), ep.String(), int(ep.Port())
+	}
+	return info
+}
+
+// enodeOf takes an address that is an enode URL or a node record.
+func enodeOf(text string, enode, enr *string) {
+	switch {
+	case strings.HasPrefix(text, "enode://") && *enode == "":
+		*enode = text
+	case strings.HasPrefix(text, "enr:") && *enr == "":
+		*enr = text
+	}
+}
+
+func (n *Node) peerInfos() []PeerInfo {
+	out := []PeerInfo{}
+	for _, p := range n.node.Client().Peers() {
+		info := PeerInfo{
+			ID: string(p.Info.ID), Name: p.Info.Agent, Caps: append([]string{}, p.Info.Protocols...),
+			Network: PeerNetwork{RemoteAddress: p.Info.Addr.Text, Inbound: p.Info.Direction == peer.Inbound, Trusted: p.Trusted, Static: p.Static},
+			Protocols: map[string]ProtocolInfo{p.Info.Wire: {
+				Network: p.Claims.Network, Genesis: p.Claims.Genesis.String(), Head: p.Claims.Head.Hash.String(), Number: p.Claims.Head.Number,
+			}},
+		}
+		if p.Info.Endpoint.IsValid() {
+			info.Network.RemoteAddress = p.Info.Endpoint.String()
+		}
+		for _, a := range append([]peer.Addr{p.Info.Addr}, p.Info.Listen...) {
+			enodeOf(a.Text, &info.Enode, &info.ENR)
+		}
+		out = append(out, info)
+	}
+	return out
+}
