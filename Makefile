@@ -47,7 +47,7 @@ vet:
 
 build:
 	$(GO) build -p $(JOBS) ./...
-	@for m in $(NESTED); do echo "build $$m"; (cd $$m && $(GO) vet ./... && $(GO) build -p $(JOBS) ./...); done
+	@for m in $(NESTED); do echo "vet $$m"; (cd $$m && $(GO) vet ./...); done
 
 # A tool that cannot be fetched is told apart from what it finds.
 define fetch
