@@ -23,6 +23,7 @@ type Node struct {
 	events   *eventlog.Log
 	why      *explainer
 	recorder *recorder
+	maxPeers int // as configured; 0: the default
 
 	reloads *reloader
 	onReady func() error
@@ -54,6 +55,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 		return n, err
 	}
 	n.why = newExplainer(n.node.Client(), n.stack.wire, n.events, n.began)
+	n.maxPeers = network.MaxPeers
 	n.recorder = &recorder{dir: dir.Sub("recordings"), events: n.events, header: n.recordHeader, log: log.With("part", "record")}
 	return n, n.register()
 }

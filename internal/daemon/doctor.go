@@ -1,0 +1,224 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sys/unix"
+
+	"github.com/starlingp2p/starling/internal/doctor"
+	"github.com/starlingp2p/starling/internal/rpc"
+	"github.com/starlingp2p/starling/internal/why"
+)
+
+// Caller calls a running node; rpc.Client is one.
+type Caller interface {
+	Call(ctx context.Context, method string, result any, params ...any) error
+}
+
+// DoctorReply answers starling_doctor: what the node sees from the inside.
+type DoctorReply struct {
+	V       int             `json:"v"`
+	Results []doctor.Result `json:"results"`
+	Addrs   []string        `json:"addrs"`  // that it gives as its own
+	Knocks  uint64          `json:"knocks"` // inbound links that began
+}
+
+// Doctor looks whether a node with that config can work here, and asks the one
+// that runs. cfgErr is what LoadConfig failed with; node is nil where none
+// answers. It changes nothing, and blocks for 15 s at most, beside the node.
+func Doctor(ctx context.Context, cfg Config, cfgErr error, node Caller) doctor.Report {
+	if cfgErr != nil || len(cfg.Networks) != 1 {
+		if cfgErr == nil {
+			cfgErr = errors.New("the config has no network")
+		}
+		return doctor.Run(ctx, doctor.Input{ConfigErr: cfgErr}, doctor.Env{})
+	}
+	in := examined(cfg)
+	if node != nil {
+		var reply DoctorReply
+		if err := node.Call(ctx, "starling_doctor", &reply); err != nil {
+			in.Notes = append(in.Notes, doctor.Result{
+				Check: doctor.CheckLock, Level: doctor.Fail, Detail: "the node that runs does not answer: " + err.Error(),
+				Remedy: "look into its log; if it hangs, send it SIGQUIT for a dump, and restart it",
+			})
+		} else {
+			in.Node = &doctor.Node{Results: reply.Results, Told: endpoints(reply.Addrs), Knocks: reply.Knocks}
+		}
+	}
+	return doctor.Run(ctx, in, doctor.Env{})
+}
+
+// examined is what a config says, for the checks.
+func examined(cfg Config) doctor.Input {
+	n := cfg.Networks[0]
+	in := doctor.Input{
+		Datadir: cfg.Datadir, Listen: endpoints(n.Listen), Advertise: endpoints(n.Advertise), Private: n.AllowPrivate,
+		NoListen: n.NoListen, MaxPeers: n.MaxPeers, Genesis: n.Sequenced.GenesisTime,
+	}
+	dir := &Datadir{Path: cfg.Datadir}
+	keyFile := n.KeyFile
+	if keyFile == "" {
+		keyFile = filepath.Join("keys", "node.key")
+	}
+	in.Keys = append(in.Keys, doctor.Key{What: "the node's identity", Path: dir.resolve(keyFile)})
+	if n.Sequenced.ProduceKey != "" {
+		in.Keys = append(in.Keys, doctor.Key{What: "the sequencer's key", Path: dir.resolve(n.Sequenced.ProduceKey), Needed: true})
+	}
+	for _, list := range [][]string{n.Seeds, n.Static, n.Trusted} {
+		for _, text := range list {
+			if name := nameIn(text); name != "" {
+				in.Names = append(in.Names, name)
+			}
+		}
+	}
+	in.Locked, in.Foreign = inspect(cfg.Datadir)
+	warn := func(detail, remedy string) {
+		in.Notes = append(in.Notes, doctor.Result{Check: doctor.CheckConfig, Level: doctor.Warn, Detail: detail, Remedy: remedy})
+	}
+	known := len(n.Seeds) + len(n.Static) + len(n.Trusted)
+	switch {
+	case n.NoDial && n.NoListen:
+		in.Notes = append(in.Notes, doctor.Result{
+			Check: doctor.CheckConfig, Level: doctor.Fail, Detail: "network.no_dial and no_listen are both set: this node can have no peers", Remedy: "take one of them out",
+		})
+	case known == 0 && n.NoDiscovery && n.Sequenced.ProduceKey == "":
+		warn("no seeds, no static peers, and discovery is off: this node can only wait to be called", "name a node of the network in network.seeds")
+	case known == 0 && !n.MDNS && n.Sequenced.ProduceKey == "" && !hasBook(dir):
+		warn("no seeds, no static peers and an empty address book: discovery has nobody to begin with", "name a node of the network in network.seeds, or set network.mdns on a local network")
+	}
+	return in
+}
+
+// hasBook reports whether peers of an earlier run are known.
+func hasBook(dir *Datadir) bool {
+	entries, err := os.ReadDir(dir.Sub("peers"))
+	return err == nil && len(entries) > 0
+}
+
+// inspect says whether another process holds a datadir, and what makes it
+// somebody else's. It makes nothing there.
+func inspect(path string) (locked bool, problem string) {
+	version, err := os.ReadFile(filepath.Join(path, "VERSION"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if stranger, err := foreign(path); err == nil && stranger != "" {
+			problem = fmt.Sprintf("%s holds %q and no VERSION: it is not a datadir of starling", path, stranger)
+		}
+	case err == nil && strings.TrimSpace(string(version)) != datadirVersion:
+		problem = fmt.Sprintf("%s is of version %.40q, this program reads %q", path, strings.TrimSpace(string(version)), datadirVersion)
+	}
+	f, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false, problem
+	}
+	defer f.Close() // which lets the lock go
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK), problem
+}
+
+// endpoints reads addresses: multiaddrs, or host:port for TCP.
+func endpoints(texts []string) (out []doctor.Endpoint) {
+	for _, text := range texts {
+		e := doctor.Endpoint{Text: text, Net: "tcp"}
+		if m, err := ma.NewMultiaddr(text); err == nil {
+			for _, part := range m {
+				switch part.Protocol().Code {
+				case ma.P_IP4, ma.P_IP6, ma.P_DNS, ma.P_DNS4, ma.P_DNS6:
+					e.Host = part.Value()
+				case ma.P_UDP:
+					e.Net, e.Port = "udp", portOf16(part.Value())
+				case ma.P_TCP:
+					e.Port = portOf16(part.Value())
+				}
+			}
+		} else if host, port, err := net.SplitHostPort(text); err == nil {
+			e.Host, e.Port = host, portOf16(port)
+		}
+		if e.Host != "" {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func portOf16(text string) uint16 {
+	n, _ := strconv.ParseUint(text, 10, 16)
+	return uint16(n)
+}
+
+// nameIn is the host name in an address; empty where it has an IP.
+func nameIn(text string) string {
+	for _, e := range endpoints([]string{text}) {
+		if _, isIP := e.IP(); !isIP {
+			return e.Host
+		}
+	}
+	return ""
+}
+
+// callDoctor tells what the node sees from the inside.
+func (n *Node) callDoctor(ctx context.Context, params json.RawMessage) (any, error) {
+	if err := rpc.Params(params); err != nil {
+		return nil, err
+	}
+	st := n.node.Client().Status()
+	r, err := n.why.explain(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	reply := DoctorReply{V: doctor.Version, Addrs: []string{}}
+	for _, a := range st.Addrs {
+		reply.Addrs = append(reply.Addrs, a.String())
+	}
+	if r.Tried != nil {
+		reply.Knocks = r.Tried.Knocks
+	}
+	reply.Results = append(reply.Results, doctor.CheckFileLimit(n.maxPeers, doctor.Env{}))
+	clock := doctor.Result{Check: doctor.CheckClock, Level: doctor.OK, Detail: "the peers do not disagree with this machine's clock"}
+	for _, f := range r.Findings {
+		if strings.HasPrefix(f.Code, "clock:") {
+			clock = ofFinding(doctor.CheckClock, f)
+			break
+		}
+	}
+	reply.Results = append(reply.Results, clock)
+	for _, f := range r.Findings {
+		check := doctor.CheckPeers
+		switch {
+		case strings.HasPrefix(f.Code, "clock:"):
+			continue
+		case strings.HasPrefix(f.Code, "no-inbound:"):
+			check = doctor.CheckReachability
+		case f.Code == "not-syncing:disk-full":
+			check = doctor.CheckDisk
+		}
+		reply.Results = append(reply.Results, ofFinding(check, f))
+	}
+	if len(r.Findings) == 0 {
+		reply.Results = append(reply.Results, doctor.Result{Check: doctor.CheckPeers, Level: doctor.OK, Detail: r.Summary})
+	}
+	return reply, nil
+}
+
+// ofFinding is a finding of "why" as a result.
+func ofFinding(check string, f why.Finding) doctor.Result {
+	level := doctor.Warn
+	if f.Level == why.Trouble {
+		level = doctor.Fail
+	}
+	detail := f.Cause
+	if !f.Since.IsZero() {
+		detail += " (since " + f.Since.UTC().Format(time.RFC3339) + ")"
+	}
+	return doctor.Result{Check: check, Level: level, Detail: detail, Remedy: f.Remedy}
+}
