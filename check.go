@@ -88,6 +88,10 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	switch {
 	case v.Action == chain.Reject && panicked:
 		h.node.charge(s, peer.BrokeHandler, v.Severity, v.Reason)
+	case v.Action == chain.Reject && v.Clock && v.Severity == peer.None:
+		if h.node.stale.flood(id) {
+			h.node.charge(s, peer.DeadGossip, peer.None, v.Reason)
+		}
 	case v.Action == chain.Reject && v.Severity != peer.None:
 		h.node.charge(s, peer.InvalidGossip, v.Severity, v.Reason)
 	case v.Action == chain.Accept:

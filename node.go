@@ -45,6 +45,7 @@ type Node struct {
 	tracer  tracer
 	arrived arrivals
 	known   *knownBlocks // nil: the wire has no gossip
+	stale   *staleCounts
 	relay   *relay.Relay // nil: the wire gossips by topics, or not at all
 	client  *Client
 	ready   chan struct{} // closed when all of the node has started
@@ -96,6 +97,7 @@ func New(cfg Config, c chain.Chain, w wire.Wire) (*Node, error) {
 	if w.Caps().Gossip == wire.GossipSessions {
 		publisher = sessionPublisher{n}
 	}
+	n.stale = newStaleCounts()
 	n.blocks = newOutbox(publisher, 64, n.published)
 	n.txs = newOutbox(publisher, 64, n.published)
 	n.bundler = newBundler(n.txs)

@@ -57,6 +57,8 @@ const (
 	StreamFlood     Offense = "stream-flood"     // more streams than the protocol allows
 	PingFlood       Offense = "ping-flood"       // more pings than one a second
 	SubscribeFlood  Offense = "subscription-flood"
+	GraftFlood      Offense = "graft-flood"    // pressed into a mesh, or promised gossip and kept it back
+	ProtocolFlood   Offense = "protocol-flood" // claims to speak more protocols than anybody does
 	NotReading      Offense = "not-reading" // our send queue to it stayed full
 	SlowFrame       Offense = "slow-frame"  // a frame past its deadline
 	NoAnswer        Offense = "no-answer"   // the third request in a row without an answer
@@ -87,6 +89,8 @@ var severities = map[Offense]Severity{
 	StreamFlood:     Mid,
 	PingFlood:       Low,
 	SubscribeFlood:  High,
+	GraftFlood:      Mid,
+	ProtocolFlood:   High,
 	NotReading:      Low,
 	SlowFrame:       Mid,
 	NoAnswer:        Mid,

@@ -208,6 +208,8 @@ func offenses() map[peer.Offense]advice {
 		peer.StreamFlood:     one("opened more streams than the protocol allows", broken),
 		peer.PingFlood:       one("pings too often", broken),
 		peer.SubscribeFlood:  one("subscribed to too many topics", broken),
+		peer.GraftFlood:      one("pressed into a gossip mesh that it was put out of, or promised messages and did not send them", broken),
+		peer.ProtocolFlood:   one("claims to speak far too many protocols", broken),
 		peer.NotReading:      one("does not read what we send", overloaded),
 		peer.SlowFrame:       one("took too long for a frame", overloaded),
 		peer.NoAnswer:        one("left three requests in a row unanswered", overloaded),

@@ -146,8 +146,8 @@ func TestCorruptedLinksComeBack(t *testing.T) {
 	})
 }
 
-// A peer that speaks very many protocols, or with very long names, is told of
-// in bounds, or has no session; it is not charged for it. Threat row H-11.
+// A peer that speaks very many protocols is told of in bounds, or has no
+// session, and is charged; long names cost it nothing. Threat row H-11.
 func TestManyProtocolsAreCapped(t *testing.T) {
 	for name, c := range map[string]struct{ count, length int }{"many": {300, 12}, "far too many": {3000, 12}, "long": {64, 4000}} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +179,14 @@ func TestManyProtocolsAreCapped(t *testing.T) {
 				if err := b.Dial(within(t, 10*time.Second), a.Addrs()[0]); err != nil {
 					t.Errorf("an honest dial beside it: %v", err)
 				}
-				uncharged(t, a, b)
+				charges := wiretest.Reports[wire.Offended](a.host)
+				switch {
+				case c.count <= 64 && len(charges) > 0:
+					t.Errorf("charged with %+v for %d protocols", charges, c.count)
+				case name == "many" && (len(charges) != 1 || charges[0].Offense != peer.ProtocolFlood || charges[0].Offense.Severity() != peer.High || charges[0].Link.ID != peer.ID(h.ID().String())):
+					t.Errorf("charged with %+v for %d protocols, want one %s", charges, c.count, peer.ProtocolFlood)
+				}
+				uncharged(t, b)
 				h.Close()
 				b.stop()
 				a.stop()
@@ -335,6 +342,7 @@ func TestGraftFloodsAreAnsweredInBounds(t *testing.T) {
 		if got := a.node.Load().gossip.Score(h.ID()); got < 0 {
 			t.Errorf("score %.1f for topics that we do not know, want no charge", got)
 		}
+		uncharged(t, a)
 		rpc(t, s, &pb.RPC{Control: &pb.ControlMessage{Prune: []*pb.ControlPrune{{TopicID: proto.String(block), Backoff: proto.Uint64(60)}}}})
 		time.Sleep(time.Second)
 		for range 500 {
@@ -352,6 +360,16 @@ func TestGraftFloodsAreAnsweredInBounds(t *testing.T) {
 		}
 		if a.node.Load().gossip.InMesh(block, h.ID()) {
 			t.Error("who grafts in back-off is in the mesh")
+		}
+		charges := 0
+		for _, o := range wiretest.Reports[wire.Offended](a.host) {
+			if o.Offense != peer.GraftFlood || o.Offense.Severity() != peer.Mid {
+				t.Errorf("charged with %+v", o)
+			}
+			charges++
+		}
+		if charges < 4 || charges > 20 { // four of -5 end the session; it is not read any more after some
+			t.Errorf("%d charges for 500 grafts in back-off, want 4 to 20", charges)
 		}
 	})
 }

@@ -64,6 +64,7 @@ type Gossip struct {
 	filter   *subFilter
 	quota    *quota
 	tracer   *tracer
+	conduct  *conduct
 	barriers atomic.Uint64
 	scores   atomic.Pointer[map[libpeer.ID]float64]
 
@@ -118,6 +119,7 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 	scores, thresholds := scoreParams(func(id libpeer.ID) float64 {
 		return max(-maxGossipScore, min(maxGossipScore, cfg.Score(peer.ID(id.String())))) + g.tracer.silent(id)
 	})
+	g.conduct = newConduct(func(id libpeer.ID, detail string) { g.host.charge(id, peer.GraftFlood, detail, cfg.Charge) })
 	quiet := slog.New(slog.DiscardHandler)
 	opts := []pubsub.Option{
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
@@ -136,7 +138,7 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 		pubsub.WithPeerExchange(false),
 		pubsub.WithRawTracer(g.tracer),
 		pubsub.WithPeerScore(scores, thresholds),
-		pubsub.WithPeerScoreInspect(func(all map[libpeer.ID]float64) { g.scores.Store(&all) }, time.Second),
+		pubsub.WithPeerScoreInspect(g.inspect, time.Second),
 		pubsub.WithLogger(quiet), pubsub.WithRPCLogger(quiet),
 	}
 	if g.ps, err = pubsub.NewGossipSub(g.ctx, g.host, append(opts, cfg.Options...)...); err != nil {
@@ -367,6 +369,16 @@ func (j *joined) pass(m *pubsub.Message) bool {
 		}
 	}
 	return false
+}
+
+// inspect takes in what gossip thinks of all peers, once a second.
+func (g *Gossip) inspect(all map[libpeer.ID]*pubsub.PeerScoreSnapshot) {
+	scores := make(map[libpeer.ID]float64, len(all))
+	for id, s := range all {
+		scores[id] = s.Score
+	}
+	g.scores.Store(&scores)
+	g.conduct.look(all)
 }
 
 // Score is what gossip thinks of a peer, up to a second old.

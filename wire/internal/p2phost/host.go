@@ -62,7 +62,7 @@ type Config struct {
 	NoTransports bool                                     // TCP, QUIC and their security come from Options
 	Relay        bool                                     // relayed connections, hole punching and AutoNAT
 	Logger       *slog.Logger                             // nil: none
-	Flood        func(network.Conn, peer.Offense, string) // a peer overdoes ping or Kademlia; nil: nobody asks
+	Flood        func(network.Conn, peer.Offense, string) // a peer overdoes ping, Kademlia or identify; nil: nobody asks
 }
 
 // Host is a libp2p host that obeys its Judge. Its methods are safe for
@@ -344,6 +344,9 @@ func (h *Host) watchIdentify() error {
 					return
 				}
 				ev := e.(event.EvtPeerIdentificationCompleted)
+				if detail := tooManyProtocols(len(ev.Protocols)); detail != "" {
+					h.cfg.Flood(ev.Conn, peer.ProtocolFlood, detail)
+				}
 				if f, ok := foundPeer(libpeer.AddrInfo{ID: ev.Peer, Addrs: ev.ListenAddrs}, h.keep); ok {
 					h.cfg.Judge.Report(wire.Found{Source: wire.SourceIdentify, From: f.ID, Peers: []wire.FoundPeer{f}})
 				}

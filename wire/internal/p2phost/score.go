@@ -14,6 +14,7 @@ const (
 	gossipThreshold   = -20 // no IHAVE and IWANT below
 	publishThreshold  = -40 // our own messages are not flooded to it below
 	graylistThreshold = -80 // nothing of it is read below
+	behaviourSlack    = 4   // of GRAFT in back-off and broken promises, which fade in 10 min
 )
 
 // scoreParams weighs what gossip sees of a peer. The library's own measure of
@@ -31,7 +32,7 @@ func scoreParams(app func(libpeer.ID) float64) (*pubsub.PeerScoreParams, *pubsub
 		// GRAFT in back-off, promises that are not kept. A few happen to honest
 		// peers that are short of time.
 		BehaviourPenaltyWeight:    -5,
-		BehaviourPenaltyThreshold: 4,
+		BehaviourPenaltyThreshold: behaviourSlack,
 		BehaviourPenaltyDecay:     pubsub.ScoreParameterDecay(10 * time.Minute),
 		DecayInterval:             time.Second,
 		DecayToZero:               0.01,
