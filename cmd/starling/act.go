@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -125,9 +126,12 @@ func disconnectCommand(datadir cli.Flag) *cli.Command {
 
 func banCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: "ban", Category: categoryAct, Usage: "keep a peer away", ArgsUsage: "PEER", Description: "PEER is an identity, also of one that is not connected, or the beginning of the identity of one that is.",
+		Name: "ban", Category: categoryAct, Usage: "keep a peer, an address or a range of addresses away", ArgsUsage: "WHO",
+		Description: "WHO is an identity, also of one that is not connected, the beginning or end of the identity of one that is, an IP\n" +
+			"address, or a range as in 10.0.0.0/8.",
 		Flags: actFlags(datadir,
-			&cli.DurationFlag{Name: "for", Usage: "how long; left out: the next step of 1h, 4h, 24h", HideDefault: true},
+			&cli.DurationFlag{Name: "for", Usage: "how long; left out: the next step of 1h, 4h, 24h, an hour for a range", HideDefault: true},
+			&cli.BoolFlag{Name: "force", Usage: "also a very wide range, or one that holds a configured peer", HideDefault: true},
 			&cli.StringFlag{Name: "reason", Usage: "why, for whoever looks later"}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
@@ -143,11 +147,14 @@ func banCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			defer n.close()
-			id := peerOf(name)
-			if p, err := find(ctx, n, name); err == nil {
-				id = p.ID
+			id, isRange := rangeOf(name)
+			if !isRange {
+				id = peerOf(name)
+				if p, err := find(ctx, n, name); err == nil {
+					id = p.ID
+				}
 			}
-			if err := n.call(ctx, "starling_ban", nil, id, int64(d/time.Second), cmd.String("reason")); err != nil {
+			if err := n.call(ctx, "starling_ban", nil, id, int64(d/time.Second), cmd.String("reason"), cmd.Bool("force")); err != nil {
 				return err
 			}
 			l, err := fetchBans(ctx, n)
@@ -164,11 +171,21 @@ func banCommand(datadir cli.Flag) *cli.Command {
 	}
 }
 
+// rangeOf writes an IP address or a range as bans are listed.
+func rangeOf(text string) (string, bool) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		a = a.WithZone("").Unmap()
+		return netip.PrefixFrom(a, a.BitLen()).String(), true
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked().String(), err == nil
+}
+
 func unbanCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: "unban", Category: categoryAct, Usage: "lift a ban", ArgsUsage: "PEER", Flags: actFlags(datadir),
+		Name: "unban", Category: categoryAct, Usage: "lift a ban", ArgsUsage: "WHO", Flags: actFlags(datadir),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := one(cmd, "one peer", "\"starling peers --banned\" lists those that are")
+			name, err := one(cmd, "one peer or range", "\"starling peers --banned\" lists those that are banned")
 			if err != nil {
 				return err
 			}
@@ -181,7 +198,10 @@ func unbanCommand(datadir cli.Flag) *cli.Command {
 			if err != nil {
 				return err
 			}
-			id := peerOf(name)
+			id, isRange := rangeOf(name)
+			if !isRange {
+				id = peerOf(name)
+			}
 			var found []string
 			for _, b := range l.Bans {
 				if b.Who == id {

@@ -166,8 +166,13 @@ func showKey(cmd *cli.Command, k keyfile.Key, form, path string) error {
 func printKey(w io.Writer, v keyView) error {
 	return table(w, "", func(tw *tabwriter.Writer) {
 		for _, row := range [][2]string{
-			{"file", v.File + " (" + v.Format + ")"}, {"type", v.Type}, {"fingerprint", v.Fingerprint},
-			{"peer id", v.PeerID}, {"public key", v.Public}, {"node id", v.NodeID}, {"secret", v.Secret},
+			{"file", v.File + " (" + v.Format + ")"},
+			{"type", v.Type},
+			{"fingerprint", v.Fingerprint},
+			{"peer id", v.PeerID},
+			{"public key", v.Public},
+			{"node id", v.NodeID},
+			{"secret", v.Secret},
 		} {
 			if row[1] != "" {
 				fmt.Fprintf(tw, "%s\t%s\n", row[0], row[1])

@@ -79,9 +79,17 @@ func TestIdentitiesAreThoseOfOthers(t *testing.T) {
 
 func TestHostileKeystoresAreBounded(t *testing.T) {
 	for _, change := range [][2]string{
-		{`"n":262144`, `"n":1073741824`}, {`"r":1`, `"r":1000000000`}, {`"p":8`, `"p":99999999`}, {`"n":262144`, `"n":-1`},
-		{`"n":262144`, `"n":3`}, {`"dklen":32`, `"dklen":99999999`}, {`"scrypt"`, `"argon"`}, {`"version":3`, `"version":4`}, {`aes-128-ctr`, `rot13`},
-		{`83dbcc02`, ``}, {`d172bf74`, ``},
+		{`"n":262144`, `"n":1073741824`},
+		{`"r":1`, `"r":1000000000`},
+		{`"p":8`, `"p":99999999`},
+		{`"n":262144`, `"n":-1`},
+		{`"n":262144`, `"n":3`},
+		{`"dklen":32`, `"dklen":99999999`},
+		{`"scrypt"`, `"argon"`},
+		{`"version":3`, `"version":4`},
+		{`aes-128-ctr`, `rot13`},
+		{`83dbcc02`, ``},
+		{`d172bf74`, ``},
 	} {
 		text := strings.Replace(scryptVector, change[0], change[1], 1)
 		if _, _, err := Decode([]byte(text), "", []byte("testpassword")); err == nil || errors.Is(err, errPassword) {

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
+)
+
+func debugCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "debug", Category: categoryTool, Usage: "look inside a running node, and collect what helps others to help",
+		Commands: []*cli.Command{debugDumpCommand(datadir), debugProfileCommand(datadir), debugRecordCommand(datadir)},
+	}
+}
+
+// makeFile makes a new file for its owner alone and overwrites nothing.
+func makeFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil, &usageError{fmt.Errorf("%s exists already and is left as it is; choose another name with --out", path)}
+	}
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("%w; choose another place with --out", err)}
+	}
+	return f, nil
+}
+
+func outFlag(usage string) cli.Flag {
+	return &cli.StringFlag{Name: "out", Usage: usage, TakesFile: true}
+}
+
+// outName is the file that --out names, or one with the time in its name.
+func outName(cmd *cli.Command, kind, end string) string {
+	if out := cmd.String("out"); out != "" {
+		return out
+	}
+	return fmt.Sprintf("starling-%s-%s%s", kind, time.Now().UTC().Format("20060102T150405Z"), end)
+}
+
+func debugDumpCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "dump", Usage: "write all that is known of a running node into one file",
+		Description: "A tar.gz with status, peers, bans, reasons, metrics, goroutines, a heap profile, the config and the version. No key and no\n" +
+			"token is in it; addresses of peers are. What the node does not answer is named in errors.txt.",
+		Flags: actFlags(datadir, outFlag("the `FILE` to write; left out: starling-dump-TIME.tar.gz here")),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			path := outName(cmd, "dump", ".tar.gz")
+			f, err := makeFile(path)
+			if err != nil {
+				return err
+			}
+			names, err := dump(ctx, n, f)
+			if err = errors.Join(err, f.Close()); err != nil {
+				os.Remove(path)
+				return err
+			}
+			return done(cmd, fmt.Sprintf("wrote %s: %s", path, strings.Join(names, ", ")), map[string]any{"file": path, "holds": names})
+		},
+	}
+}
+
+// dump writes the archive and gives what is in it.
+func dump(ctx context.Context, n *node, to io.Writer) (names []string, err error) {
+	zip := gzip.NewWriter(to)
+	tw := tar.NewWriter(zip)
+	add := func(name string, content []byte) {
+		if err != nil {
+			return
+		}
+		if err = tw.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content)), ModTime: time.Now()}); err == nil {
+			_, err = tw.Write(content)
+		}
+		names = append(names, name)
+	}
+	var missing strings.Builder
+	for _, q := range []struct {
+		name, method string
+		params       []any
+	}{
+		{"status.json", "starling_status", nil},
+		{"peers.json", "starling_peers", nil},
+		{"bans.json", "starling_bans", nil},
+		{"why.json", "starling_why", nil},
+		{"metrics.txt", "starling_metrics", nil},
+		{"goroutines.txt", "starling_profile", []any{"goroutine"}},
+		{"heap.pprof", "starling_profile", []any{"heap"}},
+	} {
+		var raw json.RawMessage
+		if cerr := n.call(ctx, q.method, &raw, q.params...); cerr != nil {
+			fmt.Fprintf(&missing, "%s: %v\n", q.name, cerr)
+			continue
+		}
+		add(q.name, plain(q.name, raw))
+	}
+	cfg, cerr := daemon.LoadConfig(filepath.Join(n.dir, "config.toml"))
+	if cerr == nil {
+		var b bytes.Buffer
+		cerr = printValues(&b, cfg.Values())
+		add("config.txt", b.Bytes())
+	}
+	if cerr != nil {
+		fmt.Fprintf(&missing, "config.txt: %v\n", cerr)
+	}
+	add("version.txt", fmt.Appendf(nil, "starling %s (%s), %s %s/%s\n", version(), commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
+	if missing.Len() > 0 {
+		add("errors.txt", []byte(missing.String()))
+	}
+	return names, errors.Join(err, tw.Close(), zip.Close())
+}
+
+// plain is an answer as the archive holds it: documents as they are, profiles
+// and texts out of their wrapping.
+func plain(name string, raw json.RawMessage) []byte {
+	var profile daemon.ProfileReply
+	var text string
+	switch {
+	case strings.HasSuffix(name, ".json"):
+		var b bytes.Buffer
+		if json.Indent(&b, raw, "", "  ") == nil {
+			return append(b.Bytes(), '\n')
+		}
+	case json.Unmarshal(raw, &text) == nil:
+		return []byte(text)
+	case json.Unmarshal(raw, &profile) == nil:
+		return profile.Data
+	}
+	return raw
+}
+
+func debugProfileCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "profile", Usage: "fetch a profile of a running node", ArgsUsage: "[" + strings.Join(daemon.ProfileKinds(), "|") + "]",
+		Description: "Read it with \"go tool pprof FILE\". Goroutines come as text.",
+		Flags: actFlags(datadir,
+			&cli.DurationFlag{Name: "for", Usage: "how long to watch the CPU", Value: 10 * time.Second},
+			outFlag("the `FILE` to write; left out: starling-KIND-TIME.pprof here")),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Len() > 1 {
+				return &usageError{fmt.Errorf("profile wants one kind, got %d; one of %s", cmd.Args().Len(), strings.Join(daemon.ProfileKinds(), ", "))}
+			}
+			kind := cmd.Args().First()
+			if kind == "" {
+				kind = "cpu"
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			ctx, cancel := context.WithTimeout(ctx, askTimeout+cmd.Duration("for"))
+			defer cancel()
+			var r daemon.ProfileReply
+			if err := n.client.Call(ctx, "starling_profile", &r, kind, int64(cmd.Duration("for")/time.Second)); err != nil {
+				return err
+			}
+			end := ".pprof"
+			if kind == "goroutine" {
+				end = ".txt"
+			}
+			path := outName(cmd, kind, end)
+			f, err := makeFile(path)
+			if err != nil {
+				return err
+			}
+			_, err = f.Write(r.Data)
+			if err = errors.Join(err, f.Close()); err != nil {
+				return err
+			}
+			return done(cmd, "wrote "+path, map[string]any{"file": path, "kind": kind, "bytes": len(r.Data)})
+		},
+	}
+}
+
+func debugRecordCommand(datadir cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: "record", Usage: "have a running node write its events into a file",
+		Description: "The file lies in the datadir, in recordings/; its form has a version. Without --for it holds what the node remembers now.",
+		Flags: actFlags(datadir,
+			&cli.DurationFlag{Name: "for", Usage: "go on for that long; Ctrl-C ends it earlier", HideDefault: true},
+			&cli.StringFlag{Name: "size", Usage: "the most that is written, as in \"16MiB\""}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if err := noArgs(cmd); err != nil {
+				return err
+			}
+			var size daemon.Size
+			if text := cmd.String("size"); text != "" {
+				if err := size.UnmarshalText([]byte(text)); err != nil {
+					return &usageError{fmt.Errorf("--size: %w", err)}
+				}
+			}
+			n, err := reach(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer n.close()
+			d := cmd.Duration("for")
+			var r daemon.RecordReply
+			if err := n.call(ctx, "starling_record", &r, int64(d/time.Second), int64(size)); err != nil {
+				return err
+			}
+			if d > 0 {
+				fmt.Fprintf(cmd.Root().ErrWriter, "recording into %s until %s; Ctrl-C ends it\n", r.File, r.Until.Local().Format(time.TimeOnly))
+				rest(ctx, time.Until(r.Until))
+				if err := n.call(context.WithoutCancel(ctx), "starling_recordStop", &r); err != nil {
+					return err
+				}
+			}
+			if cmd.Bool("json") {
+				return printJSON(cmd.Root().Writer, r)
+			}
+			if r.Error != "" {
+				return errors.New(r.Error)
+			}
+			_, err = fmt.Fprintf(cmd.Root().Writer, "wrote %s: %d events, %d bytes\n", r.File, r.Records, r.Bytes)
+			return err
+		},
+	}
+}
