@@ -118,7 +118,7 @@ func TestInitJoinAndFollow(t *testing.T) {
 		t.Errorf("exit code %d at an interrupt, want %d; it said %s", code, exitOK, a.errors())
 	}
 	for name, p := range map[string]*program{"sequencer": a, "follower": b} {
-		if lines := strings.Count(p.errors(), "\n"); lines > 12 || strings.Contains(p.errors(), "level=ERROR") {
+		if lines := strings.Count(p.errors(), "\n"); lines > 12 || strings.Contains(p.errors(), "ERROR") {
 			t.Errorf("the %s wrote %d lines of log, want about ten and no error:\n%s", name, lines, p.errors())
 		}
 	}
@@ -171,7 +171,7 @@ func TestRunSaysWhereItIsAndWhatIsNext(t *testing.T) {
 	p.expect("/ip4/127.0.0.1/tcp/")
 	p.expect("Ready. Try, in another terminal:  starling status --datadir " + dir)
 	p.stop()
-	if text := p.errors(); strings.Contains(text, "level=ERROR") || strings.Contains(text, "level=WARN") {
+	if text := p.errors(); strings.Contains(text, "ERROR") || strings.Contains(text, "WARN") {
 		t.Errorf("the log has trouble: %s", text)
 	}
 }
@@ -237,7 +237,7 @@ func TestErrorsOfARunningNodeAreOneLine(t *testing.T) {
 		}
 	}
 	p.stop()
-	if bytes.Contains([]byte(p.errors()), []byte("level=ERROR")) {
+	if bytes.Contains([]byte(p.errors()), []byte("ERROR")) {
 		t.Errorf("what was asked reached the error log: %s", p.errors())
 	}
 }

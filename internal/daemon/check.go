@@ -55,7 +55,13 @@ func (c *Config) validate() error {
 	if c.LogFormat != "" && c.LogFormat != "text" && c.LogFormat != "json" {
 		p.bad("log_format is %.80q, want \"text\" or \"json\"", c.LogFormat)
 	}
+	for _, part := range slices.Sorted(maps.Keys(c.LogLevels)) {
+		_, err := partLevel(part, c.LogLevels[part])
+		p.add(err)
+	}
 	c.RPC.check(&p)
+	c.Metrics.check(&p)
+	c.Health.check(&p)
 	if len(c.Networks) != 1 {
 		p.bad("%d [[network]] tables, want exactly 1", len(c.Networks))
 		return errors.Join(p.errs...)
@@ -250,14 +256,7 @@ func withoutPackage(err error) error {
 
 // Level is the log level.
 func (c *Config) Level() (slog.Level, error) {
-	if c.LogLevel == "" {
-		return slog.LevelInfo, nil
-	}
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return 0, fmt.Errorf("log_level is %.80q, want debug, info, warn or error", c.LogLevel)
-	}
-	return l, nil
+	return parseLevel("log_level", c.LogLevel)
 }
 
 // Prefixes is net_restrict.

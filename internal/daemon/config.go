@@ -22,12 +22,15 @@ const ConfigVersion = 1
 // is the meaning, default what a key that is left out counts as, example how it
 // is written. Generated files, docs/config.md and "config dump" come from them.
 type Config struct {
-	ConfigVersion int       `toml:"config_version" comment:"the version of this file's form" example:"1"`
-	Datadir       string    `toml:"datadir,omitempty" comment:"the node's folder, seen from this file's" default:"the file's folder" example:"."`
-	LogLevel      string    `toml:"log_level,omitempty" comment:"debug, info, warn or error" default:"info"`
-	LogFormat     string    `toml:"log_format,omitempty" comment:"text or json" default:"text"`
-	Networks      []Network `toml:"network" comment:"the network to be a member of; one for now"`
-	RPC           RPC       `toml:"rpc,omitempty"`
+	ConfigVersion int               `toml:"config_version" comment:"the version of this file's form" example:"1"`
+	Datadir       string            `toml:"datadir,omitempty" comment:"the node's folder, seen from this file's" default:"the file's folder" example:"."`
+	LogLevel      string            `toml:"log_level,omitempty" comment:"debug, info, warn or error, or off" default:"info"`
+	LogFormat     string            `toml:"log_format,omitempty" comment:"text or json" default:"text on a terminal, else json" example:"json"`
+	LogLevels     map[string]string `toml:"log_levels,omitempty" comment:"levels of parts of the program; libp2p is what its libraries write" default:"that of the log; off for libp2p" example:"swarm=debug,libp2p=warn"`
+	Networks      []Network         `toml:"network" comment:"the network to be a member of; one for now"`
+	RPC           RPC               `toml:"rpc,omitempty"`
+	Metrics       Metrics           `toml:"metrics,omitempty"`
+	Health        Health            `toml:"health,omitempty"`
 
 	path    string
 	origins map[string]Origin

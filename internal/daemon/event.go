@@ -29,6 +29,8 @@ type Event struct {
 	Addrs   []string `json:"addrs,omitempty"`   // ready
 	Socket  string   `json:"socket,omitempty"`  // ready
 	RPC     string   `json:"rpc,omitempty"`     // ready: where JSON-RPC is over HTTP
+	Metrics string   `json:"metrics,omitempty"` // ready: of the listener besides the RPC
+	Admin   string   `json:"admin,omitempty"`   // ready: of profiles
 	Number  uint64   `json:"number,omitempty"`  // ready, head
 	Hash    string   `json:"hash,omitempty"`    // ready, head
 	Imports int      `json:"imports,omitempty"` // head: blocks imported with it

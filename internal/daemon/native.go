@@ -100,6 +100,6 @@ func newNativeWire(network Network, status func() chain.Status, dir *Datadir, lo
 		Network: network.Name, Status: status, Listen: network.Listen, Advertise: network.Advertise,
 		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		NoListen: network.NoListen, NoDHT: network.NoDiscovery, MDNS: network.MDNS, AllowPrivate: network.AllowPrivate,
-		ServeUnpaced: network.Limits.NoBudgets, Logger: log.With("part", "wire"),
+		ServeUnpaced: network.Limits.NoBudgets, Logger: log.With("part", "wire"), Libraries: librariesOf(log),
 	})
 }

@@ -16,6 +16,7 @@ import (
 type Node struct {
 	dir   *Datadir
 	rpc   RPC
+	logs  *Logs // nil: the log is another's
 	stack *stack
 	node  *starling.Node
 	began time.Time
@@ -26,6 +27,9 @@ type Node struct {
 	maxPeers int // as configured; 0: the default
 
 	reloads *reloader
+	metrics Metrics
+	health  Health
+
 	onReady func() error
 	isReady atomic.Bool
 }
@@ -41,7 +45,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{dir: dir, rpc: cfg.RPC, began: time.Now(), stack: new(stack), events: eventlog.New(0)}
+	n = &Node{dir: dir, rpc: cfg.RPC, began: time.Now(), stack: new(stack), logs: logsOf(log), metrics: cfg.Metrics, health: cfg.Health, events: eventlog.New(0)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())

@@ -45,18 +45,18 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 	if out.Terminal && out.Err != nil {
 		out.Err = &statusLine{out: out.Err}
 	}
-	log, level := newLogger(cfg, out.Err)
+	logs, err := newLogs(cfg, out.Err, out.Terminal)
+	if err != nil {
+		return &StartError{err}
+	}
+	log := logs.Logger()
 	n, err := Open(cfg, log)
 	if err != nil {
 		return &StartError{err}
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
 	n.reloads = &reloader{load: out.Load, have: cfg, log: log.With("part", "daemon"), say: func(cfg Config) error {
-		l, err := cfg.Level()
-		if err == nil {
-			level.Set(l)
-		}
-		return err
+		return logs.Set(cfg.LogLevel, cfg.LogLevels)
 	}}
 	return n.run(ctx, out, log)
 }
@@ -70,6 +70,11 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 		return &StartError{err}
 	}
 	defer doors.close()
+	obs, err := n.openObserver(ctx, log)
+	if err != nil {
+		return &StartError{err}
+	}
+	defer obs.close()
 
 	p := &printer{out: out.Out}
 	emit := func(ev Event) {
@@ -90,13 +95,20 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	wg.Go(func() { n.events.Run(ctx, logged) })
 	wg.Go(func() { n.why.run(ctx) })
 	defer n.recorder.close()
+	var obsErr error
+	wg.Go(func() {
+		if obsErr = obs.run(ctx); obsErr != nil {
+			cancel()
+		}
+		obs.tell(notifyStopping)
+	})
 	n.onReady = func() error {
-		server, err := n.newRPC(log)
+		server, err := n.newRPC(log, obs)
 		if err != nil {
 			return err
 		}
 		st := n.stack.chain.Status()
-		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Number: st.Head.Number, Hash: st.Head.Hash.String()}
+		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Metrics: urlOf(obs.listen), Admin: urlOf(obs.admin), Number: st.Head.Number, Hash: st.Head.Hash.String()}
 		for _, a := range n.stack.wire.Addrs() {
 			ready.Addrs = append(ready.Addrs, a.String())
 		}
@@ -115,8 +127,16 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			if ready.RPC != "" {
 				fmt.Fprintf(out.Out, "  rpc  %s\n", ready.RPC)
 			}
+			if ready.Metrics != "" {
+				fmt.Fprintf(out.Out, "  metrics  %s/metrics\n", ready.Metrics)
+			}
+			if ready.Admin != "" {
+				fmt.Fprintf(out.Out, "  profiles  %s/debug/pprof/\n", ready.Admin)
+			}
 			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
 		}
+		obs.look(ctx) // so that it is healthy from the first
+		obs.tell(notifyReady, status("network %s, block %d", st.Network, st.Head.Number))
 		if out.Reload != nil {
 			n.reloads.node = n.node.Client()
 			wg.Go(func() { n.reloads.run(ctx, out.Reload) })
@@ -137,7 +157,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	cancel()
 	wg.Wait()
 	emit(Event{Event: EventStop})
-	return errors.Join(n.startError(err), rpcErr)
+	return errors.Join(n.startError(err), rpcErr, obsErr)
 }
 
 // startError marks an error from before the node was ready, and names the key
@@ -168,19 +188,3 @@ type keyError struct {
 
 func (e *keyError) Error() string { return e.text }
 func (e *keyError) Unwrap() error { return e.err }
-
-// newLogger writes text, or JSON where the config says so. The level can be
-// changed while it is in use.
-func newLogger(cfg Config, w io.Writer) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	l, err := cfg.Level()
-	if err != nil || w == nil {
-		return slog.New(slog.DiscardHandler), level
-	}
-	level.Set(l)
-	opts := &slog.HandlerOptions{Level: level}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts)), level
-	}
-	return slog.New(slog.NewTextHandler(w, opts)), level
-}

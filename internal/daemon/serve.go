@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -77,8 +78,8 @@ func (d *doors) url() string {
 
 // newRPC makes the server of all methods and events. Parts that answer HTTP are mounted
 // on it here.
-func (n *Node) newRPC(log *slog.Logger) (*rpc.Server, error) {
-	s, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
+func (n *Node) newRPC(log *slog.Logger, obs *observer) (*rpc.Server, error) {
+	s, err := rpc.New(slices.Concat(n.methods(), n.observeMethods(), n.node.Methods()), log.With("part", "rpc"))
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +90,7 @@ func (n *Node) newRPC(log *slog.Logger) (*rpc.Server, error) {
 	}
 	s.Describe(rpc.DocumentInfo{Title: "Starling", Description: "JSON-RPC of a Starling node.", Version: Version})
 	s.Mount("/events", rpc.Read, s.EventStream(n.events, n.snapshot))
+	obs.mount(s)
 	return s, nil
 }
 

@@ -54,6 +54,9 @@ type Config struct {
 	Resolver      *madns.Resolver // nil: the system's
 	Wall          env.Wall        // nil: the system's
 	Logger        *slog.Logger    // nil: none
+	// Libraries takes what go-libp2p, pubsub and Kademlia log; nil: nobody does.
+	// These logs are the process's: the first wire of a process decides.
+	Libraries slog.Handler
 }
 
 func (c Config) withDefaults() Config {

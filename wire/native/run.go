@@ -105,7 +105,7 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
 		NoQUIC: cfg.NoQUIC, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
 		Options: cfg.Libp2pOptions, NoTransports: len(cfg.Libp2pOptions) > 0,
-		Logger: cfg.Logger, Flood: n.charge,
+		Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
 	})
 	if err != nil {
 		return undo, fmt.Errorf("native: %w", err)

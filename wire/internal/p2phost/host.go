@@ -7,11 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
-	golog "github.com/ipfs/go-log/v2"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -22,7 +20,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/pnet"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/core/transport"
-	"github.com/libp2p/go-libp2p/gologshim"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	tptu "github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
@@ -63,6 +60,7 @@ type Config struct {
 	Relay        bool                                     // relayed connections, hole punching and AutoNAT
 	Logger       *slog.Logger                             // nil: none
 	Flood        func(network.Conn, peer.Offense, string) // a peer overdoes ping, Kademlia or identify; nil: nobody asks
+	Libraries    slog.Handler                             // takes what go-libp2p, pubsub and Kademlia log; nil: nobody. The first Host of a process decides
 }
 
 // Host is a libp2p host that obeys its Judge. Its methods are safe for
@@ -95,7 +93,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Flood == nil {
 		cfg.Flood = func(network.Conn, peer.Offense, string) {}
 	}
-	quietLibraries()
+	logLibraries(cfg.Libraries)
 	limits, err := cfg.Limits.resourceManager()
 	if err != nil {
 		return nil, err
@@ -159,16 +157,6 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.wg.Go(h.tidy)
 	return h, nil
-}
-
-// quietLibraries keeps go-libp2p and Kademlia from writing to standard error:
-// what they log there as errors is what remotes do, which the Judge is told.
-// Whoever sets GOLOG_LOG_LEVEL wants to see it.
-func quietLibraries() {
-	if os.Getenv("GOLOG_LOG_LEVEL") == "" {
-		gologshim.SetDefaultHandler(slog.DiscardHandler)
-		golog.SetAllLoggers(golog.LevelFatal)
-	}
 }
 
 // upgrader is the library's, with a shorter deadline for inbound handshakes.
