@@ -124,6 +124,7 @@ func command(stdout, stderr io.Writer) *cli.Command {
 			idCommand(datadir),
 			peersCommand(datadir),
 			whyCommand(datadir),
+			doctorCommand(),
 			tailCommand(datadir),
 			connectCommand(datadir),
 			disconnectCommand(datadir),
