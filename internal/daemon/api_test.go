@@ -119,7 +119,7 @@ func (s *served) post(t *testing.T, call string, auth bool) (int, string) {
 	return res.StatusCode, string(text)
 }
 
-func bounded(t *testing.T) context.Context {
+func inTime(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
@@ -147,7 +147,7 @@ func TestNetAndAdminHaveGethsShapes(t *testing.T) {
 	first := newConfig(t)
 	a := serveNode(t, first)
 	b := serveNode(t, follower(t, first))
-	c, events, ctx := b.dial(t), b.dial(t), bounded(t)
+	c, events, ctx := b.dial(t), b.dial(t), inTime(t)
 	call := func(method string, result any, params ...any) {
 		t.Helper()
 		if err := c.Call(ctx, method, result, params...); err != nil {
@@ -230,7 +230,7 @@ func TestNetAndAdminHaveGethsShapes(t *testing.T) {
 // the name that it was made by. Threat row A-10.
 func TestPrefixesAreBannedAndWideOnesWithForce(t *testing.T) {
 	n := serveNode(t, newConfig(t))
-	c, ctx := n.dial(t), bounded(t)
+	c, ctx := n.dial(t), inTime(t)
 	for _, tt := range []struct {
 		params []any
 		listed string // empty: refused
@@ -270,7 +270,7 @@ func TestPrefixesAreBannedAndWideOnesWithForce(t *testing.T) {
 // JSON Schema that it can break.
 func TestTheDocumentDescribesEveryMethod(t *testing.T) {
 	n := serveNode(t, newConfig(t))
-	c, ctx := n.dial(t), bounded(t)
+	c, ctx := n.dial(t), inTime(t)
 	var raw json.RawMessage
 	if err := c.Call(ctx, "rpc.discover", &raw); err != nil {
 		t.Fatal(err)
@@ -371,7 +371,7 @@ func checkRefs(t *testing.T, raw json.RawMessage, schemas map[string]any) {
 // into the type that describes it.
 func TestAnswersHaveTheDocumentedForm(t *testing.T) {
 	n := serveNode(t, newConfig(t))
-	c, ctx := n.dial(t), bounded(t)
+	c, ctx := n.dial(t), inTime(t)
 	for _, m := range n.node.methods() {
 		if m.Write || len(m.Params) > 0 && !m.Params[0].Optional {
 			continue
@@ -393,7 +393,7 @@ func TestAnswersHaveTheDocumentedForm(t *testing.T) {
 // The events of the node come over subscriptions.
 func TestEventsHeadsAndBlocksCanBeSubscribedTo(t *testing.T) {
 	n := serveNode(t, newConfig(t)) // makes a block each 20 ms
-	ctx := bounded(t)
+	ctx := inTime(t)
 	for _, name := range []string{"heads", "blocks", "events"} {
 		notes, err := n.dial(t).Subscribe(ctx, "starling", name)
 		if err != nil {

@@ -38,7 +38,7 @@ func TestCallsCauseFewStepsOfTheOwners(t *testing.T) {
 	cfg.Networks[0].Seeds, cfg.Networks[0].NoDiscovery = nil, true // alone: nothing else happens
 	cfg.RPC.Rate = 1 << 16
 	s := serveNode(t, cfg)
-	ctx := bounded(t)
+	ctx := inTime(t)
 
 	const (
 		conns = 10
@@ -99,7 +99,7 @@ func TestCallsCauseFewStepsOfTheOwners(t *testing.T) {
 // Threat row Z-08.
 func TestASilentSubscriberStopsNobody(t *testing.T) {
 	s := serveNode(t, newConfig(t)) // makes a block each 20 ms
-	ctx := bounded(t)
+	ctx := inTime(t)
 	for range 20 {
 		if _, err := s.dial(t).Subscribe(ctx, "starling", "events"); err != nil { // and then nothing
 			t.Fatal(err)
