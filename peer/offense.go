@@ -59,9 +59,9 @@ const (
 	SubscribeFlood  Offense = "subscription-flood"
 	GraftFlood      Offense = "graft-flood"    // pressed into a mesh, or promised gossip and kept it back
 	ProtocolFlood   Offense = "protocol-flood" // claims to speak more protocols than anybody does
-	NotReading      Offense = "not-reading" // our send queue to it stayed full
-	SlowFrame       Offense = "slow-frame"  // a frame past its deadline
-	NoAnswer        Offense = "no-answer"   // the third request in a row without an answer
+	NotReading      Offense = "not-reading"    // our send queue to it stayed full
+	SlowFrame       Offense = "slow-frame"     // a frame past its deadline
+	NoAnswer        Offense = "no-answer"      // the third request in a row without an answer
 	AddressFlood    Offense = "address-flood"
 	AnnounceFlood   Offense = "announce-flood" // announced more than may wait
 	FalseAnnounce   Offense = "false-announce" // delivered other than it announced itself
