@@ -190,7 +190,11 @@ func wrongGenesis(l *lab) error {
 }
 
 func wrongNetwork(l *lab) error {
-	return mismatch(l, Options{Number: 2, Genesis: genesis, Network: "elsewhere"}, peer.WrongNetwork, network, "elsewhere")
+	theirs := "elsewhere"
+	if l.world.NetworkText != nil {
+		theirs = l.world.NetworkText(theirs)
+	}
+	return mismatch(l, Options{Number: 2, Genesis: genesis, Network: "elsewhere"}, peer.WrongNetwork, network, theirs)
 }
 
 func wrongIdentity(l *lab) error {
@@ -215,7 +219,11 @@ func wrongIdentity(l *lab) error {
 	if err != nil {
 		return err
 	}
-	if err := reasonIs(a.wire.Dial(l.ctx, forged), peer.WrongIdentity); err != nil {
+	want := peer.WrongIdentity
+	if l.world.BlindIdentity {
+		want = peer.HandshakeFailed
+	}
+	if err := reasonIs(a.wire.Dial(l.ctx, forged), want); err != nil {
 		return err
 	}
 	return noSessions(l, a, b, c)

@@ -51,6 +51,9 @@ func (l *lab) block(n byte, size int) chain.Block {
 
 // kinds are requests with answers to them, as far as caps go.
 func (l *lab) kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response) {
+	if l.world.Kinds != nil {
+		return l.world.Kinds(c)
+	}
 	add := func(have bool, q wire.Request, r wire.Response) {
 		if have {
 			asked, answers = append(asked, q), append(answers, r)

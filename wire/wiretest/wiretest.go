@@ -34,6 +34,14 @@ type World struct {
 	// Carried is what is left of a refusal on its way, for wires with fewer codes
 	// of their own; nil: all of it.
 	Carried func(wire.Refusal) wire.Refusal
+	// Kinds gives requests with true answers to them, for wires that do not carry
+	// any bytes as headers, bodies or transactions; nil: those of the suite.
+	Kinds func(wire.Caps) ([]wire.Request, []wire.Response)
+	// NetworkText is how a refusal names the network that a peer told; nil: as is.
+	NetworkText func(string) string
+	// BlindIdentity says that a dialler cannot tell a peer of another identity
+	// from one that closes the link: then the handshake has just failed.
+	BlindIdentity bool
 	// NoStatus says that peers of this wire do not tell each other, when they
 	// meet, which chain they are on.
 	NoStatus bool
