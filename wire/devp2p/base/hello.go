@@ -1,6 +1,7 @@
 package base
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/rlp"
@@ -86,7 +87,7 @@ func DecodeHello(b []byte) (h Hello, err error) {
 		return h, bad("hello has no capabilities")
 	}
 	if n, err := rlp.CountValues(caps); err != nil || n > MaxCaps {
-		return h, bad("hello has %d capabilities, at most %d", n, MaxCaps)
+		return h, bad("%w: %d, at most %d", ErrManyCaps, n, MaxCaps)
 	}
 	for len(caps) > 0 {
 		var c Cap
@@ -121,6 +122,9 @@ func splitCap(b []byte) (c Cap, rest []byte, err error) {
 	}
 	return Cap{peer.Clean(string(name)), uint(version)}, rest, nil
 }
+
+// ErrManyCaps is inside the fault of a Hello with more than MaxCaps capabilities.
+var ErrManyCaps = errors.New("hello has too many capabilities")
 
 func bad(format string, args ...any) error {
 	return &wire.Fault{Offense: peer.BadEncoding, Err: fmt.Errorf("base: "+format, args...)}

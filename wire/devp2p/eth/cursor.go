@@ -201,3 +201,13 @@ func (c *cursor) nested(in *cursor) {
 		c.fail(in.err)
 	}
 }
+
+// RequestID reads the id of a request or an answer, which is its first field.
+func RequestID(b []byte) (uint64, error) {
+	c := message(b)
+	id := c.uint()
+	if c.err != nil {
+		return 0, bad("request id: %v", c.err)
+	}
+	return id, nil
+}

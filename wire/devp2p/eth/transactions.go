@@ -94,3 +94,19 @@ func (c *cursor) txs(most int) [][]byte {
 	}
 	return out
 }
+
+// Hashed is the part of a transaction that its hash covers: all of it, but for
+// a blob transaction that brings its sidecar, type byte and list, whose hash
+// covers the type and the first item (EIP-4844, "Networking").
+func Hashed(tx []byte) []byte {
+	const blob = 3
+	if TxKind(tx) != blob {
+		return tx
+	}
+	c := message(tx[1:])
+	inner := c.raw()
+	if c.err != nil || len(inner) == 0 || inner[0] < 0xc0 {
+		return tx
+	}
+	return append([]byte{blob}, inner...)
+}

@@ -1,0 +1,125 @@
+package devp2p
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+)
+
+// Name is the wire's name.
+const Name = "devp2p"
+
+// Limits and times (go-ethereum p2p: 5 s for RLPx and Hello, 5 s for Status, a
+// ping each 15 s and 30 s of silence).
+const (
+	helloTime   = 5 * time.Second
+	statusTime  = 5 * time.Second
+	sessionTime = 10 * time.Second // from the dial to the session
+	pingEvery   = 15 * time.Second
+	idleTime    = 30 * time.Second
+	stopTime    = 3 * time.Second // for all goodbyes
+	requestTime = 30 * time.Second
+	maxInFlight = 16
+	askHeaders  = 192 // go-ethereum eth/downloader, MaxHeaderFetch
+	askBodies   = 128 // MaxBlockFetch
+	askTxs      = 256 // eth/fetcher, maxTxRetrievals
+)
+
+// Wire is the devp2p wire. Make it with New.
+type Wire struct {
+	cfg     Config
+	ready   chan struct{}
+	ran     atomic.Bool
+	node    atomic.Pointer[node] // nil unless listening
+	traffic *traffic
+}
+
+var (
+	_ wire.Wire       = (*Wire)(nil)
+	_ wire.Readier    = (*Wire)(nil)
+	_ wire.Locator    = (*Wire)(nil)
+	_ wire.Identified = (*Wire)(nil)
+	_ wire.Metered    = (*Wire)(nil)
+)
+
+// New makes a wire.
+func New(cfg Config) (*Wire, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Wire{cfg: cfg.withDefaults(), ready: make(chan struct{}), traffic: newTraffic(cfg.Protocols)}, nil
+}
+
+// Caps implements wire.Wire.
+func (w *Wire) Caps() wire.Caps {
+	return wire.Caps{
+		Name:           Name,
+		ProvenIdentity: true,
+		Gossip:         wire.GossipSessions,
+		Skeleton:       true,
+		BodiesApart:    true,
+		Receipts:       true,
+		ByNumber:       true,
+		ByHash:         true,
+		MaxBatch:       wire.Batch{Headers: askHeaders, Bodies: askBodies, Txs: askTxs, Bytes: eth.SoftAnswer},
+		MaxInFlight:    maxInFlight,
+		AnswersInOrder: true,
+		TxAnnounce:     true,
+		BlockPush:      w.blocks(),
+		BlockAnnounce:  w.blocks(),
+		OnlyAnnounced:  blobKind,
+		Goodbye:        true,
+		Duplicate:      wire.FirstFinished,
+		RequestTimeout: requestTime,
+	}
+}
+
+// blobKind is the type of transactions that carry blobs, which are never sent
+// unasked (EIP-4844).
+const blobKind = 3
+
+// blocks reports whether a version is offered that sends blocks.
+func (w *Wire) blocks() bool {
+	return len(w.cfg.Versions) == 0 || slices.ContainsFunc(w.cfg.Versions, eth.Version.HasDifficulty)
+}
+
+// Ready implements wire.Readier.
+func (w *Wire) Ready() <-chan struct{} { return w.ready }
+
+// Self implements wire.Identified: the public key in hex.
+func (w *Wire) Self() peer.ID {
+	if n := w.node.Load(); n != nil {
+		return n.self
+	}
+	return ""
+}
+
+// Addrs implements wire.Wire.
+func (w *Wire) Addrs() []peer.Addr {
+	n := w.node.Load()
+	if n == nil || n.listener == nil {
+		return nil
+	}
+	eps := w.cfg.Advertise
+	if len(eps) == 0 {
+		at, err := netip.ParseAddrPort(n.listener.Addr().String())
+		if err != nil {
+			return nil
+		}
+		if ip := at.Addr().Unmap(); ip.IsUnspecified() {
+			// Which address that is, only others can tell.
+			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+		}
+		eps = []netip.AddrPort{at}
+	}
+	var out []peer.Addr
+	for _, ep := range eps {
+		out = append(out, addrOf(n.self, ep.Addr().Unmap().String(), int(ep.Port()), 0))
+	}
+	return out
+}

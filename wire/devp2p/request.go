@@ -1,0 +1,264 @@
+package devp2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+)
+
+// question is what a request and its answer have in common: the answer's code
+// and the id.
+type question struct {
+	code, id uint64
+}
+
+// Request implements wire.Session. An empty answer is a Refusal: the peer has
+// nothing of that, or is not in the mood.
+func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, error) {
+	switch r := r.(type) {
+	case wire.GetHeaders:
+		return s.askHeaders(ctx, r.Range)
+	case wire.GetBodies:
+		if s.node.w.cfg.WithReceipts {
+			return s.askContents(ctx, r.Hashes)
+		}
+		bodies, err := s.askBodies(ctx, r.Hashes)
+		if err != nil {
+			return nil, err
+		}
+		return bodies, nil
+	case wire.GetReceipts:
+		receipts, err := s.askReceipts(ctx, r.Hashes)
+		if err != nil {
+			return nil, err
+		}
+		return receipts, nil
+	case wire.GetTxs:
+		return s.askTxs(ctx, r.Hashes)
+	}
+	return nil, fmt.Errorf("devp2p: %s request: %w", wire.KindOf(r), wire.ErrUnsupported)
+}
+
+// ask sends a request and gives its answer to decode, on the caller's goroutine.
+func (s *session) ask(ctx context.Context, code uint64, answer uint64, payload func(id uint64) []byte, decode func([]byte) error) error {
+	id := s.asked.Add(1)
+	f, err := s.requests.Do(ctx, question{answer, id}, requestTime, func(ctx context.Context) error {
+		return s.write(ctx, wire.LaneSync, s.share, code, payload(id), 0)
+	})
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	err = decode(f.Payload)
+	var fault *wire.Fault
+	if errors.As(err, &fault) {
+		s.finish(err)
+	}
+	return err
+}
+
+// none is the refusal that an empty answer is.
+func none() error { return &wire.Refusal{Code: wire.RefusedNotFound} }
+
+func (s *session) askHeaders(ctx context.Context, r chain.Range) (wire.Response, error) {
+	count := min(r.Count, eth.MaxHeaders)
+	if count <= 0 {
+		return wire.Headers{}, nil
+	}
+	var out []chain.Header
+	err := s.ask(ctx, eth.GetBlockHeadersMsg, eth.BlockHeadersMsg, func(id uint64) []byte {
+		return eth.GetBlockHeaders{ID: id, Origin: r.From, Amount: uint64(count), Skip: uint64(max(r.Skip, 0)), Reverse: r.Reverse}.Append(nil)
+	}, func(b []byte) error {
+		m, err := eth.DecodeBlockHeaders(b, count)
+		if err != nil {
+			return err
+		}
+		for _, raw := range m.Headers {
+			h, err := eth.ParseHeader(append([]byte(nil), raw...)) // it outlives the frame
+			if err != nil {
+				return err
+			}
+			out = append(out, h)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out) == 0 {
+		return nil, none()
+	}
+	return wire.Headers{Headers: out}, nil
+}
+
+// askBodies asks for bodies. A peer answers in order and ends where it lacks
+// one, so the answer is a prefix.
+func (s *session) askBodies(ctx context.Context, hashes []chain.Hash) (out wire.Bodies, err error) {
+	if len(hashes) == 0 {
+		return out, nil
+	}
+	hashes = hashes[:min(len(hashes), eth.MaxBodies)]
+	err = s.ask(ctx, eth.GetBlockBodiesMsg, eth.BlockBodiesMsg, func(id uint64) []byte {
+		return eth.GetBlockBodies{ID: id, Hashes: hashes}.Append(nil)
+	}, func(b []byte) error {
+		m, err := eth.DecodeBlockBodies(b, len(hashes))
+		if err != nil {
+			return err
+		}
+		for i, body := range m.Bodies {
+			out.Hashes = append(out.Hashes, hashes[i])
+			out.Bodies = append(out.Bodies, wire.Body{Body: append([]byte(nil), body...)})
+		}
+		return nil
+	})
+	if err == nil && len(out.Bodies) == 0 {
+		err = none()
+	}
+	return out, err
+}
+
+// askReceipts asks for receipts, from eth/70 on page by page: a block whose
+// receipts do not fit one answer is asked for again, from where they ended.
+func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash) (out wire.Receipts, err error) {
+	if len(hashes) == 0 {
+		return out, nil
+	}
+	hashes = hashes[:min(len(hashes), eth.MaxReceipts)]
+	var part []byte // of the block that is not whole yet
+	for {
+		rest := hashes[len(out.Hashes):]
+		first := uint64(0)
+		if part != nil {
+			first = uint64(eth.CountReceipts(part))
+		}
+		var m eth.Receipts
+		err := s.ask(ctx, eth.GetReceiptsMsg, eth.ReceiptsMsg, func(id uint64) []byte {
+			return eth.GetReceipts{ID: id, First: first, Hashes: rest}.Append(nil, s.version)
+		}, func(b []byte) (err error) {
+			if m, err = eth.DecodeReceipts(b, s.version, len(rest)); err != nil {
+				return err
+			}
+			for i := range m.Blocks {
+				m.Blocks[i] = append([]byte(nil), m.Blocks[i]...)
+			}
+			return nil
+		})
+		if err != nil {
+			return out, err
+		}
+		if part != nil && len(m.Blocks) > 0 {
+			if m.Blocks[0], err = eth.JoinReceipts(part, m.Blocks[0]); err != nil {
+				return out, err
+			}
+		}
+		whole := len(m.Blocks)
+		if m.Incomplete && whole > 0 {
+			whole--
+		}
+		for i := range whole {
+			out.Hashes, out.Receipts = append(out.Hashes, rest[i]), append(out.Receipts, m.Blocks[i])
+		}
+		if !m.Incomplete || whole > 0 || len(m.Blocks) == 0 {
+			break // whoever asked asks for the rest
+		}
+		grown := m.Blocks[0]
+		if len(grown) <= len(part) || len(grown) > maxReceipts {
+			break // a page that adds nothing, or one too many
+		}
+		part = grown
+	}
+	if len(out.Hashes) == 0 {
+		return out, none()
+	}
+	return out, nil
+}
+
+// maxReceipts bounds the receipts of one block, in bytes: no block's gas pays
+// for more.
+const maxReceipts = 64 << 20
+
+// askContents asks for bodies and their receipts at once, and joins them.
+func (s *session) askContents(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
+	type result struct {
+		receipts wire.Receipts
+		err      error
+	}
+	got := make(chan result, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		r, err := s.askReceipts(ctx, hashes)
+		got <- result{r, err}
+	}()
+	bodies, err := s.askBodies(ctx, hashes)
+	if err != nil {
+		cancel()
+	}
+	r := <-got // so that nothing is left behind
+	if err != nil {
+		return nil, err
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	n := min(len(bodies.Bodies), len(r.receipts.Receipts))
+	bodies.Hashes, bodies.Bodies = bodies.Hashes[:n], bodies.Bodies[:n]
+	for i := range bodies.Bodies {
+		bodies.Bodies[i].Extra = r.receipts.Receipts[i]
+	}
+	return bodies, nil
+}
+
+func (s *session) askTxs(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
+	if len(hashes) == 0 {
+		return wire.TxList{}, nil
+	}
+	hashes = hashes[:min(len(hashes), eth.MaxTxLookups)]
+	var out wire.TxList
+	err := s.ask(ctx, eth.GetPooledTransactionsMsg, eth.PooledTransactionsMsg, func(id uint64) []byte {
+		return eth.GetPooledTransactions{ID: id, Hashes: hashes}.Append(nil)
+	}, func(b []byte) error {
+		m, err := eth.DecodePooledTransactions(b, len(hashes))
+		if err != nil {
+			return err
+		}
+		out.Txs = txsOf(m.Txs)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Txs) == 0 {
+		return nil, none()
+	}
+	return out, nil
+}
+
+// txsOf makes transactions of their bytes, which are copied.
+func txsOf(raw [][]byte) []chain.Tx {
+	out := make([]chain.Tx, len(raw))
+	for i, b := range raw {
+		b = append([]byte(nil), b...)
+		out[i] = chain.Tx{Hash: chain.Hash(crypto.Keccak256Hash(eth.Hashed(b))), Kind: eth.TxKind(b), Bytes: b}
+	}
+	return out
+}
+
+// rangeOf makes a request for headers what the Host is asked; false if it asks
+// for nothing.
+func rangeOf(m eth.GetBlockHeaders) (chain.Range, bool) {
+	r := chain.Range{From: m.Origin, Count: int(min(m.Amount, eth.MaxHeaders)), Reverse: m.Reverse, MaxBytes: eth.SoftAnswer}
+	if m.Skip > math.MaxInt32 {
+		r.Count = min(r.Count, 1) // the second is past any chain's end (CVE-2024-32972)
+	} else {
+		r.Skip = int(m.Skip)
+	}
+	return r, r.Count > 0
+}

@@ -1,0 +1,183 @@
+package devp2p
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+)
+
+// serve answers one request of the peer. What the Host refuses is answered by
+// nothing: the protocol has no other word.
+func (s *session) serve(f framed.Frame, code uint64) error {
+	switch code {
+	case eth.GetBlockHeadersMsg:
+		return s.serveHeaders(f.Payload)
+	case eth.GetBlockBodiesMsg:
+		return s.serveBodies(f.Payload)
+	case eth.GetReceiptsMsg:
+		return s.serveReceipts(f.Payload)
+	case eth.GetPooledTransactionsMsg:
+		return s.serveTxs(f.Payload)
+	}
+	return fmt.Errorf("devp2p: message %d is no request", code)
+}
+
+// answer queues an answer, and waits for room. It goes out behind what was
+// asked for before.
+func (s *session) answer(code uint64, payload []byte) error {
+	return s.write(s.ctx, wire.LaneSync, s.share, code, payload, 0)
+}
+
+// hosted asks the Host. A refusal is the zero answer; only the end of the
+// session is an error.
+func hosted[R wire.Response](s *session, r wire.Request) (out R, err error) {
+	resp, err := s.node.host.Serve(s.ctx, s, r)
+	if s.ctx.Err() != nil {
+		return out, context.Canceled
+	}
+	if got, ok := resp.(R); ok && err == nil {
+		return got, nil
+	}
+	return out, nil
+}
+
+func (s *session) serveHeaders(b []byte) error {
+	m, err := eth.DecodeGetBlockHeaders(b)
+	if err != nil {
+		return err
+	}
+	out := eth.BlockHeaders{ID: m.ID}
+	if r, ok := rangeOf(m); ok {
+		got, err := hosted[wire.Headers](s, wire.GetHeaders{Range: r})
+		if err != nil {
+			return err
+		}
+		size := 0
+		for _, h := range got.Headers[:min(len(got.Headers), r.Count)] {
+			if out.Headers = append(out.Headers, h.Bytes); size+len(h.Bytes) > eth.SoftAnswer {
+				break
+			}
+			size += len(h.Bytes)
+		}
+	}
+	return s.answer(eth.BlockHeadersMsg, out.Append(nil))
+}
+
+func (s *session) serveBodies(b []byte) error {
+	m, err := eth.DecodeGetBlockBodies(b)
+	if err != nil {
+		return err
+	}
+	out := eth.BlockBodies{ID: m.ID}
+	if len(m.Hashes) > 0 {
+		got, err := hosted[wire.Bodies](s, wire.GetBodies{Hashes: m.Hashes})
+		if err != nil {
+			return err
+		}
+		size := 0
+		for i, body := range got.Bodies[:prefix(m.Hashes, got.Hashes, len(got.Bodies))] {
+			if i > 0 && size+len(body.Body) > eth.MaxMessage/2 {
+				break
+			}
+			out.Bodies = append(out.Bodies, body.Body)
+			if size += len(body.Body); size > eth.SoftAnswer {
+				break
+			}
+		}
+	}
+	return s.answer(eth.BlockBodiesMsg, out.Append(nil))
+}
+
+// prefix is how many answers come first for what was asked: an answer ends
+// where something is missing.
+func prefix(asked, got []chain.Hash, n int) int {
+	n = min(n, len(got), len(asked))
+	for i := range n {
+		if asked[i] != got[i] {
+			return i
+		}
+	}
+	return n
+}
+
+func (s *session) serveReceipts(b []byte) error {
+	m, err := eth.DecodeGetReceipts(b, s.version)
+	if err != nil {
+		return err
+	}
+	out := eth.Receipts{ID: m.ID}
+	if len(m.Hashes) > 0 {
+		got, err := hosted[wire.Receipts](s, wire.GetReceipts{Hashes: m.Hashes})
+		if err != nil {
+			return err
+		}
+		if out.Blocks, out.Incomplete, err = pageOf(got, m, s.version); err != nil {
+			return fmt.Errorf("devp2p: our receipts are malformed: %v", err)
+		}
+	}
+	payload, err := out.Append(nil, s.version)
+	if err != nil {
+		return fmt.Errorf("devp2p: our receipts are malformed: %v", err)
+	}
+	return s.answer(eth.ReceiptsMsg, payload)
+}
+
+func (s *session) serveTxs(b []byte) error {
+	m, err := eth.DecodeGetPooledTransactions(b)
+	if err != nil {
+		return err
+	}
+	out := eth.PooledTransactions{ID: m.ID}
+	if len(m.Hashes) > 0 {
+		got, err := hosted[wire.TxList](s, wire.GetTxs{Hashes: m.Hashes})
+		if err != nil {
+			return err
+		}
+		size := 0
+		for i, tx := range got.Txs[:min(len(got.Txs), len(m.Hashes))] {
+			if i > 0 && size+len(tx.Bytes) > eth.MaxMessage-1024 {
+				break
+			}
+			out.Txs = append(out.Txs, tx.Bytes)
+			if size += len(tx.Bytes); size > eth.SoftAnswer {
+				break
+			}
+		}
+	}
+	return s.answer(eth.PooledTransactionsMsg, out.Append(nil))
+}
+
+// pageOf picks the receipts for an answer. From eth/70 on the receipts of a
+// block may be cut where the message would grow too large, and the first are
+// left out that the peer has.
+func pageOf(got wire.Receipts, m eth.GetReceipts, v eth.Version) (blocks [][]byte, incomplete bool, err error) {
+	const most = eth.MaxMessage - 1024
+	size := 0
+	for i, block := range got.Receipts[:prefix(m.Hashes, got.Hashes, len(got.Receipts))] {
+		first := uint64(0)
+		if i == 0 {
+			first = m.First
+		}
+		if v < eth.V70 {
+			if i > 0 && size+len(block) > most/2 {
+				break
+			}
+		} else if first > 0 || size+len(block) > most {
+			if block, incomplete, err = eth.CutReceipts(block, first, most-size); err != nil {
+				return nil, false, err
+			}
+			if incomplete && eth.CountReceipts(block) == 0 {
+				return blocks, false, nil
+			}
+		}
+		blocks = append(blocks, block)
+		if size += len(block); size > eth.SoftAnswer || incomplete {
+			break
+		}
+	}
+	return blocks, incomplete, nil
+}
