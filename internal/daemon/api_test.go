@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,7 +30,11 @@ func serveNode(t *testing.T, cfg Config) *served {
 	t.Helper()
 	cfg.RPC.Listen = "127.0.0.1:0"
 	s := &served{dir: cfg.Datadir}
-	n, err := Open(cfg, slog.New(slog.DiscardHandler))
+	logs, err := newLogs(cfg, nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(cfg, logs.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +46,7 @@ func serveNode(t *testing.T, cfg Config) *served {
 			if ev.Event == EventReady {
 				ready <- ev
 			}
-		}}, slog.New(slog.DiscardHandler))
+		}}, logs.Logger())
 	}()
 	t.Cleanup(func() {
 		stop()

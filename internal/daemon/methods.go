@@ -39,7 +39,7 @@ func asks[T any](f func() T) call {
 // services bring.
 func (n *Node) methods() []starling.Method {
 	var all []starling.Method
-	for _, part := range [][]starling.Method{n.statusMethods(), n.peerMethods(), n.chainMethods(), n.netMethods(), n.adminMethods()} {
+	for _, part := range [][]starling.Method{n.statusMethods(), n.peerMethods(), n.chainMethods(), n.netMethods(), n.adminMethods(), n.observeMethods()} {
 		all = append(all, part...)
 	}
 	return all

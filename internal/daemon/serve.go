@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -79,7 +78,7 @@ func (d *doors) url() string {
 // newRPC makes the server of all methods and events. Parts that answer HTTP are mounted
 // on it here.
 func (n *Node) newRPC(log *slog.Logger, obs *observer) (*rpc.Server, error) {
-	s, err := rpc.New(slices.Concat(n.methods(), n.observeMethods(), n.node.Methods()), log.With("part", "rpc"))
+	s, err := rpc.New(append(n.methods(), n.node.Methods()...), log.With("part", "rpc"))
 	if err != nil {
 		return nil, err
 	}
