@@ -99,3 +99,7 @@ require (
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 )
+
+require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
+
+replace github.com/starlingp2p/starling/interop/peers/steer => ../steer

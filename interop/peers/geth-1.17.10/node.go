@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,8 @@ import (
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/rlp"
+
+	"github.com/starlingp2p/starling/interop/peers/steer"
 )
 
 // startParams say what node to run.
@@ -55,7 +58,19 @@ type node struct {
 	done  chan struct{}
 }
 
-func start(s startParams, emit func(any)) (*node, error) {
+func start(_ context.Context, raw json.RawMessage, emit func(any)) (steer.Peer, any, error) {
+	var s startParams
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, nil, err
+	}
+	n, err := open(s, emit)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, n.ready(), nil
+}
+
+func open(s startParams, emit func(any)) (*node, error) {
 	log.SetDefault(log.NewLogger(log.NewTerminalHandlerWithLevel(os.Stderr, slog.LevelInfo, false)))
 	m, err := newMaker(s.chainParams)
 	if err != nil {
@@ -135,7 +150,7 @@ func (n *node) watch() {
 	}()
 }
 
-func (n *node) close() error {
+func (n *node) Close() error {
 	for _, s := range n.subs {
 		s.Unsubscribe()
 	}
@@ -152,17 +167,17 @@ func (n *node) ready() ready {
 	}
 }
 
-func (n *node) do(c command) (any, error) {
+func (n *node) Do(_ context.Context, c steer.Command) (any, error) {
 	switch c.Do {
 	case "connect", "trust":
-		node, err := enode.Parse(enode.ValidSchemes, c.URL)
+		other, err := enode.Parse(enode.ValidSchemes, c.Addr)
 		if err != nil {
 			return nil, err
 		}
 		if c.Do == "trust" {
-			n.stack.Server().AddTrustedPeer(node)
+			n.stack.Server().AddTrustedPeer(other)
 		}
-		n.stack.Server().AddPeer(node)
+		n.stack.Server().AddPeer(other)
 		return true, nil
 	case "peers":
 		return n.stack.Server().PeersInfo(), nil

@@ -1,6 +1,9 @@
 // Command opnode is op-node v1.19.0's P2P stack, for tests to talk to.
 package main
 
-import "github.com/starlingp2p/starling/interop/peers/opnode"
+import (
+	"github.com/starlingp2p/starling/interop/peers/opnode"
+	"github.com/starlingp2p/starling/interop/peers/steer"
+)
 
-func main() { opnode.Main() }
+func main() { steer.Main(opnode.Run) }

@@ -191,3 +191,7 @@ exclude (
 	github.com/kataras/iris/v12 v12.2.0
 	github.com/kataras/iris/v12 v12.2.11
 )
+
+require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
+
+replace github.com/starlingp2p/starling/interop/peers/steer => ../steer

@@ -1,33 +1,5 @@
 package opnode
 
-import "encoding/json"
-
-// Command is one line of input. ID comes back in the answer. The first must be
-// "start".
-//
-//	start      Params: Start. Answers Ready.
-//	connect    Addr: a multiaddr.
-//	disconnect Peer.
-//	peers      Answers the connected peers' IDs.
-//	topics     Answers how many peers listen on each of the four topics.
-//	block      Number: of the chain. Answers Block.
-//	publish    Number: signs and gossips that block of the chain; Mode says what is wrong with it.
-//	sync       Number and End: asks the sync client for the blocks between them (v1.19.0).
-//	request    Peer and Number: asks by the raw protocol; Answers the bytes in hex.
-//	opp2p      URL: calls every method of opp2p_* there with op-node's own client.
-//	scores     Answers op-node's gossip scores of its peers.
-type Command struct {
-	ID     int             `json:"id"`
-	Do     string          `json:"do"`
-	Addr   string          `json:"addr"`
-	Peer   string          `json:"peer"`
-	Number uint64          `json:"number"`
-	End    uint64          `json:"end"`
-	Mode   string          `json:"mode"`
-	URL    string          `json:"url"`
-	Params json.RawMessage `json:"params"`
-}
-
 // Start says what node to run, on which chain.
 type Start struct {
 	Chain
@@ -73,13 +45,6 @@ type Ready struct {
 	Peer  string   `json:"peer"`
 	Addrs []string `json:"addrs"` // with /p2p/
 	ENR   string   `json:"enr"`
-}
-
-// Answer is a line of output for a command.
-type Answer struct {
-	ID     int    `json:"id"`
-	Result any    `json:"result,omitempty"`
-	Error  string `json:"error,omitempty"`
 }
 
 // Event is a line of output that nobody asked for: a payload that came by gossip

@@ -2,9 +2,18 @@
 // the host, gossip, discovery and the sync server of a rollup node, over a chain
 // that is a pure function of its parameters. It never imports Starling.
 //
-// The process reads commands, one JSON object a line, on its standard input, and
-// writes answers and events, one JSON object a line, on its standard output; its
-// log goes to standard error. It ends when the input does. See Command.
+// A module for each release links it with that release of op-node. Package steer
+// tells how it is spoken to. Its commands:
 //
-// A module for each release links it with that release of op-node.
+//	start      Params: Start. Answers Ready.
+//	connect    Addr: a multiaddr.
+//	disconnect Peer.
+//	peers      Answers the connected peers' IDs.
+//	topics     Answers how many peers listen on each of the four topics.
+//	block      Number: of the chain. Answers Block.
+//	publish    Number: signs and gossips that block; Mode, unless empty, spoils it: bad-signature, bad-hash.
+//	sync       Number and End: asks the sync client for the blocks between them (v1.19.0).
+//	request    Peer and Number: asks by the raw protocol. Answers the bytes in hex.
+//	opp2p      Addr: a URL; calls every method of opp2p_* there with op-node's own client.
+//	scores     Answers op-node's gossip scores of its peers.
 package opnode

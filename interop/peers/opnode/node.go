@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/starlingp2p/starling/interop/peers/steer"
 )
 
 // node is op-node's P2P stack, running.
@@ -51,6 +54,22 @@ func (n *node) OnUnsafeL2Payload(_ context.Context, from peer.ID, env *eth.Execu
 	n.emit(Event{Event: "payload", Peer: from.String(), Number: uint64(p.BlockNumber), Hash: p.BlockHash.Hex()})
 	return nil
 }
+
+// Run starts it.
+func Run(ctx context.Context, params json.RawMessage, emit func(any)) (steer.Peer, any, error) {
+	var s Start
+	if err := json.Unmarshal(params, &s); err != nil {
+		return nil, nil, err
+	}
+	n, ready, err := start(ctx, s, emit)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, ready, nil
+}
+
+// Close implements steer.Peer.
+func (n *node) Close() error { return n.p2p.Close() }
 
 func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 	key, err := hostKey(s.Key)

@@ -8,8 +8,37 @@ import (
 	"slices"
 
 	"github.com/ethereum-optimism/optimism/op-service/apis"
+	"github.com/ethereum-optimism/optimism/op-service/client"
+	"github.com/ethereum-optimism/optimism/op-service/sources"
+	"github.com/ethereum/go-ethereum/log"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
+
+// callAll calls what op-node's client can call, and gives each result or error.
+func callAll(ctx context.Context, url string) (map[string]any, error) {
+	rpc, err := client.NewRPC(ctx, log.NewLogger(log.DiscardHandler()), url)
+	if err != nil {
+		return nil, err
+	}
+	defer rpc.Close()
+	c := sources.NewP2PClient(rpc)
+	out := map[string]any{}
+	note := func(method string, v any, err error) {
+		if err != nil {
+			v = map[string]string{"error": err.Error()}
+		}
+		out[method] = v
+	}
+	self, err := c.Self(ctx)
+	note("self", self, err)
+	peers, err := c.Peers(ctx, true)
+	note("peers", peers, err)
+	stats, err := c.PeerStats(ctx)
+	note("peerStats", stats, err)
+	table, err := c.DiscoveryTable(ctx)
+	note("discoveryTable", table, err)
+	return out, mutate(ctx, c, note)
+}
 
 // mutate calls the methods that change something, and checks that the lists
 // that the server gives follow.
