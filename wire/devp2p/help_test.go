@@ -160,3 +160,10 @@ func TestConforms(t *testing.T) {
 		t.Run(v.String(), func(t *testing.T) { wiretest.Run(t, inBed(v)) })
 	}
 }
+
+// idleNet is a network where nothing runs.
+func idleNet(t *testing.T) *bed.Net {
+	n := bed.NewNet(bed.Config{})
+	t.Cleanup(func() { n.Close() })
+	return n
+}
