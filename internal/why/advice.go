@@ -88,12 +88,10 @@ func reasons() map[peer.Reason]advice {
 			"it wants us to wait", "wait: the node tries again",
 		},
 		peer.WrongNetwork: {
-			"it is of another network", "compare network.name and the chain's parameters in both configs; for this network take addresses of its nodes only",
-			"it says that we are of another network", "compare network.name and the chain's parameters in both configs",
+			cause: "it is of another network", remedy: "compare network.name and the chain's parameters in both configs; for this network take addresses of its nodes only",
 		},
 		peer.WrongGenesis: {
-			"it has another genesis block", `compare the genesis that "starling status" prints at both nodes: one was made with other chain parameters; make this node's datadir anew from the network's own config`,
-			"it says that we have another genesis block", `compare the genesis that "starling status" prints at both nodes: one was made with other chain parameters; make this node's datadir anew from the network's own config`,
+			cause: "its genesis block is not ours", remedy: `compare the genesis that "starling status" prints at both nodes: one was made with other chain parameters; make this node's datadir anew from the network's own config`,
 		},
 		peer.WrongIdentity: {
 			"another peer answered at that address", `take the address with the identity that the node has now ("starling id" prints it there): it was made anew, or another node took its place`,
@@ -182,6 +180,16 @@ func adviceOn(r peer.Reason, byRemote bool) (cause, remedy string) {
 	return a.cause, a.remedy
 }
 
+// adviceOnDial is adviceOn for a dial that came to nothing. Whoever closes on a
+// stranger before a word says less than whoever ends a session.
+func adviceOnDial(r peer.Reason, byRemote bool) (cause, remedy string) {
+	if r == peer.ByRemote {
+		return "it closes on us before a session is open: it may be full, keep to some ranges of addresses, or have banned this one",
+			`ask its operator, or dial others: add more seeds; "starling probe ADDR" from another address tells whether it is about this one`
+	}
+	return adviceOn(r, byRemote)
+}
+
 // offenses is what a fault of a peer means.
 func offenses() map[peer.Offense]advice {
 	const broken = "it is broken, too old, or hostile: nothing is to be done here; tell its operator if you know them"
@@ -236,7 +244,7 @@ func stalls() map[blocksync.Cause]advice {
 		blocksync.CauseLacking:       one("no peer has the block that is missing", "the peers' history begins later, or their chain ends before it: add a peer that has the whole chain, and check network.target"),
 		blocksync.CauseOtherBranch:   one("every peer that was asked is on another branch, or gave wrong blocks", "this node or its peers follow a wrong fork: compare heads with a source that you trust, and set network.target to a block of the right branch"),
 		blocksync.CauseNobodyToAsk:   one("no peer can be asked for what is missing", "no peer claims more than this node has: check network.target, and add peers that are further"),
-		blocksync.CauseMissingParent: one("a block came whose parent no peer gives", "wait a minute; if it stays, add peers that have the whole chain"),
+		blocksync.CauseMissingParent: one("no peer gives what leads to a block that came, or to the target that was set", "wait a minute; if it stays, check network.target, and add peers that have the whole chain"),
 		blocksync.CauseWaiting:       one("the sync waits", "wait a minute; if it stays, add more peers"),
 	}
 }

@@ -110,7 +110,7 @@ func (q *question) alone() {
 		set("waiting-for-callers", "this node dials nobody, and no other node has called it", `give its address ("starling id" prints it) to other nodes as a seed or a static peer, or take network.no_dial out of the config`)
 	case len(outs) > 0:
 		w := outs[0]
-		cause, remedy := adviceOn(w.reason, w.byRemote)
+		cause, remedy := adviceOnDial(w.reason, w.byRemote)
 		set(string(w.reason), fmt.Sprintf("%s; so it ended at %d of %d addresses that were tried", cause, w.n, len(as)), remedy)
 		f.Count = uint64(w.n)
 	case len(o.Configured) == 0 && o.Book == 0 && o.Named > 0 && o.Taken == 0:

@@ -28,7 +28,7 @@ func (q *question) configured() {
 			}
 			rank, level = rankSeed, Notice
 		}
-		cause, remedy := adviceOn(a.reason, a.byRemote)
+		cause, remedy := adviceOnDial(a.reason, a.byRemote)
 		fi := Finding{
 			Code: "peer-missing:" + text(a.reason), Level: level, rank: rank, Subject: first(text(f.ID), a.addr), Since: a.at, Count: uint64(f.Tries),
 			Cause: fmt.Sprintf("the %s peer %s is not connected: %s", listName(f), a.addr, cause), Remedy: remedy,
@@ -134,6 +134,7 @@ func (q *question) inbound() {
 		return
 	case !o.Listens:
 		f.Code, f.Cause = "no-inbound:listening-off", "nobody can call this node: listening is off"
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%d sessions, all of them opened by this node", len(q.st.Peers)))
 		f.Remedy = "take network.no_listen out of the config, if others are to reach it"
 	case o.Admitted > 0 || q.now.Sub(q.st.Began) < inboundTrials:
 		return

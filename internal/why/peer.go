@@ -148,7 +148,7 @@ func (q *question) bans(s *subject) {
 		}
 		q.add(Finding{
 			Code: "banned:by-us", rank: rankDisk, Cause: fmt.Sprintf("we banned it %s until %s: %s", how, b.Until.UTC().Format(time.RFC3339), peer.Clean(b.Reason)),
-			Remedy: remedy, Evidence: q.faults(s),
+			Remedy: remedy, Evidence: append([]string{"the ban is of " + peer.Clean(b.Who)}, q.faults(s)...),
 		})
 	}
 }
@@ -193,7 +193,7 @@ func (q *question) notDialled(s *subject) {
 	}
 	if f := s.fixed; f != nil && f.Last != peer.OK {
 		a := q.better(attempt{peer.Clean(f.Addr.Text), f.Last, f.ByRemote, f.Detail, f.LastAt}, text(f.ID))
-		cause, remedy := adviceOn(a.reason, a.byRemote)
+		cause, remedy := adviceOnDial(a.reason, a.byRemote)
 		fi := Finding{
 			Code: "dial-failed:" + text(a.reason), rank: rankAlone, Cause: cause, Remedy: remedy, Since: a.at, Count: uint64(f.Tries),
 			Evidence: []string{fmt.Sprintf("it is a %s peer: %d tries, the next at %s", listName(*f), f.Tries, f.Next.UTC().Format(time.RFC3339))},
@@ -262,6 +262,7 @@ func (q *question) past(s *subject, ds []Decision) {
 		case kindRefused:
 			f.Cause = "it called and was refused: " + cause
 		case kindDialFailed:
+			cause, f.Remedy = adviceOnDial(r, d.ByRemote)
 			f.Cause = "the dial failed: " + cause
 		case kindNotDialled:
 			f.Cause = "it was not dialled: " + cause

@@ -82,6 +82,8 @@ func (h *Host) refusal(id libpeer.ID, judged peer.Reason, err error) error {
 		return refuse(peer.Self, "%s leads to ourselves", id)
 	case errors.As(err, &mismatch):
 		return refuse(peer.WrongIdentity, "wanted %s, %s answered", id, mismatch.Actual)
+	case errors.As(err, &remote) && remote.Remote && remote.ErrorCode == network.ConnGated:
+		return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: "its gater refused the connection"}
 	case errors.As(err, &remote) && remote.Remote:
 		return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: fmt.Sprintf("connection closed with code %#x", uint32(remote.ErrorCode))}
 	case errors.Is(err, context.Canceled):
