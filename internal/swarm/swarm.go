@@ -231,6 +231,7 @@ func (s *Swarm) carry(ctx context.Context, now time.Time, e effect) {
 		}
 	case effReply:
 		if c := s.replies[e.Req]; c != nil {
+			s.publish() // whoever is answered finds what he asked for done
 			c <- e.Err
 			delete(s.replies, e.Req)
 		}
