@@ -58,59 +58,86 @@ func NewRequests[K comparable, V any](inFlight int) *Requests[K, V] {
 	return &Requests[K, V]{places: make(chan struct{}, max(inFlight, 1)), closed: make(chan struct{}), open: map[K]*question[V]{}}
 }
 
-// Do asks and blocks for the answer, for timeout from when there was a place
-// for the question, or until ctx ends. send puts the question on its way. Who
-// asks what is being asked already shares the answer. It fails with
-// ErrNoAnswer after timeout and with wire.ErrClosed when the table is closed.
+// Pending is a question that is under way. Wait is called once for each.
+type Pending[K comparable, V any] struct {
+	r   *Requests[K, V]
+	key K
+	q   *question[V]
+}
+
+// Do asks and blocks for the answer, for timeout from when it was sent, or
+// until ctx ends. It is Ask and Wait.
 func (r *Requests[K, V]) Do(ctx context.Context, key K, timeout time.Duration, send func(context.Context) error) (value V, err error) {
-	q, shared := r.join(key)
-	for q == nil {
-		select {
-		case r.places <- struct{}{}:
-		case <-ctx.Done():
-			return value, context.Cause(ctx)
-		case <-r.closed:
-			return value, wire.ErrClosed
-		}
-		var ours bool
-		if q, ours = r.begin(key); q == nil {
-			<-r.places
-			return value, wire.ErrClosed
-		} else if shared = !ours; shared {
-			<-r.places // another was quicker
-		}
+	p, err := r.Ask(ctx, key, send)
+	if err != nil {
+		return value, err
 	}
-	late := time.NewTimer(timeout)
-	defer late.Stop()
-	if !shared {
-		if err := send(ctx); err != nil {
-			r.settle(key, q, value, err)
-			return value, err
-		}
+	return p.Wait(ctx, timeout)
+}
+
+// Ask puts a question: it blocks for a place among those in flight, and for
+// send, which puts it on its way. Who asks what is being asked already shares
+// the answer, and sends nothing. Places come back with answers, not with Wait,
+// so one goroutine may ask many questions before it waits for any. It fails
+// with wire.ErrClosed when the table is closed.
+func (r *Requests[K, V]) Ask(ctx context.Context, key K, send func(context.Context) error) (*Pending[K, V], error) {
+	if q := r.join(key); q != nil {
+		return &Pending[K, V]{r, key, q}, nil
 	}
 	select {
-	case <-q.answered:
-		return q.value, q.err
+	case r.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-r.closed:
+		return nil, wire.ErrClosed
+	}
+	q, ours := r.begin(key)
+	if !ours {
+		<-r.places
+	}
+	if q == nil {
+		return nil, wire.ErrClosed
+	}
+	p := &Pending[K, V]{r, key, q}
+	if !ours {
+		return p, nil // another was quicker
+	}
+	if err := send(ctx); err != nil {
+		var none V
+		r.settle(key, q, none, err)
+		return nil, err
+	}
+	return p, nil
+}
+
+// Wait blocks for the answer, at most timeout, or until ctx ends. It fails with
+// ErrNoAnswer after timeout and with wire.ErrClosed when the table is closed.
+func (p *Pending[K, V]) Wait(ctx context.Context, timeout time.Duration) (value V, err error) {
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case <-p.q.answered:
+		return p.q.value, p.q.err
 	case <-late.C:
 		err = ErrNoAnswer
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	if r.leave(key, q) {
-		return q.value, q.err // the answer came after all
+	if p.r.leave(p.key, p.q) {
+		return p.q.value, p.q.err // the answer came after all
 	}
 	return value, err
 }
 
-// join shares a question that is under way.
-func (r *Requests[K, V]) join(key K) (*question[V], bool) {
+// join shares a question that is under way; nil if there is none.
+func (r *Requests[K, V]) join(key K) *question[V] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if q := r.open[key]; q != nil {
 		q.waiters++
-		return q, true
+		return q
 	}
-	return nil, false
+	return nil
 }
 
 // begin opens a question, for which there is a place, or joins one that is

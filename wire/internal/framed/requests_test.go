@@ -145,6 +145,28 @@ func TestQuestionsInFlightAreBounded(t *testing.T) {
 	})
 }
 
+func TestOneGoroutineAsksMany(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := NewRequests[int, int](3)
+		var all []*Pending[int, int]
+		for i := range 20 {
+			p, err := r.Ask(t.Context(), i, func(context.Context) error {
+				time.AfterFunc(time.Second, func() { r.Answer(i, i, nil) })
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p)
+		}
+		for i, p := range all {
+			if v, err := p.Wait(t.Context(), time.Minute); v != i || err != nil {
+				t.Errorf("question %d: %d, %v", i, v, err)
+			}
+		}
+	})
+}
+
 func TestCloseEndsQuestions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := NewRequests[int, int](1)
