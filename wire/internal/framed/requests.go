@@ -58,7 +58,7 @@ func NewRequests[K comparable, V any](inFlight int) *Requests[K, V] {
 	return &Requests[K, V]{places: make(chan struct{}, max(inFlight, 1)), closed: make(chan struct{}), open: map[K]*question[V]{}}
 }
 
-// Pending is a question that is under way. Wait is called once for each.
+// Pending is a question that is under way. Wait or Drop is called once for each.
 type Pending[K comparable, V any] struct {
 	r   *Requests[K, V]
 	key K
@@ -128,6 +128,9 @@ func (p *Pending[K, V]) Wait(ctx context.Context, timeout time.Duration) (value 
 	}
 	return value, err
 }
+
+// Drop gives up waiting at once.
+func (p *Pending[K, V]) Drop() { p.r.leave(p.key, p.q) }
 
 // join shares a question that is under way; nil if there is none.
 func (r *Requests[K, V]) join(key K) *question[V] {
