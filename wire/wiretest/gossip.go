@@ -189,7 +189,7 @@ func consensusOrder(l *lab) error {
 	for _, way := range []struct{ from, to *node }{{a, b}, {b, a}} {
 		s := way.from.host.Sessions()[0]
 		for i := range count {
-			err := s.Send(l.ctx, wire.LaneConsensus, wire.Consensus{Bytes: fmt.Appendf(nil, "vote %d", i)})
+			err := s.Send(l.ctx, wire.LaneConsensus, l.consensus(fmt.Sprintf("vote %d", i)))
 			if errors.Is(err, wire.ErrUnsupported) {
 				return nil
 			}
@@ -201,7 +201,7 @@ func consensusOrder(l *lab) error {
 			return err
 		}
 		for i, got := range consensusOf(way.to.host) {
-			if want := fmt.Sprintf("vote %d", i); got != want {
+			if want := string(l.consensus(fmt.Sprintf("vote %d", i)).Bytes); got != want {
 				return fmt.Errorf("message %d is %q, want %q", i, got, want)
 			}
 		}

@@ -49,15 +49,30 @@ func (l *lab) block(n byte, size int) chain.Block {
 	return BlockOf(n, size)
 }
 
-// kinds are requests with answers to them, as far as caps go.
-func (l *lab) kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response) {
-	if l.world.Kinds != nil {
-		return l.world.Kinds(c)
+// consensus is a consensus message that the wire carries.
+func (l *lab) consensus(text string) wire.Consensus {
+	if l.world.Consensus != nil {
+		return wire.Consensus{Bytes: l.world.Consensus(text)}
 	}
+	return wire.Consensus{Bytes: []byte(text)}
+}
+
+// kinds are requests with what becomes of them, as far as caps go.
+func (l *lab) kinds(c wire.Caps) (asks []Ask) {
 	add := func(have bool, q wire.Request, r wire.Response) {
 		if have {
-			asked, answers = append(asked, q), append(answers, r)
+			asks = append(asks, Ask{q, q, r, r})
 		}
+	}
+	if l.world.Asks != nil {
+		return l.world.Asks
+	}
+	if l.world.Kinds != nil {
+		asked, answers := l.world.Kinds(c)
+		for i, q := range asked {
+			add(true, q, answers[i])
+		}
+		return asks
 	}
 	block := l.block(2, 100)
 	if l.world.Block != nil {
@@ -70,17 +85,16 @@ func (l *lab) kinds(c wire.Caps) (asked []wire.Request, answers []wire.Response)
 	add(c.MaxBatch.Blocks > 0 && c.ByHash, wire.GetBlocksByHash{Hashes: []chain.Hash{hashOf(2)}}, wire.Blocks{Blocks: []chain.Block{block}})
 	add(c.MaxBatch.Txs > 0, wire.GetTxs{Hashes: []chain.Hash{hashOf(3)}}, wire.TxList{Txs: []chain.Tx{{Bytes: []byte("tx")}}})
 	add(c.Receipts, wire.GetReceipts{Hashes: []chain.Hash{hashOf(2)}}, wire.Receipts{Hashes: []chain.Hash{hashOf(2)}, Receipts: [][]byte{[]byte("r")}})
-	return asked, answers
+	return asks
 }
 
 // server answers with what kinds has.
 func (l *lab) server(c func() wire.Caps) *Host {
 	h := &Host{}
 	h.OnServe = func(_ context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
-		asked, answers := l.kinds(c())
-		for i, q := range asked {
-			if sameRequest(q, r) {
-				return answers[i], nil
+		for _, a := range l.kinds(c()) {
+			if sameRequest(a.Served, r) {
+				return a.Gives, nil
 			}
 		}
 		return nil, &wire.Refusal{Code: wire.RefusedNotFound, Text: fmt.Sprintf("%+v", r)}
@@ -108,18 +122,18 @@ func answered(l *lab) error {
 		return err
 	}
 	caps = a.wire.Caps()
-	asked, answers := l.kinds(caps)
-	if len(asked) == 0 {
+	asks := l.kinds(caps)
+	if len(asks) == 0 {
 		return errors.New("Caps claims no request at all")
 	}
 	for _, s := range []wire.Session{a.host.Sessions()[0], b.host.Sessions()[0]} {
-		for i, q := range asked {
-			got, err := s.Request(l.ctx, q)
+		for _, k := range asks {
+			got, err := s.Request(l.ctx, k.Request)
 			if err != nil {
-				return fmt.Errorf("Request(%+v): %w", q, err)
+				return fmt.Errorf("Request(%+v): %w", k.Request, err)
 			}
-			if !reflect.DeepEqual(normal(got), normal(answers[i])) {
-				return fmt.Errorf("Request(%+v) = %+v, want %+v", q, got, answers[i])
+			if !reflect.DeepEqual(normal(got), normal(k.Gets)) {
+				return fmt.Errorf("Request(%+v) = %+v, want %+v", k.Request, got, k.Gets)
 			}
 		}
 	}
@@ -164,8 +178,7 @@ func unsupported(l *lab) error {
 }
 
 func (l *lab) someRequest(c wire.Caps) wire.Request {
-	asked, _ := l.kinds(c)
-	return asked[0]
+	return l.kinds(c)[0].Request
 }
 
 func refusalsTravel(l *lab) error {

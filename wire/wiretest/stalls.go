@@ -24,7 +24,7 @@ func stallChecks() []Check {
 // stalled.
 func (l *lab) alive(a, b *node, consensus bool) error {
 	if consensus {
-		err := a.host.Sessions()[0].Send(l.ctx, wire.LaneConsensus, wire.Consensus{Bytes: []byte("vote")})
+		err := a.host.Sessions()[0].Send(l.ctx, wire.LaneConsensus, l.consensus("vote"))
 		if errors.Is(err, wire.ErrUnsupported) {
 			return l.alive(a, b, false)
 		}
@@ -112,9 +112,10 @@ func stalledConsensus(l *lab) error {
 	}
 	defer close(release)
 	s := a.host.Sessions()[0]
+	large := l.consensus(string(make([]byte, 64<<10)))
 	for range 2000 {
 		start := time.Now()
-		err := s.Send(l.ctx, wire.LaneConsensus, wire.Consensus{Bytes: make([]byte, 64<<10)})
+		err := s.Send(l.ctx, wire.LaneConsensus, large)
 		if took := time.Since(start); took > 2*time.Second {
 			return fmt.Errorf("Send waited %v", took)
 		}

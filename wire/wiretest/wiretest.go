@@ -31,6 +31,12 @@ type World struct {
 	// Block makes the block of number n with a body of about size bytes, always
 	// the same, for wires that do not carry any bytes as a block; nil: BlockOf.
 	Block func(n byte, size int) chain.Block
+	// Asks are requests that the wire carries, in place of those that follow from
+	// its Caps, for wires whose messages do not carry any bytes; nil: those.
+	Asks []Ask
+	// Consensus makes a consensus message of a text, always the same, for wires
+	// that do not carry any bytes as one; nil: the text itself.
+	Consensus func(text string) []byte
 	// Carried is what is left of a refusal on its way, for wires with fewer codes
 	// of their own; nil: all of it.
 	Carried func(wire.Refusal) wire.Refusal
@@ -45,6 +51,13 @@ type World struct {
 	// NoStatus says that peers of this wire do not tell each other, when they
 	// meet, which chain they are on.
 	NoStatus bool
+}
+
+// Ask is a request, and what becomes of it on its way: what the other side's
+// Host is asked and answers, and what the asker gets.
+type Ask struct {
+	Request, Served wire.Request
+	Gives, Gets     wire.Response
 }
 
 // Options say what wire to make.
