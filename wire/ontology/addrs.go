@@ -1,0 +1,174 @@
+package ontology
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// tellEvery is how often one peer is told addresses: v1.0.0 asks at most every
+// 6 s (threat R-08).
+const tellEvery = 5 * time.Second
+
+// askAddrs asks for addresses, as every node does when a session begins.
+func (s *session) askAddrs() {
+	s.mu.Lock()
+	s.addrs = true
+	s.mu.Unlock()
+	if s.soft.Finds() && s.hasKad && s.node.identity.Load().key != nil {
+		m := codec.FindNode{Target: s.node.identity.Load().kad}
+		s.post(s.ctx, wire.LaneHousekeeping, codec.CmdFindNode, m.Append(nil))
+		return
+	}
+	s.post(s.ctx, wire.LaneHousekeeping, codec.CmdGetAddr, nil)
+}
+
+// discover asks one peer, drawn at random, for addresses.
+func (n *node) discover(context.Context) error {
+	all := n.others(nil)
+	if len(all) > 0 {
+		all[env.NewRand(0).IntN(len(all))].askAddrs()
+	}
+	return nil
+}
+
+// others are the sessions but one, in the order of their nonces.
+func (n *node) others(but *session) []*session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []*session
+	for _, s := range n.sessions {
+		if s != but {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *session) int {
+		if a.nonce < b.nonce {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// listens is where a peer can be dialled, as it says; false where it cannot,
+// or others are not to know.
+func (s *session) listens() (netip.AddrPort, bool) {
+	if len(s.info.Listen) == 0 {
+		return netip.AddrPort{}, false
+	}
+	ip := s.info.Endpoint.Addr()
+	return netip.AddrPortFrom(ip, s.theirs.SyncPort), !slices.Contains(s.node.cfg.Mask, ip)
+}
+
+// tellAddrs answers a getaddr: with peers that we have a session with, neither
+// the asker nor those that are masked.
+func (s *session) tellAddrs() {
+	now := time.Now()
+	s.mu.Lock()
+	early := now.Sub(s.told) < tellEvery && !s.told.IsZero()
+	if !early {
+		s.told = now
+	}
+	s.mu.Unlock()
+	if early {
+		return
+	}
+	var m codec.Addr
+	for _, o := range s.node.others(s) {
+		at, ok := o.listens()
+		if !ok || len(m.Addrs) == codec.MaxAddrs {
+			continue
+		}
+		m.Addrs = append(m.Addrs, codec.PeerAddr{
+			Time: s.node.cfg.Wall.Now().UnixNano(), Services: o.theirs.Services, Addr: at.Addr(), Port: at.Port(), Nonce: o.nonce,
+		})
+	}
+	s.post(s.ctx, wire.LaneHousekeeping, codec.CmdAddr, m.Append(nil))
+}
+
+// onAddrs passes addresses on to the node, which gives each source a credit
+// and dials whom it likes (defect D9).
+func (s *session) onAddrs(a codec.Addr) {
+	var all []peer.Addr
+	for _, p := range a.Addrs {
+		if p.Addr.IsValid() && p.Port != 0 && !s.node.isUs(p.Nonce) {
+			all = append(all, addrOf(netip.AddrPortFrom(p.Addr, p.Port)))
+		}
+	}
+	s.asks.Answer(question{kind: codec.CmdAddr}, all, nil)
+	s.found(all)
+}
+
+// found reports addresses that the peer told, if we have asked: once for each
+// question.
+func (s *session) found(all []peer.Addr) {
+	s.mu.Lock()
+	asked := s.addrs
+	s.addrs = false
+	s.mu.Unlock()
+	if len(all) == 0 || !asked {
+		return
+	}
+	report := wire.Found{Source: wire.SourceExchange, From: s.info.ID}
+	for _, a := range all {
+		report.Peers = append(report.Peers, wire.FoundPeer{Addrs: []peer.Addr{a}})
+	}
+	s.node.host.Report(report)
+}
+
+// tellClosest answers a findnode.
+func (s *session) tellClosest(target codec.PeerID) {
+	m := codec.FindNodeAck{Target: target}
+	type near struct {
+		distance [20]byte
+		codec.Closest
+	}
+	var all []near
+	for _, o := range s.node.others(s) {
+		at, ok := o.listens()
+		if !ok {
+			continue
+		}
+		if o.kad == target {
+			m.Found, m.Addr = true, at
+		}
+		x := near{Closest: codec.Closest{ID: o.kad, Addr: at}}
+		for i := range x.distance {
+			x.distance[i] = o.kad[i] ^ target[i]
+		}
+		all = append(all, x)
+	}
+	slices.SortFunc(all, func(a, b near) int { return bytes.Compare(a.distance[:], b.distance[:]) })
+	for _, x := range all[:min(len(all), codec.MaxClosest)] {
+		m.Closest = append(m.Closest, x.Closest)
+	}
+	s.link.Send(s.ctx, wire.LaneHousekeeping, framed.Out{Code: uint64(codec.CmdFindNodeAck), Payload: m.Append(nil), Key: uint64(codec.CmdFindNodeAck)})
+}
+
+// onClosest passes on what a findnode found.
+func (s *session) onClosest(m codec.FindNodeAck) {
+	var all []peer.Addr
+	add := func(at netip.AddrPort) {
+		if at.IsValid() && at.Port() != 0 {
+			all = append(all, addrOf(at))
+		}
+	}
+	if m.Found {
+		add(m.Addr)
+	}
+	for _, c := range m.Closest {
+		if c.ID != s.node.identity.Load().kad {
+			add(c.Addr)
+		}
+	}
+	s.found(all)
+}

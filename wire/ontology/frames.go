@@ -1,0 +1,63 @@
+package ontology
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// frames is framed.Codec for one link.
+type frames struct {
+	magic uint32
+	// Of the reader.
+	head    codec.Head
+	shaking bool               // a handshake is under way: it takes little memory
+	unknown func(string) error // is told of commands that nobody knows; nil: they are faults
+}
+
+var _ framed.Codec = (*frames)(nil)
+
+// HeadSize implements framed.Codec.
+func (*frames) HeadSize() int { return codec.HeadSize }
+
+// Head implements framed.Codec.
+func (f *frames) Head(b []byte) (framed.Head, error) {
+	h, err := codec.DecodeHead(b, f.magic)
+	if err != nil {
+		return framed.Head{}, err
+	}
+	f.head = h
+	switch c := h.Command; {
+	case f.shaking && c != codec.CmdVersion && c != codec.CmdVerAck && c != codec.CmdUpdateKadID:
+		return framed.Head{}, &wire.Fault{Offense: peer.UnknownMessage, Err: fmt.Errorf("ontology: %q in a handshake", h.Name)}
+	case c == codec.Unknown:
+		return framed.Head{Size: h.Size, Skip: true}, f.unknown(h.Name)
+	}
+	return framed.Head{Size: h.Size}, nil
+}
+
+// Open implements framed.Codec.
+func (f *frames) Open(body []byte, _ func(int) error) (uint64, []byte, error) {
+	if err := f.head.Check(body); err != nil {
+		return 0, nil, err
+	}
+	return uint64(f.head.Command), body, nil
+}
+
+// Seal implements framed.Codec.
+func (f *frames) Seal(dst []byte, code uint64, payload []byte) ([]byte, error) {
+	return codec.AppendFrame(dst, f.magic, codec.Command(code), payload)
+}
+
+// severity is what a fault costs where the table's would be wrong: a checksum
+// may be line noise (threat M-06).
+func severity(err error) peer.Severity {
+	if errors.Is(err, codec.ErrChecksum) {
+		return peer.Mid
+	}
+	return peer.None
+}

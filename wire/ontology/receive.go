@@ -1,0 +1,269 @@
+package ontology
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+const (
+	manyUnknown = 100 // unknown messages in a minute end the session (threat M-09)
+	manyUnasked = 20  // answers to nothing in a minute cost more (threat L-08)
+)
+
+func faultOf(err error) *wire.Fault {
+	f := &wire.Fault{Offense: peer.BadEncoding, Err: err}
+	errors.As(err, &f)
+	return f
+}
+
+// unheardOf counts a command that nobody here knows.
+func (s *session) unheardOf(name string) error {
+	fault := &wire.Fault{Offense: peer.UnknownMessage, Err: fmt.Errorf("ontology: unknown command %q", name)}
+	switch c := s.unknown.Add(); {
+	case c > manyUnknown:
+		return fault
+	case c > 1:
+		s.charge(fault)
+	}
+	return nil
+}
+
+// handle takes in a message. It runs on the link's reader.
+func (s *session) handle(f framed.Frame) error {
+	cmd, dialect := codec.Command(f.Code), s.soft.Dialect()
+	switch cmd {
+	case codec.CmdBlock, codec.CmdTx, codec.CmdConsensus, codec.CmdHeaders:
+		return s.handleLarge(cmd, f, dialect)
+	}
+	defer f.Release()
+	switch cmd {
+	case codec.CmdPing:
+		p, err := codec.DecodePing(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		return s.onPing(s.link, p)
+	case codec.CmdPong:
+		p, err := codec.DecodePong(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.keeper.Ponged()
+		s.claimed(p.Height)
+	case codec.CmdInv:
+		i, err := codec.DecodeInv(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.onInv(i)
+	case codec.CmdGetData:
+		g, err := codec.DecodeGetData(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.work(workServe, func() { s.serveData(g) })
+	case codec.CmdGetHeaders:
+		g, err := codec.DecodeGetHeaders(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.work(workServe, func() { s.serveHeaders(g) })
+	case codec.CmdNotFound:
+		m, err := codec.DecodeNotFound(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.onNotFound(m.Hash)
+	case codec.CmdGetAddr:
+		if err := codec.DecodeGetAddr(f.Payload, dialect); err != nil {
+			return err
+		}
+		s.tellAddrs()
+	case codec.CmdAddr:
+		a, err := codec.DecodeAddr(f.Payload, dialect)
+		if err != nil {
+			return err
+		}
+		s.onAddrs(a)
+	case codec.CmdFindNode:
+		m, err := codec.DecodeFindNode(f.Payload)
+		if err != nil {
+			return err
+		}
+		s.tellClosest(m.Target)
+	case codec.CmdFindNodeAck:
+		m, err := codec.DecodeFindNodeAck(f.Payload)
+		if err != nil {
+			return err
+		}
+		s.onClosest(m)
+	case codec.CmdGetMembers, codec.CmdMembers, codec.CmdOffline, codec.CmdGetBlocks:
+		// For members of the consensus subnet, or sent by nobody.
+	default: // disconnect is never obeyed (defect D8); the handshake is over
+		return s.outOfTurn(cmd)
+	}
+	return nil
+}
+
+// outOfTurn counts a message that has no business here.
+func (s *session) outOfTurn(cmd codec.Command) error {
+	fault := &wire.Fault{Offense: peer.UnknownMessage, Err: fmt.Errorf("ontology: %s out of turn", cmd)}
+	if s.odd.Add() > manyUnknown {
+		return fault
+	}
+	s.charge(fault)
+	return nil
+}
+
+// work queues something small. Who sends more than is worked on loses it.
+func (s *session) work(class int, do func()) {
+	if !s.inbox.Put(class, framed.Frame{}, func(framed.Frame) { do() }) {
+		s.node.host.Report(wire.Dropped{ID: s.info.ID, Queue: "inbox", Count: 1})
+	}
+}
+
+func (s *session) handleLarge(cmd codec.Command, f framed.Frame, d codec.Dialect) error {
+	keep := false
+	defer func() {
+		if !keep {
+			f.Release()
+		}
+	}()
+	switch cmd {
+	case codec.CmdHeaders:
+		h, err := codec.DecodeHeaders(f.Payload, d)
+		if err != nil {
+			return err
+		}
+		return s.onHeaders(h.Headers)
+	case codec.CmdBlock:
+		b, err := codec.DecodeBlock(f.Payload, d)
+		if err != nil {
+			return err
+		}
+		return s.answered(question{codec.CmdBlock, b.Header.Hash}, b)
+	case codec.CmdTx:
+		t, err := codec.DecodeTx(f.Payload, d)
+		if err != nil {
+			return err
+		}
+		// A transaction may always come unasked.
+		if s.asks.Answer(question{codec.CmdTx, t.Hash}, t, nil) == framed.Taken {
+			return nil
+		}
+		keep = true
+		s.put(workTxs, f, wire.Txs{Txs: []chain.Tx{t.Chain()}})
+	case codec.CmdConsensus:
+		keep = true
+		return s.onConsensus(f, d)
+	}
+	return nil
+}
+
+// put queues a message for the Host to check.
+func (s *session) put(class int, f framed.Frame, m wire.Message) {
+	if !s.inbox.Put(class, f, func(framed.Frame) { s.node.host.Check(s.ctx, s, m) }) {
+		s.node.host.Report(wire.Dropped{ID: s.info.ID, Queue: "inbox", Count: 1})
+	}
+}
+
+// answered hands an answer to whoever asked; one that nobody asked for is a
+// fault.
+func (s *session) answered(q question, v any) error {
+	if s.asks.Answer(q, v, nil) != framed.Unasked {
+		return nil
+	}
+	fault := &wire.Fault{Offense: peer.Unasked, Err: fmt.Errorf("ontology: %s %s was not asked for", q.kind, q.hash)}
+	report := wire.Offended{Session: s, Offense: fault.Offense, Detail: fault.Error()}
+	if s.unasked.Add() > manyUnasked {
+		report.Severity = peer.High
+	}
+	s.node.host.Report(report)
+	return nil
+}
+
+// onHeaders finds the question by what the headers follow.
+func (s *session) onHeaders(hs []codec.Header) error {
+	s.mu.Lock()
+	base := s.base
+	s.mu.Unlock()
+	if len(hs) > 0 {
+		base = hs[0].Prev
+	}
+	return s.answered(question{codec.CmdHeaders, base}, hs)
+}
+
+// onNotFound ends the question at once. What is not asked for any more is none.
+func (s *session) onNotFound(h codec.Hash) {
+	err := &wire.Refusal{Code: wire.RefusedNotFound}
+	for _, kind := range []codec.Command{codec.CmdBlock, codec.CmdTx} {
+		if s.asks.Pending(question{kind, h}) {
+			s.asks.Answer(question{kind, h}, nil, err)
+		}
+	}
+}
+
+// onPing answers with our height, at most one answer being under way.
+func (s *session) onPing(l *framed.Link, p codec.Ping) error {
+	if !s.keeper.Pinged() {
+		s.charge(&wire.Fault{Offense: peer.PingFlood, Err: errors.New("ontology: more than a ping a second")})
+		return nil
+	}
+	s.claimed(p.Height)
+	payload := codec.Pong{Height: s.node.height()}.Append(nil)
+	err := l.Send(s.ctx, wire.LaneHousekeeping, framed.Out{Code: uint64(codec.CmdPong), Payload: payload, Key: uint64(codec.CmdPong)})
+	if errors.Is(err, wire.ErrQueueFull) {
+		return nil
+	}
+	return err
+}
+
+// claimed takes in a height that the peer claims. It is a hint.
+func (s *session) claimed(height uint64) {
+	s.mu.Lock()
+	changed := s.height != height
+	s.height = height
+	s.mu.Unlock()
+	if changed {
+		s.node.host.Report(wire.Claimed{Session: s, Status: s.claims(height)})
+	}
+}
+
+// onInv looks at what the peer has. Blocks are fetched, since the message does
+// not tell their numbers; transactions are for the node to fetch.
+func (s *session) onInv(i codec.Inv) {
+	switch i.Kind {
+	case codec.KindBlock:
+		s.work(workBlocks, func() { s.fetch(i.Hashes) })
+	case codec.KindTx:
+		var m wire.TxAnnounce
+		for _, h := range i.Hashes {
+			m.Txs = append(m.Txs, wire.TxID{Hash: h.Chain()})
+		}
+		s.work(workTxs, func() { s.node.host.Check(s.ctx, s, m) })
+	}
+}
+
+// fetch gets announced blocks that we lack and offers them to the Host. What is
+// asked for already is on its way.
+func (s *session) fetch(hashes []codec.Hash) {
+	for _, h := range hashes {
+		if s.asks.Pending(question{codec.CmdBlock, h}) {
+			continue
+		}
+		if _, err := s.node.cfg.Header(s.ctx, chain.Ref{Hash: h.Chain()}); !errors.Is(err, chain.ErrNotFound) {
+			continue // it is ours, or we cannot tell
+		}
+		blocks, err := s.getBlocks(s.ctx, []chain.Hash{h.Chain()})
+		if err != nil {
+			continue // it goes by another way, or it is gone
+		}
+		s.node.host.Check(s.ctx, s, wire.Block{Block: blocks[0]})
+	}
+}

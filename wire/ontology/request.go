@@ -1,0 +1,205 @@
+package ontology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// Request implements wire.Session. Where a peer leaves a question unanswered,
+// as it may, the error is framed.ErrNoAnswer.
+func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, error) {
+	select {
+	case <-s.link.Done():
+		return nil, wire.ErrClosed
+	default:
+	}
+	switch r := r.(type) {
+	case wire.GetHeaders:
+		return s.getHeaders(ctx, r.Range)
+	case wire.GetBlocksByHash:
+		blocks, err := s.getBlocks(ctx, r.Hashes)
+		if len(blocks) == 0 && err != nil {
+			return nil, err
+		}
+		return wire.Blocks{Blocks: blocks}, nil
+	case wire.GetTxs:
+		return s.getTxs(ctx, r.Hashes)
+	case wire.GetAddrs:
+		return s.getAddrs(ctx, r.Max)
+	}
+	return nil, wire.ErrUnsupported
+}
+
+// getHeaders asks for headers from a known one on, which comes first in the
+// answer. The protocol only tells what follows a header: the first one is ours,
+// or comes with its block.
+func (s *session) getHeaders(ctx context.Context, r chain.Range) (wire.Response, error) {
+	if r.Skip != 0 || r.Reverse || r.From.Hash.IsZero() {
+		return nil, wire.ErrUnsupported
+	}
+	if r.Count <= 0 {
+		return wire.Headers{}, nil
+	}
+	if r.Count == 1 {
+		blocks, err := s.getBlocks(ctx, []chain.Hash{r.From.Hash})
+		if err != nil {
+			return nil, err
+		}
+		return wire.Headers{Headers: []chain.Header{blocks[0].Header}}, nil
+	}
+	first, err := s.node.cfg.Header(ctx, chain.Ref{Hash: r.From.Hash})
+	if errors.Is(err, chain.ErrNotFound) {
+		blocks, err := s.getBlocks(ctx, []chain.Hash{r.From.Hash})
+		if err != nil {
+			return nil, err
+		}
+		first = blocks[0].Header
+	} else if err != nil {
+		return nil, err
+	}
+	hs, err := s.follow(ctx, r.From.Hash)
+	if err != nil {
+		return nil, err
+	}
+	out := append(make([]chain.Header, 0, len(hs)+1), first)
+	for _, h := range hs[:min(len(hs), r.Count-1)] {
+		out = append(out, h.Chain())
+	}
+	return wire.Headers{Headers: out}, nil
+}
+
+// follow asks for the headers behind one. Answers carry no number, so one
+// question is under way at a time.
+func (s *session) follow(ctx context.Context, base chain.Hash) ([]codec.Header, error) {
+	select {
+	case s.headers <- struct{}{}:
+		defer func() { <-s.headers }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-s.link.Done():
+		return nil, wire.ErrClosed
+	}
+	g := codec.GetHeaders{End: codec.HashOf(base)}
+	s.mu.Lock()
+	s.base = g.End
+	s.mu.Unlock()
+	v, err := s.asks.Do(ctx, question{codec.CmdHeaders, g.End}, headersTime, func(ctx context.Context) error {
+		return s.post(ctx, wire.LaneSync, codec.CmdGetHeaders, g.Append(nil))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.([]codec.Header), nil
+}
+
+// getBlocks asks for blocks, each with a message of its own. What is there is
+// given; the error is about the first that is missing.
+func (s *session) getBlocks(ctx context.Context, hashes []chain.Hash) (out []chain.Block, failed error) {
+	vs, err := s.getData(ctx, codec.KindBlock, codec.CmdBlock, hashes)
+	for _, v := range vs {
+		out = append(out, v.(codec.Block).Chain())
+	}
+	return out, err
+}
+
+func (s *session) getTxs(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
+	vs, err := s.getData(ctx, codec.KindTx, codec.CmdTx, hashes)
+	if len(vs) == 0 && err != nil {
+		return nil, err
+	}
+	var out wire.TxList
+	for _, v := range vs {
+		out.Txs = append(out.Txs, v.(codec.Tx).Chain())
+	}
+	return out, nil
+}
+
+// getData asks for one kind of thing by hash.
+func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Command, hashes []chain.Hash) (out []any, failed error) {
+	if len(hashes) > maxBlocksAsked {
+		return nil, fmt.Errorf("ontology: %d hashes in one request, at most %d", len(hashes), maxBlocksAsked)
+	}
+	var waits []*framed.Pending[question, any]
+	for _, h := range hashes {
+		hash := codec.HashOf(h)
+		p, err := s.asks.Ask(ctx, question{answer, hash}, func(ctx context.Context) error {
+			if err := s.rest(ctx, hash); err != nil {
+				return err
+			}
+			return s.post(ctx, wire.LaneSync, codec.CmdGetData, codec.GetData{Kind: kind, Hash: hash}.Append(nil))
+		})
+		if err != nil {
+			failed = err
+			break
+		}
+		waits = append(waits, p)
+	}
+	for _, p := range waits {
+		if errors.Is(failed, framed.ErrNoAnswer) || ctx.Err() != nil {
+			p.Drop() // the others have waited as long
+			failed = errors.Join(failed, context.Cause(ctx))
+			continue
+		}
+		v, err := p.Wait(ctx, dataTime)
+		if err == nil {
+			out = append(out, v)
+		} else if failed == nil {
+			failed = err
+		}
+	}
+	return out, failed
+}
+
+// rest waits until a getdata may be repeated: newer releases drop it silently
+// within 3 s of the first.
+func (s *session) rest(ctx context.Context, h codec.Hash) error {
+	now := time.Now()
+	s.mu.Lock()
+	last, again := s.asked[h]
+	if len(s.asked) >= 4*maxAsked {
+		for k, at := range s.asked { // each is judged alone: the order has no effect
+			if now.Sub(at) >= repeatAfter {
+				delete(s.asked, k)
+			}
+		}
+	}
+	wait := time.Duration(0)
+	if again {
+		wait = last.Add(repeatAfter).Sub(now)
+	}
+	s.asked[h] = now.Add(max(wait, 0))
+	s.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.link.Done():
+		return wire.ErrClosed
+	}
+}
+
+// getAddrs asks for addresses. The answer is whatever the peer tells next.
+func (s *session) getAddrs(ctx context.Context, most int) (wire.Response, error) {
+	v, err := s.asks.Do(ctx, question{kind: codec.CmdAddr}, headersTime, func(ctx context.Context) error {
+		return s.post(ctx, wire.LaneHousekeeping, codec.CmdGetAddr, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	as := v.([]peer.Addr)
+	return wire.Addrs{Addrs: as[:min(len(as), max(most, 0))]}, nil
+}
