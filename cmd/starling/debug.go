@@ -9,15 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/rpc"
 )
 
 func debugCommand(datadir cli.Flag) *cli.Command {
@@ -81,6 +85,53 @@ func debugDumpCommand(datadir cli.Flag) *cli.Command {
 	}
 }
 
+// profileKinds are the profiles that a node gives; those of package
+// runtime/pprof, and cpu and trace, which take time.
+func profileKinds() []string {
+	return []string{"cpu", "trace", "heap", "allocs", "goroutine", "block", "mutex", "threadcreate"}
+}
+
+// maxGot bounds what is fetched at once, in bytes.
+const maxGot = 256 << 20
+
+// get fetches a page over the node's socket.
+func (n *node) get(ctx context.Context, path string) ([]byte, error) {
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", daemon.SocketPath(n.dir))
+	}}
+	defer t.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+path, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	res, err := t.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", rpc.ErrUnreachable, err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxGot))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s was answered with %s: %.200s", path, res.Status, strings.TrimSpace(string(raw)))
+	}
+	return raw, err
+}
+
+// profile fetches a profile. Those that take time watch for d.
+func (n *node) profile(ctx context.Context, kind string, d time.Duration) ([]byte, error) {
+	seconds := max(1, int(d/time.Second))
+	ctx, cancel := context.WithTimeout(ctx, askTimeout+d)
+	defer cancel()
+	switch kind {
+	case "cpu":
+		return n.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
+	case "trace":
+		return n.get(ctx, fmt.Sprintf("/debug/pprof/trace?seconds=%d", seconds))
+	case "goroutine":
+		return n.get(ctx, "/debug/pprof/goroutine?debug=2")
+	}
+	return n.get(ctx, "/debug/pprof/"+kind)
+}
+
 // dump writes the archive and gives what is in it.
 func dump(ctx context.Context, n *node, to io.Writer) (names []string, err error) {
 	zip := gzip.NewWriter(to)
@@ -96,23 +147,25 @@ func dump(ctx context.Context, n *node, to io.Writer) (names []string, err error
 	}
 	var missing strings.Builder
 	for _, q := range []struct {
-		name, method string
-		params       []any
+		name string
+		get  func() ([]byte, error)
 	}{
-		{"status.json", "starling_status", nil},
-		{"peers.json", "starling_peers", nil},
-		{"bans.json", "starling_bans", nil},
-		{"why.json", "starling_why", nil},
-		{"metrics.txt", "starling_metrics", nil},
-		{"goroutines.txt", "starling_profile", []any{"goroutine"}},
-		{"heap.pprof", "starling_profile", []any{"heap"}},
+		{"status.json", n.document(ctx, "starling_status")},
+		{"peers.json", n.document(ctx, "starling_peers")},
+		{"bans.json", n.document(ctx, "starling_bans")},
+		{"why.json", n.document(ctx, "starling_why")},
+		{"doctor.json", n.document(ctx, "starling_doctor")},
+		{"caps.json", n.document(ctx, "starling_caps")},
+		{"metrics.txt", func() ([]byte, error) { return n.get(ctx, "/metrics") }},
+		{"goroutines.txt", func() ([]byte, error) { return n.profile(ctx, "goroutine", 0) }},
+		{"heap.pprof", func() ([]byte, error) { return n.profile(ctx, "heap", 0) }},
 	} {
-		var raw json.RawMessage
-		if cerr := n.call(ctx, q.method, &raw, q.params...); cerr != nil {
-			fmt.Fprintf(&missing, "%s: %v\n", q.name, cerr)
+		raw, gerr := q.get()
+		if gerr != nil {
+			fmt.Fprintf(&missing, "%s: %v\n", q.name, gerr)
 			continue
 		}
-		add(q.name, plain(q.name, raw))
+		add(q.name, raw)
 	}
 	cfg, cerr := daemon.LoadConfig(filepath.Join(n.dir, "config.toml"))
 	if cerr == nil {
@@ -130,49 +183,50 @@ func dump(ctx context.Context, n *node, to io.Writer) (names []string, err error
 	return names, errors.Join(err, tw.Close(), zip.Close())
 }
 
-// plain is an answer as the archive holds it: documents as they are, profiles
-// and texts out of their wrapping.
-func plain(name string, raw json.RawMessage) []byte {
-	var profile daemon.ProfileReply
-	var text string
-	switch {
-	case strings.HasSuffix(name, ".json"):
-		var b bytes.Buffer
-		if json.Indent(&b, raw, "", "  ") == nil {
-			return append(b.Bytes(), '\n')
+// document asks for an answer as the archive holds it.
+func (n *node) document(ctx context.Context, method string) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		var raw json.RawMessage
+		if err := n.call(ctx, method, &raw); err != nil {
+			return nil, err
 		}
-	case json.Unmarshal(raw, &text) == nil:
-		return []byte(text)
-	case json.Unmarshal(raw, &profile) == nil:
-		return profile.Data
+		var b bytes.Buffer
+		err := json.Indent(&b, raw, "", "  ")
+		return append(b.Bytes(), '\n'), err
 	}
-	return raw
 }
+
+// maxProfile bounds how long a node is watched.
+const maxProfile = 5 * time.Minute
 
 func debugProfileCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: "profile", Usage: "fetch a profile of a running node", ArgsUsage: "[" + strings.Join(daemon.ProfileKinds(), "|") + "]",
-		Description: "Read it with \"go tool pprof FILE\". Goroutines come as text.",
+		Name: "profile", Usage: "fetch a profile of a running node", ArgsUsage: "[" + strings.Join(profileKinds(), "|") + "]",
+		Description: "Read it with \"go tool pprof FILE\", a trace with \"go tool trace FILE\". Goroutines come as text.",
 		Flags: actFlags(datadir,
-			&cli.DurationFlag{Name: "for", Usage: "how long to watch the CPU", Value: 10 * time.Second},
+			&cli.DurationFlag{Name: "for", Usage: "how long to watch, for cpu and trace", Value: 10 * time.Second},
 			outFlag("the `FILE` to write; left out: starling-KIND-TIME.pprof here")),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Len() > 1 {
-				return &usageError{fmt.Errorf("profile wants one kind, got %d; one of %s", cmd.Args().Len(), strings.Join(daemon.ProfileKinds(), ", "))}
+				return &usageError{fmt.Errorf("profile wants one kind, got %d; one of %s", cmd.Args().Len(), strings.Join(profileKinds(), ", "))}
 			}
 			kind := cmd.Args().First()
 			if kind == "" {
 				kind = "cpu"
+			}
+			if d := cmd.Duration("for"); d < time.Second || d > maxProfile {
+				return &usageError{fmt.Errorf("--for is %v, want 1s to %v", d, maxProfile)}
+			}
+			if !slices.Contains(profileKinds(), kind) {
+				return &usageError{fmt.Errorf("there is no profile %.40q; it is one of %s", kind, strings.Join(profileKinds(), ", "))}
 			}
 			n, err := reach(ctx, cmd)
 			if err != nil {
 				return err
 			}
 			defer n.close()
-			ctx, cancel := context.WithTimeout(ctx, askTimeout+cmd.Duration("for"))
-			defer cancel()
-			var r daemon.ProfileReply
-			if err := n.client.Call(ctx, "starling_profile", &r, kind, int64(cmd.Duration("for")/time.Second)); err != nil {
+			raw, err := n.profile(ctx, kind, cmd.Duration("for"))
+			if err != nil {
 				return err
 			}
 			end := ".pprof"
@@ -184,11 +238,11 @@ func debugProfileCommand(datadir cli.Flag) *cli.Command {
 			if err != nil {
 				return err
 			}
-			_, err = f.Write(r.Data)
+			_, err = f.Write(raw)
 			if err = errors.Join(err, f.Close()); err != nil {
 				return err
 			}
-			return done(cmd, "wrote "+path, map[string]any{"file": path, "kind": kind, "bytes": len(r.Data)})
+			return done(cmd, "wrote "+path, map[string]any{"file": path, "kind": kind, "bytes": len(raw)})
 		},
 	}
 }

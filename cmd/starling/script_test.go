@@ -129,7 +129,7 @@ func (s *sessions) begin(ts *testscript.TestScript, args []string) *program {
 	p := &program{t: s.t, lines: make(chan string, 4096), done: make(chan struct{})}
 	p.cmd = exec.CommandContext(ctx, os.Args[0], args...)
 	p.cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{asProgram, "HOME", "XDG_DATA_HOME", "STARLING_RPC_LISTEN", "PATH", "TMPDIR", "GOCOVERDIR"} {
+	for _, name := range []string{asProgram, "HOME", "XDG_DATA_HOME", "STARLING_RPC_LISTEN", "STARLING_NETWORK_NO_DISCOVERY", "PATH", "TMPDIR", "GOCOVERDIR"} {
 		p.cmd.Env = append(p.cmd.Env, name+"="+ts.Getenv(name))
 	}
 	p.cmd.Stderr = p

@@ -54,8 +54,6 @@ func (n *Node) statusMethods() []starling.Method {
 		read("starling_doctor", "What the node sees of its own health from the inside: its limits, its clock, its peers.", n.callDoctor, DoctorReply{}),
 		write("starling_record", "Writes the node's events into a file in the datadir.", n.callRecord, RecordReply{},
 			option("seconds", "for how long; 0: what the node remembers now", 0), option("bytes", "how much at most; 0: 16 MiB", 0)),
-		write("starling_profile", "A profile of the process, for go tool pprof; goroutines as text.", n.callProfile, ProfileReply{},
-			param("kind", "cpu, heap, allocs, goroutine, block, mutex or threadcreate", ""), option("seconds", "how long the CPU is watched; 0: 10", 0)),
 		write("starling_recordStop", "Ends the recording under way, and tells what it has come to.", n.callRecordStop, RecordReply{}),
 		read("starling_verdicts", "What became of messages since the start, counted by kind, action and reason.", asks(n.verdicts), []VerdictReply{}),
 	}
