@@ -60,7 +60,7 @@ func checkPorts(ctx context.Context, in Input, env Env) (out []Result) {
 		case err == nil:
 			out = append(out, Result{Check: CheckPorts, Level: OK, Detail: e.Text + " is free"})
 		case errors.Is(err, unix.EADDRINUSE):
-			out = append(out, Result{CheckPorts, Fail, fmt.Sprintf("%s is in use by another process", e.Text), fmt.Sprintf("choose another port in network.listen, 0 for any free one; or stop that process (ss -lp 'sport = :%d' names it)", e.Port)})
+			out = append(out, Result{CheckPorts, Fail, fmt.Sprintf("%s is in use by another process", e.Text), "choose another port in network.listen, 0 for any free one; or stop that process (ss -lptu names it)"})
 		case errors.Is(err, unix.EACCES):
 			out = append(out, Result{CheckPorts, Fail, fmt.Sprintf("%s: this user may not listen there", e.Text), "choose a port from 1024 on, or give the program CAP_NET_BIND_SERVICE"})
 		case errors.Is(err, unix.EADDRNOTAVAIL):

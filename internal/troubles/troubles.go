@@ -57,7 +57,7 @@ func Check(root string, got Row) error {
 
 // places are what depends on where and when a test runs: addresses, folders,
 // identities, times.
-var places = regexp.MustCompile(`(?:/(?:ip4|ip6|dns|dns4|dns6)/\S+|\b\d+\.\d+\.\d+\.\d+(?::\d+)?\b|/tmp/\S+|\b12D3Koo\w+\b|\b0x[0-9a-f]+\b|\b\d{4}-\d\d-\d\dT[0-9:.]+Z\b|\b(?:\d+(?:\.\d+)?(?:h|m|s|ms))+\b)`)
+var places = regexp.MustCompile(`(?:/(?:ip4|ip6|dns|dns4|dns6)/\S+|\b\d+\.\d+\.\d+\.\d+(?::\d+)?\b|/[\w.+-]+(?:/[\w.+-]+)+|\b12D3Koo\w+\b|\b0x[0-9a-f]+\b|\b\d{4}-\d\d-\d\dT[0-9:.]+Z\b|\b(?:\d+(?:\.\d+)?(?:h|m|s|ms))+\b)`)
 
 var numbers = regexp.MustCompile(`\d+`)
 
