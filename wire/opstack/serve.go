@@ -54,6 +54,9 @@ func (n *node) acceptRequest(st network.Stream) {
 		return
 	}
 	free, e, res := s.answer(ctx, number)
+	if res == codec.ResultOther {
+		n.w.refusals.Add(1)
+	}
 	defer free()
 	out := &countedWriter{Stream: st}
 	st.SetWriteDeadline(time.Now().Add(answerTime))
@@ -71,8 +74,8 @@ func (n *node) acceptRequest(st network.Stream) {
 }
 
 // answer finds the block of a number, within the peer's rate and the node's
-// budgets. free gives back what the answer holds.
-func (s *session) answer(ctx context.Context, number uint64) (free func(), e *codec.Envelope, res codec.Result) {
+// budgets. The func gives back what the answer holds.
+func (s *session) answer(ctx context.Context, number uint64) (func(), *codec.Envelope, codec.Result) {
 	none := func() {}
 	if !s.turn(ctx) {
 		return none, nil, codec.ResultOther
@@ -87,24 +90,25 @@ func (s *session) answer(ctx context.Context, number uint64) (free func(), e *co
 	case <-ctx.Done():
 		return none, nil, codec.ResultOther
 	}
-	free = func() { <-s.answers }
+	leave := func() { <-s.answers }
 	resp, err := n.host.Serve(ctx, s, wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: number}, Count: 1}})
 	if err != nil {
-		return free, nil, resultOf(err)
+		return leave, nil, resultOf(err)
 	}
 	blocks, ok := resp.(wire.Blocks)
 	if !ok || len(blocks.Blocks) == 0 {
-		return free, nil, codec.ResultNotFound
+		return leave, nil, codec.ResultNotFound
 	}
 	// Of a genesis that is an anchor there is no payload.
-	if e, err = codec.EnvelopeOf(blocks.Blocks[0]); err != nil || e.Size() > codec.MaxMessage {
-		return free, nil, codec.ResultNotFound
+	e, err := codec.EnvelopeOf(blocks.Blocks[0])
+	if err != nil || e.Size() > codec.MaxMessage {
+		return leave, nil, codec.ResultNotFound
 	}
 	giveBack, err := n.budget.Take(ctx, 2*e.Size()) // the block, and its encoding
 	if err != nil {
-		return free, nil, codec.ResultOther
+		return leave, nil, codec.ResultOther
 	}
-	return func() { giveBack(); free() }, e, codec.ResultOK
+	return func() { giveBack(); leave() }, e, codec.ResultOK
 }
 
 // turn waits until the peer's rate allows one more request. One that comes far

@@ -36,6 +36,7 @@ type Wire struct {
 	traffic  *meter.Traffic
 	verdicts verdicts
 	scores   *scores
+	refusals atomic.Uint64
 }
 
 var (
@@ -114,6 +115,10 @@ func (w *Wire) Resolve(ctx context.Context, a peer.Addr) ([]peer.Addr, error) {
 	}
 	return n.p2p.Resolve(ctx, a)
 }
+
+// Refusals is how many requests of peers were answered with "other error",
+// since the wire was made: they came too fast, or we had trouble.
+func (w *Wire) Refusals() uint64 { return w.refusals.Load() }
 
 // Mesh is how many peers our mesh of a version's topic has.
 func (w *Wire) Mesh(v codec.Version) int {

@@ -1,0 +1,3 @@
+// Package opstack tests the OP Stack wire against op-node: v1.19.6, and v1.19.0
+// for its sync client, each run as a process by the modules in interop/peers.
+package opstack
