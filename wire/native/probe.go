@@ -36,6 +36,18 @@ func Probe(ctx context.Context, address, agent string) (wire.Probed, error) {
 	return p.out, err
 }
 
+// Find gives the whole address of whoever listens at HOST:PORT, a TCP port: who
+// it is, is what it says itself. It blocks until ctx ends.
+func Find(ctx context.Context, hostPort, agent string) (peer.Addr, error) {
+	p := &prober{agent: agent}
+	host, err := p.host()
+	if err != nil {
+		return peer.Addr{}, err
+	}
+	defer host.Close()
+	return p.locate(ctx, host, hostPort)
+}
+
 type prober struct {
 	agent string
 	out   wire.Probed
@@ -49,15 +61,24 @@ func (p *prober) step(name string, f func() error) error {
 	return err
 }
 
-// greet connects, identifies, pings and reads the peer's status.
-func (p *prober) greet(ctx context.Context, address string) error {
+// host makes one with an identity of its own, which lets everybody be.
+func (p *prober) host() (*p2phost.Host, error) {
 	key, err := p2phost.NewKey()
 	if err != nil {
-		return fmt.Errorf("native: probe: %w", err)
+		return nil, fmt.Errorf("native: probe: %w", err)
 	}
 	host, err := p2phost.New(p2phost.Config{Key: key, Judge: anybody{}, Agent: p.agent, AllowPrivate: true})
 	if err != nil {
-		return fmt.Errorf("native: probe: %w", err)
+		return nil, fmt.Errorf("native: probe: %w", err)
+	}
+	return host, nil
+}
+
+// greet connects, identifies, pings and reads the peer's status.
+func (p *prober) greet(ctx context.Context, address string) error {
+	host, err := p.host()
+	if err != nil {
+		return err
 	}
 	defer host.Close()
 	addr, err := p.locate(ctx, host, address)

@@ -33,6 +33,9 @@ func TestAStrangerIsToldWhatANodeIs(t *testing.T) {
 	node := start(t, cfg, &wiretest.Host{OnServe: func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
 		return wire.Headers{Headers: []chain.Header{head}}, nil
 	}})
+	if found, err := Find(within(t, 30*time.Second), hostPort(t, node), "prober"); err != nil || found != node.Addrs()[0] {
+		t.Errorf("found %s, %v, want %s", found, err, node.Addrs()[0])
+	}
 	for _, address := range []string{node.Addrs()[0].Text, hostPort(t, node)} {
 		p, err := Probe(within(t, 30*time.Second), address, "prober")
 		if err != nil {
