@@ -40,6 +40,7 @@ func actFlags(datadir cli.Flag, more ...cli.Flag) []cli.Flag {
 func connectCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "connect", Category: categoryAct, Usage: "have a running node dial an address now", ArgsUsage: "ADDR", Flags: actFlags(datadir),
+		Description: "ADDR is of a form that the node's wire dials. For HOST:PORT the native wire asks who is there first, and believes it.",
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			addr, err := one(cmd, "one address", "\"starling id\" prints a node's own")
 			if err != nil {
@@ -54,13 +55,14 @@ func connectCommand(datadir cli.Flag) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := daemon.CheckAddr(s.Wire, addr); err != nil {
-				return &usageError{err}
-			}
-			if err := n.call(ctx, "starling_connect", nil, addr); err != nil {
+			full, err := daemon.FullAddr(ctx, s.Wire, addr)
+			if err != nil {
 				return err
 			}
-			return done(cmd, "connected", map[string]any{"connected": addr})
+			if err := n.call(ctx, "starling_connect", nil, full); err != nil {
+				return err
+			}
+			return done(cmd, "connected", map[string]any{"connected": full})
 		},
 	}
 }

@@ -83,11 +83,12 @@ func report(err error, stderr io.Writer) int {
 		config *daemon.ConfigError
 		start  *daemon.StartError
 		gone   *unreachable
+		addr   *daemon.AddrError
 	)
 	switch {
 	case errors.Is(err, rpc.ErrUnreachable), errors.As(err, &gone):
 		return exitUnreachable
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &start):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &start), errors.As(err, &addr):
 		return exitUsage
 	}
 	return exitFailed

@@ -56,28 +56,66 @@ func AddrForm(text string) string {
 	return ""
 }
 
-// addrForms are the forms that a wire can dial, and one written out.
-func addrForms(wire string) (forms []string, example string) {
-	switch wire {
-	case "opstack":
-		return []string{"multiaddr", "enr", "enode"}, "/ip4/1.2.3.4/tcp/9222/p2p/ID or enr:…"
-	case "devp2p":
-		return []string{"enode", "enr"}, "enode://KEY@1.2.3.4:30303 or enr:…"
-	case "ontology":
-		return []string{"host:port"}, "1.2.3.4:20338"
+// kindOf finds a wire by its name.
+func kindOf(name string) (wireKind, error) {
+	for _, k := range wires() {
+		if k.name == name {
+			return k, nil
+		}
 	}
-	return []string{"multiaddr"}, "/ip4/1.2.3.4/tcp/4001/p2p/ID"
+	return wireKind{}, fmt.Errorf("wire %.40q, this program has %q", name, WireNames())
 }
 
-// CheckAddr says of an address that a wire cannot take what it does take. What
-// passes may be wrong for other reasons, which the wire tells.
-func CheckAddr(wire, text string) error {
-	forms, example := addrForms(wire)
+// takes reports whether a wire can dial an address of that form, if need be
+// after asking who is there.
+func (k wireKind) takes(form string) bool {
+	return slices.Contains(k.forms, form) || form == "host:port" && k.find != nil
+}
+
+// refuses says what is wrong with an address that a wire cannot take, by its form.
+func (k wireKind) refuses(text string) error {
+	more := ""
+	if k.find != nil {
+		more = " or HOST:PORT"
+	}
 	switch form := AddrForm(text); {
 	case form == "":
-		return fmt.Errorf("%.120q is no address; the wire %s takes %s", text, wire, example)
-	case !slices.Contains(forms, form):
-		return fmt.Errorf("%.120q is of the form %s, which the wire %s cannot dial; it takes %s", text, form, wire, example)
+		return fmt.Errorf("%.120q is no address; the wire %s takes %s%s", text, k.name, k.example, more)
+	case !k.takes(form):
+		return fmt.Errorf("%.120q is of the form %s, which the wire %s cannot dial; it takes %s%s", text, form, k.name, k.example, more)
 	}
 	return nil
 }
+
+// findTimeout bounds the question who is at an address.
+const findTimeout = 15 * time.Second
+
+// FullAddr gives an address as a wire dials it. One that the wire cannot take
+// is an error that says what it does take; HOST:PORT may be completed by asking
+// who is there, which blocks. What passes may be wrong for other reasons, which
+// the wire tells.
+func FullAddr(ctx context.Context, wire, text string) (string, error) {
+	k, err := kindOf(wire)
+	if err != nil {
+		return "", err
+	}
+	if err := k.refuses(text); err != nil {
+		return "", &AddrError{err}
+	}
+	if k.find == nil || AddrForm(text) != "host:port" {
+		return text, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	a, err := k.find(ctx, text, "starling-probe/"+Version)
+	if err != nil {
+		return "", probeError(text, err)
+	}
+	return a.Text, nil
+}
+
+// AddrError is an address that a wire does not take.
+type AddrError struct{ Err error }
+
+func (e *AddrError) Error() string { return e.Err.Error() }
+func (e *AddrError) Unwrap() error { return e.Err }

@@ -104,12 +104,10 @@ func proberOf(name, address string) (wireKind, error) {
 			continue
 		}
 		can = append(can, k.name)
-		forms, _ := addrForms(k.name)
-		takes := slices.Contains(forms, form) || k.name == "native" && form == "host:port"
 		switch {
-		case name == k.name && !takes && form != "":
-			return k, fmt.Errorf("%w: %w", ErrNoProbe, CheckAddr(k.name, address))
-		case name == k.name, name == "" && takes:
+		case name == k.name && k.refuses(address) != nil:
+			return k, fmt.Errorf("%w: %w", ErrNoProbe, k.refuses(address))
+		case name == k.name, name == "" && k.takes(form):
 			return k, nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/native"
 )
@@ -45,14 +46,22 @@ type wireKind struct {
 	name      string
 	open      func(s *stack, n Network, dir *Datadir, log *slog.Logger) error
 	protocols func() []string
+	forms     []string // of addresses that it dials, as AddrForm names them
+	example   string   // of such addresses
 	// probe meets a stranger's node; nil: this wire cannot.
 	probe func(ctx context.Context, address, agent string) (wire.Probed, error)
+	// find makes an address of HOST:PORT by asking who is there; nil: this wire
+	// cannot, or needs nothing more than that.
+	find func(ctx context.Context, hostPort, agent string) (peer.Addr, error)
 }
 
 // wires are all of them. The first is the default.
 func wires() []wireKind {
 	return []wireKind{
-		{"native", openNative, native.Protocols, native.Probe},
+		{
+			name: native.Name, open: openNative, protocols: native.Protocols,
+			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", probe: native.Probe, find: native.Find,
+		},
 	}
 }
 
