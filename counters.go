@@ -126,6 +126,12 @@ func (c *Client) Counters() Counters {
 		Drops: n.counts.drops.Counts(),
 		Loops: map[string]Loop{"swarm": loopOf(sw.Loop), "blocksync": loopOf(sy.Loop)},
 	}
+	if n.relay != nil {
+		out.Loops["relay"] = loopOf(n.relay.Loop())
+		for reason, count := range n.relay.Drops() {
+			out.Drops[Drop{"relay", reason}] += count
+		}
+	}
 	if w, ok := n.wire.(wire.Metered); ok {
 		out.Traffic = w.Traffic()
 	}

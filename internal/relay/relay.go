@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -36,6 +37,7 @@ type Relay struct {
 	drops atomic.Pointer[map[string]uint64]
 	ran   atomic.Bool
 	open  atomic.Bool
+	loop  *meter.Loop
 
 	// Only Run touches what follows.
 	core     *Core
@@ -62,7 +64,7 @@ func New(cfg Config) (*Relay, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 1024
 	}
-	r := &Relay{cfg: cfg, core: NewCore(cfg.Core), couriers: make(map[peer.ID]*courier)}
+	r := &Relay{cfg: cfg, core: NewCore(cfg.Core), couriers: make(map[peer.ID]*courier), loop: newLoop()}
 	r.mail.init(cfg.Queue)
 	r.drops.Store(&map[string]uint64{})
 	return r, nil
@@ -136,6 +138,16 @@ func (r *Relay) Drops() map[string]uint64 {
 	return out
 }
 
+// Loop tells how busy the owner is. It never waits for it.
+func (r *Relay) Loop() meter.LoopStat { return r.loop.Stat() }
+
+func newLoop() *meter.Loop {
+	return meter.NewLoop([]time.Duration{
+		100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond,
+		100 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	})
+}
+
 // Run owns the core until ctx ends, and returns when all that it started has
 // ended. It must be called once.
 func (r *Relay) Run(ctx context.Context) error {
@@ -160,11 +172,14 @@ func (r *Relay) Run(ctx context.Context) error {
 				fresh = nil
 				continue
 			}
+			r.loop.Wake()
 			r.deliverMail(ctx) // who has them came before them
 			r.step(ctx, addedOf(txs))
 		case <-r.mail.wake:
+			r.loop.Wake()
 			r.deliverMail(ctx)
 		case <-timer.C:
+			r.loop.Wake()
 			r.step(ctx, Tick{})
 		}
 		drops := r.core.Drops()
@@ -174,6 +189,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		} else {
 			timer.Reset(max(time.Until(next), 10*time.Millisecond))
 		}
+		r.loop.Rest()
 	}
 }
 

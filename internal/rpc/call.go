@@ -147,6 +147,7 @@ func (s *Server) single(ctx context.Context, c *caller, raw []byte) (out reply) 
 		return reply{} // nobody would know its id
 	}
 	result, after, err := s.invoke(ctx, c, q)
+	s.events.Add(outcome(err), 1)
 	if q.ID == nil {
 		return reply{}
 	}

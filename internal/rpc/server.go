@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/meter"
 )
 
 // How many messages are worked on at once, of those that come over the unix
@@ -28,6 +29,7 @@ type Server struct {
 	local, remote chan struct{} // slots of calls on the unix socket, and over TCP
 	writes        chan struct{}
 	stays         chan struct{} // of connections that stay, on HTTP
+	events        *meter.Tally[string]
 	localBytes    budget
 	remoteBytes   budget
 }
@@ -39,7 +41,7 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		methods: make(map[string]starling.Method, len(methods)), log: log, mux: http.NewServeMux(),
-		feeds: map[string]map[string]Feed{}, stays: make(chan struct{}, maxStays),
+		feeds: map[string]map[string]Feed{}, stays: make(chan struct{}, maxStays), events: newEvents(),
 		local: make(chan struct{}, maxCalls), remote: make(chan struct{}, maxCalls), writes: make(chan struct{}, maxWrites),
 		localBytes: budget{most: requestsBudget}, remoteBytes: budget{most: requestsBudget},
 	}

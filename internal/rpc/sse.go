@@ -42,6 +42,7 @@ func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handle
 			return
 		}
 		if wait := callerOf(r).wait(1); wait > 0 {
+			s.events.Add("rate-limited", 1)
 			busy(w, wait)
 			return
 		}
@@ -51,7 +52,8 @@ func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handle
 		}
 		defer leave()
 		es := &eventStream{
-			w: w, control: http.NewResponseController(w), log: log, snapshot: snapshot,
+			lost: func(n uint64) { s.events.Add("stream-dropped", n) },
+			w:    w, control: http.NewResponseController(w), log: log, snapshot: snapshot,
 			kinds: strings.FieldsFunc(r.URL.Query().Get("events"), func(c rune) bool { return c == ',' }),
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -87,6 +89,7 @@ type eventStream struct {
 
 	at      uint64 // the last record that was dealt with
 	dropped uint64 // in all
+	lost    func(n uint64)
 }
 
 func (e *eventStream) run(ctx context.Context, seen uint64, resume bool) error {
@@ -152,6 +155,7 @@ func (e *eventStream) restart() error {
 func (e *eventStream) skip() error {
 	lost := e.log.Last() - e.at
 	e.dropped += lost
+	e.lost(lost)
 	e.at += lost
 	if err := e.event("dropped", e.at, map[string]any{"v": 1, "dropped": lost, "total": e.dropped}); err != nil {
 		return err

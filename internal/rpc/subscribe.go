@@ -208,6 +208,7 @@ func (st *stream) deliver(conn context.Context, ns, id string, read Reader) {
 		}
 		return nil
 	}
+	st.server.events.Add("subscribed", 1)
 	st.subs.running.Go(func() {
 		defer st.subs.end(id)
 		err := st.server.read(ctx, read, func(v any) error {

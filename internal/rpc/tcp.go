@@ -44,7 +44,7 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener, t TCP) error {
 		t.Rate = DefaultRate
 	}
 	d := &door{s: s, tcp: t, clients: newClients(t.Rate)}
-	return s.serveWeb(ctx, &capped{Listener: l, most: int64(t.Conns), log: s.log}, d)
+	return s.serveWeb(ctx, &capped{Listener: l, most: int64(t.Conns), log: s.log, refused: func() { s.events.Add("connection-refused", 1) }}, d)
 }
 
 // door is what a request over TCP passes first.
@@ -56,10 +56,12 @@ type door struct {
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !d.hostAllowed(r.Host) {
+		d.s.events.Add("host-denied", 1)
 		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to rpc.hosts", r.Host))
 		return
 	}
 	if origin, ok := d.originAllowed(r); !ok {
+		d.s.events.Add("origin-denied", 1)
 		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: web page %.80q may not call; add it to rpc.origins", origin))
 		return
 	} else if origin != "" {
@@ -80,11 +82,13 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if given := r.Header.Get("Authorization"); given != "" {
 		if wait := d.clients.lockedOut(addr); wait > 0 {
+			d.s.events.Add("locked-out", 1)
 			busy(w, wait)
 			return
 		}
 		class, ok := d.authority(given)
 		if !ok {
+			d.s.events.Add("token-denied", 1)
 			d.clients.failed(addr)
 			c.class = Public
 			deny(w, c, errorf(CodeDenied, "rpc: the token is not the node's"))

@@ -113,6 +113,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		select {
 		case room <- struct{}{}:
 		default:
+			s.events.Add("connection-refused", 1)
 			s.log.Debug("rpc connection refused", "reason", "too-many", "max", MaxConns)
 			conn.Close()
 			continue

@@ -164,6 +164,7 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wait := c.wait(n); wait > 0 {
+		s.events.Add("rate-limited", 1)
 		busy(w, wait)
 		return
 	}
@@ -223,6 +224,8 @@ type capped struct {
 	most int64
 	open atomic.Int64
 	log  *slog.Logger
+
+	refused func()
 }
 
 func (c *capped) Accept() (net.Conn, error) {
@@ -235,6 +238,7 @@ func (c *capped) Accept() (net.Conn, error) {
 			return &counted{Conn: conn, left: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
 		}
 		c.open.Add(-1)
+		c.refused()
 		c.log.Debug("rpc connection refused", "reason", "too-many", "max", c.most)
 		conn.Close()
 	}
