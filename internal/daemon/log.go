@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/starlingp2p/starling/peer"
 )
 
 // levelOff is over every level.
@@ -60,7 +62,7 @@ func newLogs(cfg Config, w io.Writer, terminal bool) (*Logs, error) {
 	if err := l.Set(cfg.LogLevel, cfg.LogLevels); err != nil {
 		return nil, err
 	}
-	opts := &slog.HandlerOptions{Level: slog.Level(-64)}
+	opts := &slog.HandlerOptions{Level: slog.Level(-64), ReplaceAttr: asText}
 	switch {
 	case w == nil:
 		l.now.Store(&logLevels{all: levelOff})
@@ -74,6 +76,25 @@ func newLogs(cfg Config, w io.Writer, terminal bool) (*Logs, error) {
 
 // Logger writes to the log; its attribute "part" chooses the level.
 func (l *Logs) Logger() *slog.Logger { return slog.New(&partHandler{logs: l, inner: l.out}) }
+
+// asText writes values that have a text of their own as that, in JSON too.
+func asText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindAny {
+		return a
+	}
+	switch v := a.Value.Any().(type) {
+	case []peer.Addr:
+		texts := make([]string, len(v))
+		for i, addr := range v {
+			texts[i] = addr.String()
+		}
+		return slog.Any(a.Key, texts)
+	case error: // the handler knows
+	case fmt.Stringer:
+		return slog.String(a.Key, v.String())
+	}
+	return a
+}
 
 // logsOf is the Logs that a logger writes to; nil where it is another's.
 func logsOf(log *slog.Logger) *Logs {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/starlingp2p/starling/peer"
 )
 
 func newTestLogs(t *testing.T, cfg Config) (*Logs, *bytes.Buffer) {
@@ -113,6 +116,18 @@ func TestLevelsArePerPartAndChangeAtRunTime(t *testing.T) {
 	}
 	if got := l.Levels()[""]; got != "error" {
 		t.Errorf("a change that failed set the level to %q", got)
+	}
+}
+
+// Addresses and what else has a text of its own are that text, in JSON too.
+func TestValuesWithATextAreThatText(t *testing.T) {
+	l, out := newTestLogs(t, Config{})
+	a := peer.Addr{Scheme: "multiaddr", Text: "/ip4/1.2.3.4/tcp/5"}
+	l.Logger().Info("m", "one", a, "more", []peer.Addr{a, a}, "err", errors.New("why"), "took", time.Second)
+	for _, want := range []string{`"one":"/ip4/1.2.3.4/tcp/5"`, `"more":["/ip4/1.2.3.4/tcp/5","/ip4/1.2.3.4/tcp/5"]`, `"err":"why"`, `"took":1000000000`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in %s", want, out)
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ type observer struct {
 	listen, admin net.Listener // nil: none
 	hosts         []string
 
+	rpc    atomic.Pointer[rpc.Server] // nil: not served yet
 	probed atomic.Pointer[probe]
 	head   atomic.Pointer[headSeen]
 }
@@ -115,6 +116,7 @@ func (o *observer) close() {
 // mount adds metrics and health to the RPC's server. Profiles are mounted for
 // those on the unix socket only.
 func (o *observer) mount(s *rpc.Server) {
+	o.rpc.Store(s)
 	o.mountPublic(s)
 	s.Mount("/debug/pprof/", rpc.Admin, overUnix(profiles()))
 }
@@ -213,6 +215,9 @@ func (o *observer) snapshot() metrics.Snapshot {
 	s := metrics.Snapshot{Counters: c.Counters(), Status: c.Status(), PoolTxs: -1, Build: build()}
 	for _, p := range c.Peers() {
 		s.Scores = append(s.Scores, p.Score)
+	}
+	if server := o.rpc.Load(); server != nil {
+		s.RPC = server.Counters()
 	}
 	if h := o.head.Load(); h != nil {
 		s.HeadTime = h.at
