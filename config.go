@@ -51,7 +51,8 @@ type Config struct {
 	BlockInterval time.Duration
 	// Target, unless zero, is a block that is trusted and to be reached.
 	Target chain.Ref
-	// SyncBytes bounds the blocks held in memory while syncing; 0: 128 MiB.
+	// SyncBytes bounds the blocks held in memory while syncing; 0: 128 MiB, or
+	// a quarter of the memory limit if that is less.
 	SyncBytes int
 	// Serving bounds what peers may ask of us.
 	Serving Budget
@@ -131,7 +132,7 @@ func (c Config) withDefaults() Config {
 		c.BlockInterval = 2 * time.Second
 	}
 	if c.SyncBytes == 0 {
-		c.SyncBytes = 128 << 20
+		c.SyncBytes = int(min(128<<20, max(env.MemoryLimit()/4, 8<<20)))
 	}
 	if c.ValidationWorkers == 0 {
 		c.ValidationWorkers = 4

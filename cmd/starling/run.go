@@ -39,6 +39,7 @@ func runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			limitMemory()
 			stderr := cmd.Root().ErrWriter
 			defer context.AfterFunc(ctx, func() {
 				fmt.Fprintln(stderr, "starling: stopping: peers are told and what is open is closed; Ctrl-C again ends it at once")

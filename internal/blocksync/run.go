@@ -25,6 +25,9 @@ type owner struct {
 	cancels  map[uint64]context.CancelFunc
 	long     bool // a sync of several blocks was logged, and its end was not
 
+	saidStuck bool      // it was logged that the sync is stuck, and not that it goes on
+	stuckAt   time.Time // when that was logged last
+
 	verify, lookup, write      []task // waiting for a worker; the core bounds them
 	toVerify, toLookup, toDisk chan task
 }
@@ -33,6 +36,9 @@ type departed struct {
 	id peer.ID
 	s  wire.Session
 }
+
+// stuckLogEvery is the least time between two lines about a sync that is stuck.
+const stuckLogEvery = 10 * time.Second
 
 // maxGone is how many ended sessions are remembered for a charge.
 const maxGone = 64
@@ -293,10 +299,15 @@ func (o *owner) log(e Event) {
 	l := o.cfg.Logger
 	switch e := e.(type) {
 	case Stuck:
-		if e.Reason != "" {
-			l.Warn("sync is stuck", "reason", e.Reason)
-		} else {
+		// The reason counts peers, and peers come and go as they like: what they
+		// do must not fill the log.
+		switch now := time.Now(); {
+		case e.Reason == "" && o.saidStuck:
+			o.saidStuck = false
 			l.Info("sync goes on")
+		case e.Reason != "" && now.Sub(o.stuckAt) >= stuckLogEvery:
+			o.saidStuck, o.stuckAt = true, now
+			l.Warn("sync is stuck", "reason", e.Reason)
 		}
 	case ReorgRefused:
 		l.Warn("refused a reorganisation that is too deep", "block", e.Fork.String(), "peer", e.From.Short())

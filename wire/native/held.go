@@ -9,6 +9,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
@@ -19,26 +20,51 @@ const (
 	answeredBytes = 16 << 20         // answers that are being made or written
 	leastItem     = 64 << 10         // what an item of an answer is taken for at least
 	askedWait     = 10 * time.Second // for memory for a request
+	answeredWait  = 2 * time.Second  // for the node's memory for an answer
 )
+
+// outbound is the memory of a node for answers that it gives: as much as its
+// decode budget.
+type outbound struct {
+	size int64
+	free *semaphore.Weighted
+	item atomic.Int64 // bytes of the largest item that was served
+}
+
+func newOutbound(size int64) *outbound {
+	if size <= 0 {
+		size = intake.DefaultBudget()
+	}
+	return &outbound{size: size, free: semaphore.NewWeighted(size)}
+}
 
 // held is what requests of one peer hold.
 type held struct {
 	asked, answered *semaphore.Weighted
-	item            *atomic.Int64 // the node's: bytes of the largest item that was served
+	in              *inbound
+	out             *outbound
 }
 
-func newHeld(item *atomic.Int64) held {
-	return held{semaphore.NewWeighted(askedBytes), semaphore.NewWeighted(answeredBytes), item}
+func newHeld(in *inbound, out *outbound) held {
+	return held{semaphore.NewWeighted(askedBytes), semaphore.NewWeighted(answeredBytes), in, out}
 }
 
-// take waits for memory for one request.
-func (h held) take(ctx context.Context) (giveBack func(), err error) {
+// take waits for memory for one request, of the peer's and of the node's decode
+// budget. If the request then comes in too slowly while others wait, it is cut.
+func (h held) take(ctx context.Context, cut func()) (g *intake.Grant, giveBack func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, askedWait)
 	defer cancel()
 	if err := h.asked.Acquire(ctx, codec.MaxRequest); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func() { h.asked.Release(codec.MaxRequest) }, nil
+	if g, err = h.in.budget.Frame(ctx, codec.MaxRequest, cut); err != nil {
+		h.asked.Release(codec.MaxRequest)
+		return nil, nil, err
+	}
+	return g, func() {
+		g.GiveBack()
+		h.asked.Release(codec.MaxRequest)
+	}, nil
 }
 
 // answering waits until what an answer is likely to take is free, has it made,
@@ -48,17 +74,31 @@ func (h held) answering(ctx context.Context, r wire.Request, make func() (wire.R
 	if err := h.answered.Acquire(ctx, most); err != nil {
 		return nil, func() {}, err
 	}
+	wait, cancel := context.WithTimeout(ctx, answeredWait)
+	all := min(most, h.out.size)
+	err = h.out.free.Acquire(wait, all)
+	cancel()
+	if err != nil {
+		h.answered.Release(most)
+		return nil, func() {}, &wire.Refusal{Code: wire.RefusedBusy, Limit: "answer-memory", RetryAfter: time.Second}
+	}
 	kept := int64(0)
-	defer func() { h.answered.Release(most - kept) }() // a panic gives back too
+	defer func() { // a panic gives back too
+		h.out.free.Release(all - min(kept, all))
+		h.answered.Release(most - kept)
+	}()
 	if resp, err = make(); err != nil {
 		return nil, func() {}, err
 	}
 	n, items := sizeOf(resp)
-	if each := int64(n / max(items, 1)); each > h.item.Load() {
-		h.item.Store(each) // of two at once one may win; the next large one corrects it
+	if each := int64(n / max(items, 1)); each > h.out.item.Load() {
+		h.out.item.Store(each) // of two at once one may win; the next large one corrects it
 	}
 	kept = min(int64(n), most)
-	return resp, func() { h.answered.Release(kept) }, nil
+	return resp, func() {
+		h.out.free.Release(min(kept, all))
+		h.answered.Release(kept)
+	}, nil
 }
 
 // guess is what the answer to a request takes, if its items are as large as the
@@ -80,7 +120,7 @@ func (h held) guess(r wire.Request) int64 {
 	if most <= 0 || most > codec.MaxAnswer {
 		most = codec.MaxAnswer
 	}
-	each := max(h.item.Load(), leastItem)
+	each := max(h.out.item.Load(), leastItem)
 	items = max(1, min(items, codec.MaxHeadersAsked))
 	return max(min(int64(items)*each, int64(most)), min(each, codec.MaxAnswer)) // one item is given in any case
 }

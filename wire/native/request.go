@@ -139,8 +139,17 @@ func (n *node) acceptRequest(st network.Stream) {
 	defer func() { free() }()
 	kind, counted := "unknown", &countedStream{Stream: st}
 	defer func() { n.countAsked(kind, true, counted.read, counted.written) }()
-	limits := reqresp.Limits{Take: func() (func(), error) { return s.held.take(s.ctx) }}
+	whole := func() {}
+	limits := reqresp.Limits{Take: func() (func(), error) {
+		grant, giveBack, err := s.held.take(s.ctx, func() { st.Reset() })
+		if err != nil {
+			return nil, err
+		}
+		counted.came, whole = grant.Came, grant.Whole
+		return giveBack, nil
+	}}
 	err := reqresp.Answer(s.ctx, counted, s.window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
+		whole()
 		kind = wire.KindOf(r)
 		resp, free, err = s.held.answering(ctx, r, func() (wire.Response, error) { return n.host.Serve(ctx, s, r) })
 		return resp, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -20,14 +19,14 @@ import (
 
 // node is one Run of a Wire.
 type node struct {
-	w       *Wire
-	host    wire.Host
-	p2p     *p2phost.Host
-	gossip  *p2phost.Gossip
-	kad     *p2phost.Kad // nil: off
-	budget  *p2phost.Budget
-	inbound *inbound
-	item    atomic.Int64 // bytes of the largest item that was served
+	w        *Wire
+	host     wire.Host
+	p2p      *p2phost.Host
+	gossip   *p2phost.Gossip
+	kad      *p2phost.Kad // nil: off
+	budget   *p2phost.Budget
+	inbound  *inbound
+	outbound *outbound
 
 	ctx  context.Context // ends when the node has said goodbye
 	stop context.CancelFunc
@@ -51,7 +50,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	in := newInbound(int64(w.cfg.DecodeBudget))
 	n := &node{
-		w: w, host: h, budget: in.budget, inbound: in,
+		w: w, host: h, budget: in.budget, inbound: in, outbound: newOutbound(int64(w.cfg.DecodeBudget)),
 		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))

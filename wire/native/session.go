@@ -45,7 +45,7 @@ type session struct {
 var _ wire.Session = (*session)(nil)
 
 func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
-	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(&n.item), answers: n.inbound.of()}
+	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(n.inbound, n.outbound), answers: n.inbound.of()}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
 	context.AfterFunc(s.ctx, s.answers.close)
 	if !n.w.cfg.ServeUnpaced {

@@ -6,6 +6,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/x/rate"
+
+	"github.com/starlingp2p/starling/env"
 )
 
 // Limits are what a host may use in all. The library's own defaults grow with
@@ -17,8 +19,12 @@ type Limits struct {
 	ConnsPerPeer   int   // 0: 8
 	Streams        int   // 0: 16384
 	StreamsPerPeer int   // in each direction; 0: 128
-	Memory         int64 // bytes, of multiplexer windows; 0: 1 GiB
-	MemoryPerPeer  int64 // bytes; 0: 24 MiB, which 96 streams can fill before a byte is read
+	// Memory is bytes of multiplexer windows; 0: 1 GiB, or a quarter of the
+	// process's memory limit if that is less, but 64 MiB.
+	Memory int64
+	// MemoryPerPeer is bytes; 0: 24 MiB, which 96 streams can fill before a byte
+	// is read, or a sixteenth of Memory if that is less.
+	MemoryPerPeer int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -33,10 +39,10 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Streams, 16384)
 	def(&l.StreamsPerPeer, 128)
 	if l.Memory == 0 {
-		l.Memory = 1 << 30
+		l.Memory = min(1<<30, max(env.MemoryLimit()/4, 64<<20))
 	}
 	if l.MemoryPerPeer == 0 {
-		l.MemoryPerPeer = 24 << 20
+		l.MemoryPerPeer = min(24<<20, l.Memory/16)
 	}
 	return l
 }
