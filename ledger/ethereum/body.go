@@ -1,0 +1,151 @@
+package ethereum
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// rawList is a list of encoded items, hashed as they are.
+type rawList [][]byte
+
+// Len implements types.DerivableList.
+func (l rawList) Len() int { return len(l) }
+
+// EncodeIndex implements types.DerivableList.
+func (l rawList) EncodeIndex(i int, b *bytes.Buffer) { b.Write(l[i]) }
+
+func rootOf(l rawList) chain.Hash {
+	return chain.Hash(types.DeriveSha(l, trie.NewStackTrie(nil)))
+}
+
+// body is a block's body, taken apart but not decoded.
+type body struct {
+	txs         rawList // in consensus encoding
+	uncles      []byte  // the list
+	withdrawals rawList // nil: before Shanghai
+}
+
+func splitBody(b []byte) (out body, err error) {
+	in, rest, err := rlp.SplitList(b)
+	if err != nil || len(rest) > 0 {
+		return out, errors.New("it is no list")
+	}
+	txs, in, err := rlp.SplitList(in)
+	if err != nil {
+		return out, errors.New("it has no transactions")
+	}
+	if out.txs, err = splitTxs(txs); err != nil {
+		return out, err
+	}
+	if _, after, err := rlp.SplitList(in); err == nil {
+		out.uncles, in = in[:len(in)-len(after)], after
+	} else {
+		return out, errors.New("it has no uncles")
+	}
+	if len(in) == 0 {
+		return out, nil
+	}
+	ws, in, err := rlp.SplitList(in)
+	if err != nil || len(in) > 0 {
+		return out, errors.New("it has bytes behind its withdrawals")
+	}
+	out.withdrawals, err = splitItems(ws)
+	return out, err
+}
+
+// splitTxs takes transactions apart into their consensus encodings.
+func splitTxs(b []byte) (rawList, error) {
+	items, err := splitItems(b)
+	if err != nil {
+		return nil, err
+	}
+	for i, item := range items {
+		if item[0] >= 0xc0 {
+			continue
+		}
+		content, _, err := rlp.SplitString(item)
+		if err != nil || len(content) < 2 || content[0] == 0 || content[0] >= 0x80 {
+			return nil, fmt.Errorf("transaction %d has no type", i)
+		}
+		items[i] = content
+	}
+	return items, nil
+}
+
+func splitItems(b []byte) (rawList, error) {
+	n, err := rlp.CountValues(b)
+	if err != nil {
+		return nil, err
+	}
+	out := make(rawList, 0, n)
+	for len(b) > 0 {
+		_, _, rest, err := rlp.Split(b)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b[:len(b)-len(rest)])
+		b = rest
+	}
+	return out, nil
+}
+
+// VerifyBody implements chain.Checker.
+func (f *Family) VerifyBody(ch chain.Header, b, extra []byte) error {
+	if err := f.verifyBody(ch, b, extra); err != nil {
+		return fmt.Errorf("ethereum: body of block %v: %w: %w", ch.Ref, chain.ErrInvalid, err)
+	}
+	return nil
+}
+
+func (f *Family) verifyBody(ch chain.Header, b, extra []byte) error {
+	h, err := f.same(ch)
+	if err != nil {
+		return err
+	}
+	parts, err := splitBody(b)
+	if err != nil {
+		return err
+	}
+	if got := rootOf(parts.txs); got != chain.Hash(h.TxHash) {
+		return fmt.Errorf("its transactions' root is %v, the header says %v", got, h.TxHash)
+	}
+	if got := crypto.Keccak256Hash(parts.uncles); got != h.UncleHash {
+		return fmt.Errorf("its uncles' hash is %v, the header says %v", got, h.UncleHash)
+	}
+	switch {
+	case (parts.withdrawals != nil) != (h.WithdrawalsHash != nil):
+		return fmt.Errorf("withdrawals are there: %v, the header says %v", parts.withdrawals != nil, h.WithdrawalsHash != nil)
+	case h.WithdrawalsHash != nil:
+		if got := rootOf(parts.withdrawals); got != chain.Hash(*h.WithdrawalsHash) {
+			return fmt.Errorf("its withdrawals' root is %v, the header says %v", got, *h.WithdrawalsHash)
+		}
+	}
+	if len(extra) == 0 {
+		return nil
+	}
+	return verifyReceipts(h, len(parts.txs), extra)
+}
+
+// Txs implements ledger.Family.
+func (f *Family) Txs(b chain.Block) ([]chain.Tx, error) {
+	parts, err := splitBody(b.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ethereum: body of block %v: %w", b.Ref(), err)
+	}
+	txs := make([]chain.Tx, len(parts.txs))
+	for i, raw := range parts.txs {
+		txs[i] = chain.Tx{Hash: chain.Hash(crypto.Keccak256Hash(raw)), Bytes: raw}
+		if raw[0] < 0x80 {
+			txs[i].Kind = raw[0]
+		}
+	}
+	return txs, nil
+}

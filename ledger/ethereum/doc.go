@@ -1,0 +1,25 @@
+// Package ethereum is the family of Ethereum's networks: blocks and headers as
+// go-ethereum encodes them, checked without executing them.
+//
+// A ledger.Ledger calls it. A Body is the list [transactions, uncles] or
+// [transactions, uncles, withdrawals] of the eth protocol; Extra is empty, or
+// the block's receipts as eth/69 has them, each [type, status or root,
+// cumulative gas, logs]. The weight of a block is the total difficulty up to
+// it, and one more for each block after the Merge, which has no difficulty.
+//
+// What is checked: the links between headers, their form at each fork, gas
+// limit, base fee and blob fee, difficulty under proof of work, signers under
+// clique; bodies against their transaction, uncle and withdrawals roots, and
+// receipts against theirs and the header's bloom and gas. What is not: the seal
+// of proof of work, uncles' own rules, the state root, and whether a transaction
+// may be executed. Under proof of work a header costs little to forge, so a
+// chain of it proves nothing beyond its claim; after the Merge authenticity is
+// that of the target that the caller trusts (NeedsTarget), and an unanchored
+// header is only linked, never authentic.
+//
+// The family keeps no chain. Its only state is a bounded cache of clique's
+// signers, which it can always make again from the headers of its Attach'ed
+// reader. It starts no goroutine. A hostile peer can send any bytes as headers
+// and bodies: decoding is strict and bounded by their length, and whatever is
+// wrong wraps chain.ErrInvalid.
+package ethereum

@@ -1,0 +1,126 @@
+package ethereum
+
+import (
+	"fmt"
+	"log/slog"
+	"math/big"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/peer"
+)
+
+// Family is a network of this package. It is safe for concurrent use.
+type Family struct {
+	c      Config
+	clique *clique // nil: another consensus
+}
+
+var (
+	_ ledger.Family  = (*Family)(nil)
+	_ ledger.Weigher = (*Family)(nil)
+)
+
+// New makes the family of a network.
+func New(c Config) (*Family, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Wall == nil {
+		c.Wall = env.SystemWall()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	f := &Family{c: c}
+	h, err := f.same(c.Genesis.Header)
+	if err != nil {
+		return nil, fmt.Errorf("ethereum: genesis: %w", err)
+	}
+	if c.Chain.Clique != nil {
+		if f.clique, err = newClique(c.Chain.Clique, c.Genesis.Header, h.Extra); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// Attach gives the family the chain whose headers it may read, to know clique's
+// signers after a restart.
+func (f *Family) Attach(r chain.Reader) {
+	if f.clique != nil {
+		f.clique.reader.Store(&r)
+	}
+}
+
+// Spec implements ledger.Family.
+func (f *Family) Spec() ledger.Spec {
+	return ledger.Spec{Network: f.c.Network, Genesis: f.c.Genesis, Rules: Rules(f.c.Chain)}
+}
+
+// Config is what the family was made of.
+func (f *Family) Config() Config { return f.c }
+
+// NeedsTarget reports whether headers are authentic only below a target that
+// the caller trusts: a network after the Merge must be followed backwards from
+// one, never forwards from what peers claim.
+func (f *Family) NeedsTarget() bool { return f.mayMerge() && f.clique == nil }
+
+// Weight implements ledger.Weigher: the total difficulty. Blocks after the Merge
+// have none and count one each, so that a longer branch weighs more.
+func (f *Family) Weight(parent chain.Weight, ch chain.Header) (w chain.Weight) {
+	_, h, err := decodeHeader(ch.Bytes)
+	if err != nil {
+		return parent
+	}
+	d := h.Difficulty
+	if d.Sign() == 0 && ch.Ref.Number > 0 {
+		d = big.NewInt(1)
+	}
+	sum := new(big.Int).Add(parent.Big(), d)
+	if sum.BitLen() > 256 {
+		return parent
+	}
+	sum.FillBytes(w[:])
+	return w
+}
+
+// maxAhead is how far a block's time may be ahead of ours (geth allows 15 s,
+// consensus/ethash).
+const maxAhead = 15 * time.Second
+
+// Check implements chain.Checker. Only networks with sealed headers relay
+// blocks: after the Merge nobody does, and under proof of work nothing here can
+// tell a forged header.
+func (f *Family) Check(b chain.Block) chain.Verdict {
+	h, err := f.same(b.Header)
+	if err != nil {
+		return chain.RejectedAt(peer.Fatal, "bad-header")
+	}
+	if afterMerge(h) && f.mayMerge() {
+		return chain.Ignored("not-gossiped")
+	}
+	if b.Header.Time.After(f.c.Wall.Now().Add(maxAhead)) {
+		v := chain.RejectedAt(peer.Low, "in-the-future")
+		v.Clock = true
+		return v
+	}
+	if err := f.form(h); err != nil {
+		return chain.Rejected("bad-form")
+	}
+	if f.clique == nil {
+		return chain.Ignored("work-not-checked")
+	}
+	if err := f.clique.vouch(b.Header.Ref, h); err != nil {
+		return chain.Rejected("bad-seal")
+	}
+	if len(b.Extra) > 0 {
+		return chain.Rejected("extra-in-gossip")
+	}
+	if err := f.verifyBody(b.Header, b.Body, nil); err != nil {
+		return chain.Rejected("bad-body")
+	}
+	return chain.Accepted()
+}

@@ -1,0 +1,212 @@
+package ethereum
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/common/math"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// Genesis is a genesis block as geth's genesis.json describes it.
+type Genesis struct {
+	Config *params.ChainConfig
+
+	Nonce         uint64
+	Timestamp     uint64
+	ExtraData     []byte
+	GasLimit      uint64
+	Difficulty    *big.Int
+	Mixhash       common.Hash
+	Coinbase      common.Address
+	Alloc         types.GenesisAlloc
+	Number        uint64
+	GasUsed       uint64
+	ParentHash    common.Hash
+	BaseFee       *big.Int
+	ExcessBlobGas *uint64
+	BlobGasUsed   *uint64
+}
+
+// maxGenesis bounds a genesis file, in bytes; main net's has 200 KiB.
+const maxGenesis = 64 << 20
+
+// ParseGenesis reads a genesis.json.
+func ParseGenesis(b []byte) (*Genesis, error) {
+	if len(b) > maxGenesis {
+		return nil, fmt.Errorf("ethereum: genesis file has %d bytes, at most %d", len(b), maxGenesis)
+	}
+	var in struct {
+		Config        *params.ChainConfig   `json:"config"`
+		Nonce         math.HexOrDecimal64   `json:"nonce"`
+		Timestamp     math.HexOrDecimal64   `json:"timestamp"`
+		ExtraData     hexutil.Bytes         `json:"extraData"`
+		GasLimit      *math.HexOrDecimal64  `json:"gasLimit"`
+		Difficulty    *math.HexOrDecimal256 `json:"difficulty"`
+		Mixhash       common.Hash           `json:"mixHash"`
+		Coinbase      common.Address        `json:"coinbase"`
+		Alloc         types.GenesisAlloc    `json:"alloc"`
+		Number        math.HexOrDecimal64   `json:"number"`
+		GasUsed       math.HexOrDecimal64   `json:"gasUsed"`
+		ParentHash    common.Hash           `json:"parentHash"`
+		BaseFee       *math.HexOrDecimal256 `json:"baseFeePerGas"`
+		ExcessBlobGas *math.HexOrDecimal64  `json:"excessBlobGas"`
+		BlobGasUsed   *math.HexOrDecimal64  `json:"blobGasUsed"`
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return nil, fmt.Errorf("ethereum: genesis file: %w", err)
+	}
+	if in.Config == nil || in.GasLimit == nil || in.Difficulty == nil || in.Alloc == nil {
+		return nil, errors.New("ethereum: genesis file: config, gasLimit, difficulty and alloc are needed")
+	}
+	return &Genesis{
+		Config: in.Config, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
+		GasLimit: uint64(*in.GasLimit), Difficulty: (*big.Int)(in.Difficulty), Mixhash: in.Mixhash, Coinbase: in.Coinbase,
+		Alloc: in.Alloc, Number: uint64(in.Number), GasUsed: uint64(in.GasUsed), ParentHash: in.ParentHash,
+		BaseFee: (*big.Int)(in.BaseFee), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), BlobGasUsed: (*uint64)(in.BlobGasUsed),
+	}, nil
+}
+
+// Header is the genesis block's header, its state root computed from the
+// allocations.
+func (g *Genesis) Header() (*types.Header, error) {
+	root, err := stateRoot(g.Alloc)
+	if err != nil {
+		return nil, err
+	}
+	h := &types.Header{
+		ParentHash: g.ParentHash, UncleHash: types.EmptyUncleHash, Coinbase: g.Coinbase, Root: root,
+		TxHash: types.EmptyTxsHash, ReceiptHash: types.EmptyReceiptsHash,
+		Difficulty: g.Difficulty, Number: new(big.Int).SetUint64(g.Number),
+		GasLimit: g.GasLimit, GasUsed: g.GasUsed, Time: g.Timestamp, Extra: g.ExtraData,
+		MixDigest: g.Mixhash, Nonce: types.EncodeNonce(g.Nonce), BaseFee: g.BaseFee,
+	}
+	if h.GasLimit == 0 {
+		h.GasLimit = params.GenesisGasLimit
+	}
+	if h.Difficulty == nil {
+		h.Difficulty = params.GenesisDifficulty
+	}
+	if g.Config == nil {
+		return h, nil
+	}
+	if g.Config.IsLondon(h.Number) && h.BaseFee == nil {
+		h.BaseFee = big.NewInt(params.InitialBaseFee)
+	}
+	if g.Config.IsShanghai(h.Number, h.Time) {
+		h.WithdrawalsHash = &types.EmptyWithdrawalsHash
+	}
+	if g.Config.IsCancun(h.Number, h.Time) {
+		// EIP-4788: of the genesis block the beacon root is zero.
+		h.ParentBeaconRoot = new(common.Hash)
+		h.ExcessBlobGas, h.BlobGasUsed = new(uint64), new(uint64)
+		if g.ExcessBlobGas != nil {
+			*h.ExcessBlobGas = *g.ExcessBlobGas
+		}
+		if g.BlobGasUsed != nil {
+			*h.BlobGasUsed = *g.BlobGasUsed
+		}
+	}
+	if g.Config.IsPrague(h.Number, h.Time) {
+		h.RequestsHash = &types.EmptyRequestsHash
+	}
+	return h, nil
+}
+
+// Block is the genesis block.
+func (g *Genesis) Block() (chain.Block, error) {
+	h, err := g.Header()
+	if err != nil {
+		return chain.Block{}, err
+	}
+	return GenesisOf(h)
+}
+
+// GenesisOf is the genesis block with that header, whose body is empty.
+func GenesisOf(h *types.Header) (chain.Block, error) {
+	raw, err := rlp.EncodeToBytes(h)
+	if err != nil {
+		return chain.Block{}, fmt.Errorf("ethereum: genesis header: %w", err)
+	}
+	ch, _, err := decodeHeader(raw)
+	if err != nil {
+		return chain.Block{}, err
+	}
+	body := emptyBody
+	if h.WithdrawalsHash != nil {
+		body = emptyShanghaiBody
+	}
+	return chain.Block{Header: ch, Body: bytes.Clone(body)}, nil
+}
+
+// Bodies without transactions, uncles and withdrawals.
+var (
+	emptyBody         = []byte{0xc2, 0xc0, 0xc0}
+	emptyShanghaiBody = []byte{0xc3, 0xc0, 0xc0, 0xc0}
+)
+
+// leaf is an entry of a trie whose keys are hashed.
+type leaf struct {
+	key   common.Hash
+	value []byte
+}
+
+func root(leaves []leaf) (common.Hash, error) {
+	slices.SortFunc(leaves, func(a, b leaf) int { return a.key.Cmp(b.key) })
+	t := trie.NewStackTrie(nil)
+	for _, l := range leaves {
+		if err := t.Update(l.key[:], l.value); err != nil {
+			return common.Hash{}, fmt.Errorf("ethereum: genesis allocations: %w", err)
+		}
+	}
+	return t.Hash(), nil
+}
+
+// stateRoot is the root of the state that the allocations make.
+func stateRoot(alloc types.GenesisAlloc) (common.Hash, error) {
+	var leaves []leaf
+	for addr, a := range alloc { // sorted by root
+		account := types.NewEmptyStateAccount()
+		account.Nonce = a.Nonce
+		if a.Balance != nil && account.Balance.SetFromBig(a.Balance) {
+			return common.Hash{}, fmt.Errorf("ethereum: genesis balance of %s is over 256 bits", addr)
+		}
+		if len(a.Code) > 0 {
+			account.CodeHash = crypto.Keccak256(a.Code)
+		}
+		var slots []leaf
+		for k, v := range a.Storage { // sorted by root
+			if value := common.TrimLeftZeroes(v[:]); len(value) > 0 {
+				enc, err := rlp.EncodeToBytes(value)
+				if err != nil {
+					return common.Hash{}, err
+				}
+				slots = append(slots, leaf{crypto.Keccak256Hash(k[:]), enc})
+			}
+		}
+		var err error
+		if len(slots) > 0 {
+			if account.Root, err = root(slots); err != nil {
+				return common.Hash{}, err
+			}
+		}
+		enc, err := rlp.EncodeToBytes(account)
+		if err != nil {
+			return common.Hash{}, err
+		}
+		leaves = append(leaves, leaf{crypto.Keccak256Hash(addr[:]), enc})
+	}
+	return root(leaves)
+}

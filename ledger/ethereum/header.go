@@ -1,0 +1,189 @@
+package ethereum
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"time"
+
+	"github.com/ethereum/go-ethereum/consensus/ethash"
+	"github.com/ethereum/go-ethereum/consensus/misc/eip1559"
+	"github.com/ethereum/go-ethereum/consensus/misc/eip4844"
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
+	"github.com/ethereum/go-ethereum/rlp"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// maxHeader bounds an encoded header: clique's with a thousand signers has 21 KiB.
+const maxHeader = 32 << 10
+
+// decodeHeader is strict: one encoding for each header.
+func decodeHeader(b []byte) (chain.Header, *types.Header, error) {
+	if len(b) > maxHeader {
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header has %d bytes, at most %d", len(b), maxHeader)
+	}
+	h := new(types.Header)
+	if err := rlp.DecodeBytes(b, h); err != nil {
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header: %w", err)
+	}
+	if h.Number == nil || !h.Number.IsUint64() || h.Difficulty == nil || h.Difficulty.BitLen() > 80 {
+		return chain.Header{}, nil, errors.New("ethereum: header: number or difficulty is out of range")
+	}
+	if h.Time > math.MaxInt64/2 {
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header: time %d is out of range", h.Time)
+	}
+	return chain.Header{
+		Ref:    chain.Ref{Number: h.Number.Uint64(), Hash: chain.Hash(crypto.Keccak256Hash(b))},
+		Parent: chain.Hash(h.ParentHash), Time: time.Unix(int64(h.Time), 0).UTC(), Bytes: b,
+	}, h, nil
+}
+
+// DecodeHeader implements ledger.Family.
+func (f *Family) DecodeHeader(b []byte) (chain.Header, error) {
+	h, _, err := decodeHeader(b)
+	return h, err
+}
+
+// VerifyHeaders implements chain.Checker.
+func (f *Family) VerifyHeaders(parent chain.Header, hs []chain.Header) (int, error) {
+	fail := func(i int, err error) (int, error) {
+		return i, fmt.Errorf("ethereum: header %v: %w: %w", hs[i].Ref, chain.ErrInvalid, err)
+	}
+	if len(hs) == 0 {
+		return 0, nil
+	}
+	_, up, err := decodeHeader(parent.Bytes)
+	if err != nil {
+		return fail(0, fmt.Errorf("its parent: %w", err))
+	}
+	for i, ch := range hs {
+		h, err := f.same(ch)
+		if err == nil {
+			err = f.verifyHeader(parent, up, ch, h)
+		}
+		if err != nil {
+			return fail(i, err)
+		}
+		parent, up = ch, h
+	}
+	return len(hs), nil
+}
+
+// same decodes a header and checks that the rest of it says the same.
+func (f *Family) same(ch chain.Header) (*types.Header, error) {
+	d, h, err := decodeHeader(ch.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if d.Ref != ch.Ref || d.Parent != ch.Parent || !d.Time.Equal(ch.Time) {
+		return nil, fmt.Errorf("its bytes are those of %v", d.Ref)
+	}
+	return h, nil
+}
+
+func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.Header, h *types.Header) error {
+	switch {
+	case ch.Parent != pc.Ref.Hash:
+		return fmt.Errorf("its parent is %v, want %v", ch.Parent, pc.Ref)
+	case ch.Ref.Number != pc.Ref.Number+1:
+		return fmt.Errorf("its parent has number %d", pc.Ref.Number)
+	case h.Time <= parent.Time:
+		return fmt.Errorf("its time %d is not after its parent's %d", h.Time, parent.Time)
+	}
+	if err := f.form(h); err != nil {
+		return err
+	}
+	if err := f.fees(parent, h); err != nil {
+		return err
+	}
+	switch {
+	case afterMerge(h):
+		if !afterMerge(parent) && !f.mayMerge() {
+			return errors.New("it has no difficulty, and this network has no merge")
+		}
+		return nil
+	case afterMerge(parent) && pc.Ref.Number > 0:
+		return errors.New("it has a difficulty, and its parent has none")
+	case f.clique != nil:
+		return f.clique.verify(pc, ch, h)
+	}
+	if f.c.Chain.Ethash == nil && f.c.Chain.Clique == nil && !f.mayMerge() {
+		return nil // a chain whose difficulty rule nobody knows here: linkage only
+	}
+	if want := ethash.CalcDifficulty(f.c.Chain, h.Time, parent); want.Cmp(h.Difficulty) != 0 {
+		return fmt.Errorf("its difficulty is %v, want %v", h.Difficulty, want)
+	}
+	return nil
+}
+
+// afterMerge tells blocks of the beacon chain, which have no difficulty (EIP-3675).
+func afterMerge(h *types.Header) bool { return h.Difficulty.Sign() == 0 }
+
+func (f *Family) mayMerge() bool { return f.c.Chain.TerminalTotalDifficulty != nil }
+
+// form checks what can be said of a header alone.
+func (f *Family) form(h *types.Header) error {
+	c := f.c.Chain
+	if h.GasLimit > params.MaxGasLimit || h.GasUsed > h.GasLimit {
+		return fmt.Errorf("it uses %d gas of %d", h.GasUsed, h.GasLimit)
+	}
+	if f.clique == nil || afterMerge(h) {
+		if uint64(len(h.Extra)) > params.MaximumExtraDataSize {
+			return fmt.Errorf("its extra data has %d bytes, at most %d", len(h.Extra), params.MaximumExtraDataSize)
+		}
+	}
+	if afterMerge(h) && (h.Nonce != types.BlockNonce{} || h.UncleHash != types.EmptyUncleHash) {
+		return errors.New("it has a nonce or uncles after the merge")
+	}
+	for _, field := range []struct {
+		name     string
+		is, want bool
+	}{
+		{"withdrawals root", h.WithdrawalsHash != nil, c.IsShanghai(h.Number, h.Time)},
+		{"excess blob gas", h.ExcessBlobGas != nil, c.IsCancun(h.Number, h.Time)},
+		{"blob gas", h.BlobGasUsed != nil, c.IsCancun(h.Number, h.Time)},
+		{"beacon root", h.ParentBeaconRoot != nil, c.IsCancun(h.Number, h.Time)},
+		{"requests hash", h.RequestsHash != nil, c.IsPrague(h.Number, h.Time)},
+	} {
+		if field.is != field.want {
+			return fmt.Errorf("%s: present %v, want %v at its fork", field.name, field.is, field.want)
+		}
+	}
+	return nil
+}
+
+// fees checks gas limit, base fee and blob fee against the parent's.
+func (f *Family) fees(parent, h *types.Header) error {
+	c := f.c.Chain
+	if c.IsLondon(h.Number) {
+		if err := eip1559.VerifyEIP1559Header(c, parent, h); err != nil {
+			return err
+		}
+	} else {
+		if h.BaseFee != nil {
+			return errors.New("it has a base fee before London")
+		}
+		apart := new(big.Int).Sub(new(big.Int).SetUint64(h.GasLimit), new(big.Int).SetUint64(parent.GasLimit))
+		if apart.CmpAbs(new(big.Int).SetUint64(parent.GasLimit/params.GasLimitBoundDivisor)) >= 0 || h.GasLimit < params.MinGasLimit {
+			return fmt.Errorf("its gas limit is %d, its parent's %d", h.GasLimit, parent.GasLimit)
+		}
+	}
+	if c.IsCancun(h.Number, h.Time) {
+		return eip4844.VerifyEIP4844Header(c, parent, h)
+	}
+	return nil
+}
+
+// encoded is a header as it travels.
+func encoded(h *types.Header) []byte {
+	var b bytes.Buffer
+	if err := rlp.Encode(&b, h); err != nil {
+		panic(fmt.Sprintf("ethereum: header of ours cannot be encoded: %v", err))
+	}
+	return b.Bytes()
+}
