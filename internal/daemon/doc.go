@@ -4,7 +4,8 @@
 // the RPC socket while the node runs.
 //
 // It owns the datadir and its lock, and the order in which these are opened
-// and closed. The starling command calls it. Nothing here meets a peer; a
-// hostile user of the machine is met by file modes and by refusing what is
-// loose or not ours.
+// and closed; the log, with a level for each part and a bound on what one cause
+// may write; metrics, health and profiles; and what a service manager is told.
+// The starling command calls it. Nothing here meets a peer; a hostile user of
+// the machine is met by file modes and by refusing what is loose or not ours.
 package daemon

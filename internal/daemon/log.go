@@ -67,9 +67,9 @@ func newLogs(cfg Config, w io.Writer, terminal bool) (*Logs, error) {
 	case w == nil:
 		l.now.Store(&logLevels{all: levelOff})
 	case cfg.LogFormat == "json", cfg.LogFormat == "" && !terminal:
-		l.out = slog.NewJSONHandler(w, opts)
+		l.out = newCapped(slog.NewJSONHandler(w, opts))
 	default:
-		l.out = slog.NewTextHandler(w, opts)
+		l.out = newCapped(slog.NewTextHandler(w, opts))
 	}
 	return l, nil
 }
@@ -115,7 +115,7 @@ func librariesOf(log *slog.Logger) slog.Handler {
 // Libraries takes what go-libp2p and what belongs to it write.
 func (l *Logs) Libraries() slog.Handler {
 	own := &partHandler{logs: l, inner: l.out, part: libraries}
-	return newCapped(own.with([]slog.Attr{slog.String("part", libraries)}))
+	return newLibrary(own.with([]slog.Attr{slog.String("part", libraries)}))
 }
 
 // Set replaces all levels: that of the log, empty: info, and those of parts.

@@ -7,78 +7,124 @@ import (
 	"time"
 )
 
-// What a library may write: one line of each text in cappedEvery, of at most
-// cappedTexts texts; what comes beyond that is counted under one of them.
+// How much the log takes of one cause, which is one message: a burst, and then
+// a line now and then that tells how many were held back. A line has a few
+// hundred bytes, so that one cause makes less than 1 MB an hour whatever brings
+// it about. Debug lines are not held back: somebody asked for them.
 const (
-	cappedEvery = 5 * time.Second
-	cappedTexts = 256
-	cappedAttr  = 256 // bytes of an attribute
+	logBurst = 600
+	logEvery = 3 * time.Second
+	logTexts = 512 // messages that are counted apart; all others are one cause
 )
 
-// capped bounds what libraries write, since remotes bring most of it about. It
-// makes a warning of an error: an error of this program is its own fault, and
-// theirs are mostly those of remotes.
-type capped struct {
-	next slog.Handler
-	*pace
-}
+// The same for libraries, whose messages are many and whose causes are remote.
+const (
+	libraryEvery = 5 * time.Second
+	libraryTexts = 256
+)
 
-// pace is shared by all handlers that come of one.
+// Bounds of an attribute's text, in bytes; a stack is of a panic, which is a
+// fault of ours.
+const (
+	maxLogAttr  = 512
+	maxLogStack = 4 << 10
+)
+
+// pace lets each cause through at its pace. It is a leaf.
 type pace struct {
-	mu    sync.Mutex // a leaf
+	burst float64
+	every time.Duration
+	most  int
+
+	mu    sync.Mutex
 	texts map[string]*paced
 }
 
 type paced struct {
-	until time.Time
-	held  int
+	tokens float64
+	at     time.Time
+	held   int
 }
 
-func newCapped(next slog.Handler) *capped {
-	return &capped{next, &pace{texts: make(map[string]*paced)}}
+func newPace(burst float64, every time.Duration, most int) *pace {
+	return &pace{burst: burst, every: every, most: most, texts: make(map[string]*paced)}
 }
 
-// allow reports whether a text may be written now, and how often it was not
-// since the last time.
+// allow reports whether a message may be written now, and how many like it were
+// held back since the last one.
 func (p *pace) allow(text string) (held int, ok bool) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.texts[text]
-	if t == nil && len(p.texts) >= cappedTexts {
+	if t == nil && len(p.texts) >= p.most {
 		text = ""
 		t = p.texts[text]
 	}
 	if t == nil {
-		t = &paced{}
+		t = &paced{tokens: p.burst, at: now}
 		p.texts[text] = t
 	}
-	if now.Before(t.until) {
+	t.tokens = min(p.burst, t.tokens+float64(now.Sub(t.at))/float64(p.every))
+	t.at = now
+	if t.tokens < 1 {
 		t.held++
 		return 0, false
 	}
-	held, t.held, t.until = t.held, 0, now.Add(cappedEvery)
+	t.tokens--
+	held, t.held = t.held, 0
 	return held, true
 }
 
+// capped bounds what is written of each cause, and the length of a line.
+type capped struct {
+	next slog.Handler
+	pace *pace
+	// library makes a warning of an error: an error of this program is its own
+	// fault, and theirs are mostly those of remotes. Their debug lines are bounded
+	// too.
+	library bool
+}
+
+// newCapped bounds the log of the program.
+func newCapped(next slog.Handler) *capped {
+	return &capped{next: next, pace: newPace(logBurst, logEvery, logTexts)}
+}
+
+// newLibrary bounds what libraries write.
+func newLibrary(next slog.Handler) *capped {
+	return &capped{next: next, pace: newPace(1, libraryEvery, libraryTexts), library: true}
+}
+
+// level is what a level counts as.
+func (c *capped) level(l slog.Level) slog.Level {
+	if c.library {
+		return min(l, slog.LevelWarn)
+	}
+	return l
+}
+
 // Enabled implements slog.Handler.
-func (c *capped) Enabled(ctx context.Context, level slog.Level) bool {
-	return c.next.Enabled(ctx, min(level, slog.LevelWarn))
+func (c *capped) Enabled(ctx context.Context, l slog.Level) bool {
+	return c.next.Enabled(ctx, c.level(l))
 }
 
 // Handle implements slog.Handler.
 func (c *capped) Handle(ctx context.Context, r slog.Record) error {
-	held, ok := c.allow(r.Message)
-	if !ok {
-		return nil
+	held := 0
+	if c.library || r.Level >= slog.LevelInfo {
+		var ok bool
+		if held, ok = c.pace.allow(r.Message); !ok {
+			return nil
+		}
 	}
-	out := slog.NewRecord(r.Time, min(r.Level, slog.LevelWarn), bounded(r.Message), r.PC)
+	out := slog.NewRecord(r.Time, c.level(r.Level), bounded(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		out.AddAttrs(boundedAttr(a))
-		return out.NumAttrs() < 16
+		return out.NumAttrs() < 32
 	})
 	if held > 0 {
-		out.AddAttrs(slog.Int("suppressed", held))
+		out.AddAttrs(slog.Int("held_back", held))
 	}
 	return c.next.Handle(ctx, out)
 }
@@ -89,25 +135,44 @@ func (c *capped) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for i, a := range attrs {
 		short[i] = boundedAttr(a)
 	}
-	return &capped{c.next.WithAttrs(short), c.pace}
+	return &capped{c.next.WithAttrs(short), c.pace, c.library}
 }
 
 // WithGroup implements slog.Handler.
-func (c *capped) WithGroup(name string) slog.Handler { return &capped{c.next.WithGroup(name), c.pace} }
+func (c *capped) WithGroup(name string) slog.Handler {
+	return &capped{c.next.WithGroup(name), c.pace, c.library}
+}
 
-// boundedAttr keeps an attribute short; a value that is no plain one becomes text.
+// boundedAttr keeps an attribute's text short. Values of other kinds are short,
+// or become text in the library's way if they are not one of ours.
 func boundedAttr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
-	case slog.KindAny, slog.KindString, slog.KindGroup:
+	case slog.KindString:
+		if s := v.String(); a.Key == "stack" {
+			return slog.String(a.Key, s[:min(len(s), maxLogStack)])
+		}
+		return slog.String(a.Key, bounded(v.String()))
+	case slog.KindAny:
+		if a = asText(nil, slog.Attr{Key: a.Key, Value: v}); a.Value.Kind() == slog.KindString {
+			return slog.String(a.Key, bounded(a.Value.String()))
+		}
+		if err, ok := a.Value.Any().(error); ok {
+			return slog.String(a.Key, bounded(err.Error()))
+		}
+		if texts, ok := a.Value.Any().([]string); ok && len(texts) <= 16 {
+			return slog.Any(a.Key, texts)
+		}
+		return slog.String(a.Key, bounded(v.String()))
+	case slog.KindGroup:
 		return slog.String(a.Key, bounded(v.String()))
 	}
 	return slog.Attr{Key: a.Key, Value: v}
 }
 
 func bounded(s string) string {
-	if len(s) > cappedAttr {
-		return s[:cappedAttr] + "…"
+	if len(s) > maxLogAttr {
+		return s[:maxLogAttr] + "…"
 	}
 	return s
 }
