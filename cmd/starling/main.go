@@ -112,8 +112,6 @@ func command(stdout, stderr io.Writer) *cli.Command {
 		Usage:                 "the network layer of a blockchain node",
 		Description:           "Without a network at hand, start with \"starling dev\".",
 		Version:               version(),
-		HideVersion:           true,
-		HideHelpCommand:       true,
 		EnableShellCompletion: true,
 		Writer:                stdout,
 		ErrWriter:             stderr,
@@ -147,10 +145,8 @@ func command(stdout, stderr io.Writer) *cli.Command {
 		},
 		ConfigureShellCompletionCommand: completion,
 	}
-	for _, sub := range cmd.Commands {
-		prepare(sub)
-	}
 	prepare(cmd)
+	cmd.HideHelpCommand = false // "starling help VERB" is in people's fingers
 	return cmd
 }
 

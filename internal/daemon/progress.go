@@ -83,8 +83,8 @@ func (s *statusLine) set(text string) {
 }
 
 // tellProgress tells of a sync until ctx ends: on one line of a terminal, or
-// with a line now and then.
-func (n *Node) tellProgress(ctx context.Context, out io.Writer) {
+// with a line now and then. at gives the head and the target.
+func tellProgress(ctx context.Context, out io.Writer, at func() (head, target uint64)) {
 	line, terminal := out.(*statusLine)
 	if terminal {
 		defer line.set("")
@@ -96,8 +96,8 @@ func (n *Node) tellProgress(ctx context.Context, out io.Writer) {
 	for {
 		select {
 		case now := <-tick.C:
-			st := n.node.Client().Status()
-			text := p.step(now, st.Chain.Head.Number, st.Sync.Target)
+			head, target := at()
+			text := p.step(now, head, target)
 			switch {
 			case terminal:
 				line.set(text)
@@ -109,4 +109,10 @@ func (n *Node) tellProgress(ctx context.Context, out io.Writer) {
 			return
 		}
 	}
+}
+
+// syncAt is where the sync stands.
+func (n *Node) syncAt() (head, target uint64) {
+	st := n.node.Client().Status()
+	return st.Chain.Head.Number, st.Sync.Target
 }

@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -39,5 +42,36 @@ func TestTheLogStandsAboveTheStatusLine(t *testing.T) {
 	s.set("")
 	if got, want := b.String(), "one\n\r\x1b[Ksyncing\r\x1b[Ktwo\nsyncing\r\x1b[K"; got != want {
 		t.Errorf("wrote %q, want %q", got, want)
+	}
+}
+
+// A first sync is told on one line where a person looks, and with a line each
+// ten seconds where nobody does.
+func TestAFirstSyncIsToldAsItGoes(t *testing.T) {
+	for _, terminal := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var b strings.Builder
+			var out io.Writer = &b
+			if terminal {
+				out = &statusLine{out: &b}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second+time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			tellProgress(ctx, out, func() (uint64, uint64) { // 100 blocks a second, and done after 30 s
+				return min(3000, uint64(time.Since(began)/(10*time.Millisecond))), 3000
+			})
+			text := b.String()
+			if !strings.Contains(text, "100 blocks/s, 10s left") {
+				t.Errorf("terminal %v: %q does not tell rate and time", terminal, text)
+			}
+			lines, updates := strings.Count(text, "\n"), strings.Count(text, "\r")
+			switch {
+			case terminal && (lines != 0 || updates < 25 || !strings.HasSuffix(text, "\r\x1b[K")):
+				t.Errorf("on a terminal there are %d lines and %d updates: %q", lines, updates, text)
+			case !terminal && (lines != 2 || updates != 0):
+				t.Errorf("without one there are %d lines and %d updates, want 2 and none: %q", lines, updates, text)
+			}
+		})
 	}
 }

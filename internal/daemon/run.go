@@ -142,7 +142,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			wg.Go(func() { n.reloads.run(ctx, out.Reload) })
 		}
 		if out.Err != nil {
-			wg.Go(func() { n.tellProgress(ctx, out.Err) })
+			wg.Go(func() { tellProgress(ctx, out.Err, n.syncAt) })
 		}
 		wg.Go(func() {
 			for ev := range sub.C() {
