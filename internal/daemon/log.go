@@ -71,6 +71,9 @@ func newLogs(cfg Config, w io.Writer, terminal bool) (*Logs, error) {
 	default:
 		l.out = newCapped(slog.NewTextHandler(w, opts))
 	}
+	if w != nil {
+		l.out = newRationed(l.out)
+	}
 	return l, nil
 }
 
