@@ -51,6 +51,7 @@ type Config struct {
 	Libp2pOptions []libp2p.Option
 	Resolver      *madns.Resolver // nil: the system's
 	Logger        *slog.Logger    // nil: none
+	Libraries     slog.Handler    // takes what go-libp2p and pubsub log; nil: nobody. The first wire of a process decides
 }
 
 func (c Config) withDefaults() Config {

@@ -131,7 +131,7 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	n.p2p, err = p2phost.New(p2phost.Config{
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
 		NoQUIC: true, NoTransports: true, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
-		Options: cfg.options(), Logger: cfg.Logger, Flood: n.charge,
+		Options: cfg.options(), Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
 	})
 	if err != nil {
 		return undo, fmt.Errorf("opstack: %w", err)
