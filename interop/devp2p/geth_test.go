@@ -1,0 +1,203 @@
+package devp2p
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
+	wiredevp2p "github.com/starlingp2p/starling/wire/devp2p"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+)
+
+const (
+	chainID = 90117
+	faucet  = "00000000000000000000000000000000000000000000000000000000000a11ce"
+)
+
+var lastIP atomic.Uint32
+
+// ip is a loopback address of its own for each node.
+func ip() string { return fmt.Sprintf("127.0.17.%d", lastIP.Add(1)+1) }
+
+// size is the chain that is downloaded: blocks and transfers in each.
+func size() (blocks uint64, txs int) {
+	if testing.Short() {
+		return 200, 20
+	}
+	return 2000, 20
+}
+
+var lastKey atomic.Uint32
+
+// startGeth runs a geth that has the first blocks of the chain and offers one
+// version of eth.
+func startGeth(t *testing.T, version uint, blocks uint64) *gethNode {
+	t.Helper()
+	_, txs := size()
+	at := ip()
+	g := runGeth(t, newest, map[string]any{
+		"chain_id": chainID, "txs": txs, "faucet": faucet, "blocks": blocks, "versions": []uint{version},
+		"key": fmt.Sprintf("%064x", 0xbeef00+lastKey.Add(1)), "listen": at + ":0",
+	})
+	g.Enode = strings.Replace(g.Enode, "@127.0.0.1:", "@"+at+":", 1) // geth guesses its address
+	return g
+}
+
+// node is a Starling on the chain.
+type node struct {
+	*starling.Node
+	ledger *ledger.Ledger
+	wire   *wiredevp2p.Wire
+}
+
+func startStarling(t *testing.T, genesis []byte) *node {
+	t.Helper()
+	g, err := ethereum.ParseGenesis(genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := g.Block()
+	if err != nil {
+		t.Fatal(err)
+	}
+	family, err := ethereum.New(ethereum.Config{Network: "interop", Chain: g.Config, Genesis: block})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.TempDir(), ledger.Options{Family: family})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	family.Attach(l)
+	blocks, times := ethereum.Forks(g.Config)
+	w, err := wiredevp2p.New(wiredevp2p.Config{
+		NetworkID: chainID, Network: "interop", Status: l.Status, Listen: ip() + ":0", WithReceipts: true, Agent: "Starling/interop",
+		Forks: eth.NewForks(block.Ref().Hash, uint64(block.Header.Time.Unix()), blocks, times),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := starling.DevConfig()
+	n, err := starling.New(cfg, l, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-n.Ready():
+	case err := <-done:
+		t.Fatalf("Run = %v", err)
+	}
+	return &node{n, l, w}
+}
+
+// head waits until the ledger has a block as its head.
+func (n *node) head(t *testing.T, want chain.Ref) {
+	t.Helper()
+	late := time.NewTimer(10 * time.Minute)
+	defer late.Stop()
+	events := n.Client().Subscribe(t.Context(), 4096)
+	for n.ledger.Status().Head != want {
+		select {
+		case <-events.C():
+		case <-late.C:
+			t.Fatalf("our head is %v, want %v", n.ledger.Status().Head, want)
+		}
+	}
+}
+
+// block asks geth for a block of the chain.
+func (g *gethNode) block(number uint64) (ref chain.Ref, body string) {
+	g.t.Helper()
+	var b struct{ Hash, RLP string }
+	g.do(map[string]any{"do": "block", "number": number}, &b)
+	h, err := chain.ParseHash(b.Hash)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return chain.Ref{Number: number, Hash: h}, b.RLP
+}
+
+// TestGethAndWeDownloadFromEachOther: handshake both ways, we download geth's
+// chain with bodies and receipts, every root checked, and another geth full-syncs
+// the same chain from us; under eth/69 and under eth/70.
+func TestGethAndWeDownloadFromEachOther(t *testing.T) {
+	blocks, txs := size()
+	for _, version := range []uint{69, 70} {
+		t.Run(fmt.Sprintf("eth %d", version), func(t *testing.T) {
+			full := startGeth(t, version, blocks)
+			n := startStarling(t, full.Genesis)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := n.Client().Connect(ctx, full.Enode); err != nil {
+				t.Fatal(err)
+			}
+			peers := n.Client().Peers()
+			if len(peers) != 1 || !strings.HasPrefix(peers[0].Info.Agent, "Geth/v1.17.10") {
+				t.Fatalf("peers = %+v", peers)
+			}
+			target, _ := full.block(blocks)
+			start := time.Now()
+			if err := n.Client().SetTarget(ctx, target); err != nil {
+				t.Fatal(err)
+			}
+			n.head(t, target)
+			took := time.Since(start)
+			t.Logf("%d blocks with %d transfers downloaded in %v, %.0f blocks/s", blocks, blocks*uint64(txs), took, float64(blocks)/took.Seconds())
+			b, err := n.ledger.Block(ctx, target)
+			if err != nil || len(b.Extra) == 0 {
+				t.Errorf("the head has no receipts: %v", err)
+			}
+
+			// geth dials us, and syncs from us alone.
+			empty := startGeth(t, version, 0)
+			empty.do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
+			empty.until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+			empty.do(map[string]any{"do": "target", "number": blocks}, nil)
+			empty.until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == target.Hash.String() })
+			for _, g := range []*gethNode{full, empty} {
+				g.mu.Lock()
+				for _, e := range g.events {
+					if e.Event == "peer" && e.What == "drop" {
+						t.Errorf("geth dropped us: %+v", e)
+					}
+				}
+				g.mu.Unlock()
+			}
+			peers = n.Client().Peers()
+			for _, p := range peers {
+				if p.Score < 0 {
+					t.Errorf("geth has the score %v", p.Score)
+				}
+			}
+		})
+	}
+}
+
+// Test traffic stays on this machine.
+func TestNodesListenOnLoopbackOnly(t *testing.T) {
+	g := startGeth(t, 69, 0)
+	n := startStarling(t, g.Genesis)
+	for _, a := range n.wire.Addrs() {
+		if ep, _, ok := n.wire.Locate(a); !ok || !ep.Addr().IsLoopback() || ep == (netip.AddrPort{}) {
+			t.Errorf("we listen on %v", a)
+		}
+	}
+}
