@@ -51,6 +51,9 @@ type Config struct {
 	BlockInterval time.Duration
 	// Target, unless zero, is a block that is trusted and to be reached.
 	Target chain.Ref
+	// BackwardOnly syncs down from trusted blocks only, and never forward on a
+	// peer's word: for chains whose headers prove nothing by themselves.
+	BackwardOnly bool
 	// SyncBytes bounds the blocks held in memory while syncing; 0: 128 MiB, or
 	// a quarter of the memory limit if that is less.
 	SyncBytes int

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger/sequenced"
-	"github.com/starlingp2p/starling/wire/native"
 )
 
 // Bounds of what a config may say; those of the parts that are configured.
@@ -70,15 +70,16 @@ func (c *Config) validate() error {
 	if n.Name == "" || len(n.Name) > 64 {
 		p.bad("network.name is %.80q, want 1 to 64 bytes", n.Name)
 	}
-	if n.Wire != "" && !slices.Contains(WireNames(), n.Wire) {
-		p.bad("network.wire is %.80q, this program has %q", n.Wire, WireNames())
-	}
 	n.checkLimits(&p)
-	n.checkAddrs(&p)
 	n.checkContradictions(&p)
 	_, err = n.TargetRef()
 	p.add(err)
-	n.Sequenced.check(&p)
+	if w, ok := n.kind(); ok {
+		n.checkAddrs(&p, w)
+		n.checkTables(&p, w)
+	} else {
+		p.bad("network.wire is %.80q, this program has %q", n.Wire, WireNames())
+	}
 	return errors.Join(p.errs...)
 }
 
@@ -148,11 +149,27 @@ func (n *Network) checkContradictions(p *problems) {
 	}
 }
 
+// checkTables looks at the tables that describe a chain: the one of the wire's
+// own, and that there is no other.
+func (n *Network) checkTables(p *problems, w wireKind) {
+	for _, table := range []struct {
+		name, wire string
+		empty      bool
+	}{
+		{"sequenced", "native", reflect.ValueOf(n.Sequenced).IsZero()},
+		{"opstack", "opstack", reflect.ValueOf(n.OPStack).IsZero()},
+	} {
+		if table.wire != w.name && !table.empty {
+			p.bad("[network.%s] describes a chain of the wire %q, and network.wire is %q; leave one of them out", table.name, table.wire, w.name)
+		}
+	}
+	w.check(n, p)
+}
+
 // checkAddrs parses every address as the wire will.
-func (n *Network) checkAddrs(p *problems) {
+func (n *Network) checkAddrs(p *problems, w wireKind) {
 	prefixes, err := n.Prefixes()
 	p.add(err)
-	wire := new(native.Wire)
 	for _, list := range []struct {
 		key   string
 		addrs []string
@@ -162,12 +179,12 @@ func (n *Network) checkAddrs(p *problems) {
 			continue
 		}
 		for _, text := range list.addrs {
-			a, err := wire.ParseAddr(text)
+			a, err := w.addrs.ParseAddr(text)
 			if err != nil {
 				p.bad("network.%s: %w", list.key, withoutPackage(err))
 				continue
 			}
-			if ep, _, ok := wire.Locate(a); ok && len(prefixes) > 0 && !contains(prefixes, ep.Addr()) {
+			if ep, _, ok := w.addrs.Locate(a); ok && len(prefixes) > 0 && !contains(prefixes, ep.Addr()) {
 				p.bad("network.%s names %s, which network.net_restrict does not let us dial; add its range, or leave it out", list.key, text)
 			}
 		}
@@ -181,7 +198,7 @@ func (n *Network) checkAddrs(p *problems) {
 			continue
 		}
 		for _, text := range list.addrs {
-			if err := checkListen(list.key, text); err != nil {
+			if err := checkListen(list.key, text, w.listens); err != nil {
 				p.bad("network.%s has %.100q, %w", list.key, text, err)
 			}
 		}
@@ -189,7 +206,7 @@ func (n *Network) checkAddrs(p *problems) {
 }
 
 // checkListen checks the form of an address to listen on, or to tell others.
-func checkListen(key, text string) error {
+func checkListen(key, text string, forms []string) error {
 	m, err := ma.NewMultiaddr(text)
 	if err != nil {
 		return errors.New("which is no multiaddr; write it as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1")
@@ -203,8 +220,13 @@ func checkListen(key, text string) error {
 	if key == "advertise" {
 		names = append(names, "dns", "dns4", "dns6")
 	}
-	if !slices.Contains(names, host) || rest != "tcp" && rest != "udp/quic-v1" {
-		return fmt.Errorf("which is not of a form that this wire has; want /%s with /tcp/PORT or /udp/PORT/quic-v1", strings.Join(names, ", /"))
+	if !slices.Contains(names, host) || !slices.Contains(forms, rest) {
+		var ports []string
+		for _, f := range forms {
+			proto, more, _ := strings.Cut(f, "/")
+			ports = append(ports, strings.TrimSuffix("/"+proto+"/PORT/"+more, "/"))
+		}
+		return fmt.Errorf("which is not of a form that this wire has; want /%s with %s", strings.Join(names, ", /"), strings.Join(ports, " or "))
 	}
 	if key == "advertise" && manet.IsIPUnspecified(m) {
 		return errors.New("which nobody can dial; name the address at which others reach the node")
@@ -246,7 +268,7 @@ func (s *Sequenced) check(p *problems) {
 // withoutPackage cuts the package's name off an error's text: to an operator
 // the key of the config is what tells.
 func withoutPackage(err error) error {
-	for _, prefix := range []string{"p2phost: ", "sequenced: ", "native: "} {
+	for _, prefix := range []string{"p2phost: ", "sequenced: ", "native: ", "codec: ", "opstack: "} {
 		if text, ok := strings.CutPrefix(err.Error(), prefix); ok {
 			return errors.New(text)
 		}

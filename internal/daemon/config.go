@@ -62,7 +62,8 @@ type Network struct {
 	Target            string   `toml:"target,omitempty" comment:"a block that is trusted and to be reached, as NUMBER:HASH" example:"7:0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"`
 
 	Limits    Limits    `toml:"limits,omitempty"`
-	Sequenced Sequenced `toml:"sequenced"`
+	Sequenced Sequenced `toml:"sequenced,omitempty"`
+	OPStack   OPStack   `toml:"opstack,omitempty"`
 }
 
 // Limits is the [network.limits] table.

@@ -120,7 +120,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 		})
 		emit(ready)
 		if !out.JSON {
-			fmt.Fprintf(out.Out, "starling %s  network %s on the native wire, block %d\n", Version, st.Network, st.Head.Number)
+			fmt.Fprintf(out.Out, "starling %s  network %s on the %s wire, block %d\n", Version, st.Network, n.stack.wire.Caps().Name, st.Head.Number)
 			for _, a := range ready.Addrs {
 				fmt.Fprintf(out.Out, "  %s\n", a)
 			}

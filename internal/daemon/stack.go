@@ -14,6 +14,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/native"
+	"github.com/starlingp2p/starling/wire/opstack"
 )
 
 // stack is what one [[network]] table asks for: a chain and a wire, with what
@@ -24,8 +25,10 @@ type stack struct {
 	chain    chain.Chain
 	pool     chain.TxPool // nil: none
 	wire     nodeWire
-	interval time.Duration      // between two blocks
-	services []starling.Service // in an order in which they can be registered
+	interval time.Duration // between two blocks
+	// backwardOnly: nothing but a trusted block makes a chain of this kind.
+	backwardOnly bool
+	services     []starling.Service // in an order in which they can be registered
 
 	// What the RPC asks of a chain beyond the contracts.
 	txs     func(chain.Block) ([]chain.Tx, error) // of a block
@@ -53,6 +56,17 @@ type wireKind struct {
 	// find makes an address of HOST:PORT by asking who is there; nil: this wire
 	// cannot, or needs nothing more than that.
 	find func(ctx context.Context, hostPort, agent string) (peer.Addr, error)
+	// check reports what is wrong with the tables of the wire's chain.
+	check func(n *Network, p *problems)
+	addrs addrParser
+	// listens are the forms of an address behind the host: "tcp", "udp/quic-v1".
+	listens []string
+}
+
+// addrParser reads addresses as a wire does, without being one that runs.
+type addrParser interface {
+	ParseAddr(s string) (peer.Addr, error)
+	wire.Locator
 }
 
 // wires are all of them. The first is the default.
@@ -61,16 +75,30 @@ func wires() []wireKind {
 		{
 			name: native.Name, open: openNative, protocols: native.Protocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", probe: native.Probe, find: native.Find,
+			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listens: []string{"tcp", "udp/quic-v1"},
+		},
+		{
+			name: opstack.Name, open: openOPStack, protocols: opstackProtocols,
+			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID",
+			check: func(n *Network, p *problems) { n.OPStack.check(p) }, addrs: new(opstack.Wire), listens: []string{"tcp"},
 		},
 	}
 }
 
-// openStack opens the chain and the wire that a network asks for.
-func openStack(s *stack, n Network, dir *Datadir, log *slog.Logger) error {
+// kind is the wire that a network asks for.
+func (n *Network) kind() (wireKind, bool) {
 	for i, w := range wires() {
 		if n.Wire == w.name || n.Wire == "" && i == 0 {
-			return w.open(s, n, dir, log)
+			return w, true
 		}
+	}
+	return wireKind{}, false
+}
+
+// openStack opens the chain and the wire that a network asks for.
+func openStack(s *stack, n Network, dir *Datadir, log *slog.Logger) error {
+	if w, ok := n.kind(); ok {
+		return w.open(s, n, dir, log)
 	}
 	return fmt.Errorf("network.wire is %.80q, this program has %q", n.Wire, WireNames())
 }

@@ -82,6 +82,9 @@ func (w *Wire) Caps() wire.Caps {
 // ParseAddr implements wire.Wire: a multiaddr that ends in /p2p/ID.
 func (w *Wire) ParseAddr(s string) (peer.Addr, error) { return p2phost.ParseAddr(s) }
 
+// Locate implements wire.Locator.
+func (w *Wire) Locate(a peer.Addr) (wire.Endpoint, peer.ID, bool) { return p2phost.Locate(a) }
+
 // Ready implements wire.Readier.
 func (w *Wire) Ready() <-chan struct{} { return w.ready }
 
