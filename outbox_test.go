@@ -3,6 +3,8 @@ package starling
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 // hall is a Publisher that somebody listens to, or nobody.
 type hall struct {
+	mu        sync.Mutex // over heard
 	listeners int
 	heard     []wire.Message
 	stall     chan struct{} // not nil: Publish waits for it
@@ -32,8 +35,17 @@ func (h *hall) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error
 	if h.listeners == 0 {
 		return wire.Receipt{}, wire.ErrUnheard
 	}
+	h.mu.Lock()
 	h.heard = append(h.heard, m)
+	h.mu.Unlock()
 	return wire.Receipt{MeshPeers: h.listeners, Queued: h.listeners}, nil
+}
+
+// got gives what was heard so far.
+func (h *hall) got() []wire.Message {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.heard)
 }
 
 // runOutbox runs an outbox of the given capacity until the test ends.
@@ -153,19 +165,19 @@ func TestTransactionsTravelInBundles(t *testing.T) {
 		}
 		time.Sleep(bundleWait)
 		synctest.Wait()
-		if len(h.heard) != 1 || len(h.heard[0].(wire.Txs).Txs) != 10 {
-			t.Fatalf("10 transactions came as %d messages", len(h.heard))
+		if got := h.got(); len(got) != 1 || len(got[0].(wire.Txs).Txs) != 10 {
+			t.Fatalf("10 transactions came as %d messages", len(got))
 		}
 		// Large ones fill a bundle before the time is up.
 		b.in <- []chain.Tx{{Bytes: make([]byte, bundleBytes)}, {Bytes: make([]byte, bundleBytes)}}
 		synctest.Wait()
-		if len(h.heard) != 2 {
-			t.Errorf("a full bundle waited: %d messages", len(h.heard))
+		if got := h.got(); len(got) != 2 {
+			t.Errorf("a full bundle waited: %d messages", len(got))
 		}
 		// As do many: whoever gets one checks each signature before it relays.
 		time.Sleep(bundleWait)
 		synctest.Wait()
-		h.heard = nil
+		before := len(h.got())
 		many := make([]chain.Tx, 1000)
 		for i := range many {
 			many[i] = chain.Tx{Bytes: make([]byte, 10)}
@@ -174,7 +186,7 @@ func TestTransactionsTravelInBundles(t *testing.T) {
 		time.Sleep(bundleWait)
 		synctest.Wait()
 		sum := 0
-		for _, m := range h.heard {
+		for _, m := range h.got()[before:] {
 			n := len(m.(wire.Txs).Txs)
 			sum += n
 			if n > bundleTxs {

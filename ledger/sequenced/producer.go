@@ -49,6 +49,7 @@ type ProducerConfig struct {
 type Producer struct {
 	c        ProducerConfig
 	queue    chan chain.Block
+	waiting  atomic.Int64 // blocks in queue, or being published
 	produced atomic.Uint64
 	skipped  atomic.Uint64
 	dropped  atomic.Uint64
@@ -103,12 +104,12 @@ func (p *Producer) Run(ctx context.Context) error {
 		for {
 			select {
 			case b := <-p.queue:
-				if p.c.Publish == nil {
-					continue
+				if p.c.Publish != nil {
+					if err := p.c.Publish(ctx, b); err != nil && ctx.Err() == nil {
+						p.c.Logger.Warn("sequenced: block not published", "height", b.Header.Ref.Number, "err", err)
+					}
 				}
-				if err := p.c.Publish(ctx, b); err != nil && ctx.Err() == nil {
-					p.c.Logger.Warn("sequenced: block not published", "height", b.Header.Ref.Number, "err", err)
-				}
+				p.waiting.Add(-1)
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -136,6 +137,7 @@ func (p *Producer) produce(ctx context.Context) error {
 	if p.paused.Load() {
 		return nil
 	}
+	waiting := p.waiting.Load() > 0 // asked before the head, which a block that waits may change
 	head := p.c.State.Status().Head
 	b := p.signed
 	if b.Header.Ref.Number <= head.Number {
@@ -154,7 +156,7 @@ func (p *Producer) produce(ctx context.Context) error {
 	} else {
 		// Signed and not yet imported: that height is spent.
 		p.skipped.Add(1)
-		if p.c.Import == nil && len(p.queue) > 0 {
+		if p.c.Import == nil && waiting {
 			return nil
 		}
 	}
@@ -169,6 +171,7 @@ func (p *Producer) produce(ctx context.Context) error {
 
 // enqueue never waits.
 func (p *Producer) enqueue(b chain.Block) {
+	p.waiting.Add(1)
 	for {
 		select {
 		case p.queue <- b:
@@ -177,6 +180,7 @@ func (p *Producer) enqueue(b chain.Block) {
 		}
 		select {
 		case old := <-p.queue:
+			p.waiting.Add(-1)
 			p.dropped.Add(1)
 			p.c.Logger.Warn("sequenced: publishing lags; peers must ask for this block", "height", old.Header.Ref.Number)
 		default:

@@ -87,6 +87,36 @@ func TestProducingNeverWaitsForPublishing(t *testing.T) {
 	})
 }
 
+// A block that is still being imported when the next is due is not handed over
+// a second time.
+func TestASlowImportIsNotStartedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := family(t)
+		l := open(t, f)
+		seen := map[uint64]int{}
+		_, stop := produce(t, sequenced.ProducerConfig{
+			Family: f, State: l, Pool: pool(t, f, l),
+			Publish: func(ctx context.Context, b chain.Block) error {
+				seen[b.Ref().Number]++
+				time.Sleep(2500 * time.Millisecond) // and a half intervals
+				_, err := l.Import(ctx, []chain.Block{b})
+				return err
+			},
+		})
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		stop()
+		for n, times := range seen {
+			if times > 1 {
+				t.Errorf("block %d was handed over %d times", n, times)
+			}
+		}
+		if len(seen) < 5 {
+			t.Errorf("%d blocks in 30 s", len(seen))
+		}
+	})
+}
+
 // A block that could not be imported is offered again; its height is not
 // signed a second time, though there are other transactions by then.
 func TestProducerSignsAHeightOnce(t *testing.T) {
