@@ -2,14 +2,17 @@ package opstack
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/opstack"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
@@ -70,6 +73,37 @@ func TestConnectBothWays(t *testing.T) {
 	op.do(map[string]any{"do": "disconnect", "peer": string(s.Self())}, nil)
 	s.until(t, "its end", func() bool { return len(s.Host.Sessions()) == 0 })
 	s.blameless(t)
+}
+
+// discv5 finds op-node for us; and us for op-node, which then dials.
+func TestDiscoveryBothWays(t *testing.T) {
+	n := newNetwork(t, codec.V4, 3, 1, 100)
+	op := runOpNode(t, newest, n.start(map[string]any{"discovery": true}))
+	s := n.starling(t, func(c *opstack.Config) {
+		c.DiscoverOn, c.Bootnodes = ip()+":0", []string{op.ENR}
+		c.Listen = []string{"/ip4/" + strings.TrimSuffix(c.DiscoverOn, ":0") + "/tcp/0"}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	found := func() bool {
+		return slices.ContainsFunc(wiretest.Reports[wire.Found](s.Host), func(f wire.Found) bool {
+			return f.Source == wire.SourceDiscv && slices.ContainsFunc(f.Peers, func(p wire.FoundPeer) bool {
+				return string(p.ID) == op.Peer && p.Addrs[0].Text == op.Addrs[0]
+			})
+		})
+	}
+	for !found() {
+		if ctx.Err() != nil {
+			t.Fatal("op-node was not found")
+		}
+		if err := s.Discover(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.until(t, "a session that op-node opened", func() bool { return len(s.Host.Sessions()) == 1 })
+	if p := s.Host.Sessions()[0].Peer(); p.Direction != peer.Inbound || string(p.ID) != op.Peer {
+		t.Errorf("the session is with %+v", p)
+	}
 }
 
 func TestAnotherChainIsRefused(t *testing.T) {

@@ -114,7 +114,7 @@ type starling struct {
 	Host *wiretest.Host
 }
 
-func (n *network) starling(t *testing.T) *starling {
+func (n *network) starling(t *testing.T, change ...func(*opstack.Config)) *starling {
 	t.Helper()
 	f, err := fam.New(n.config)
 	if err != nil {
@@ -132,10 +132,15 @@ func (n *network) starling(t *testing.T) *starling {
 			return wire.Blocks{Blocks: []chain.Block{n.blocks[at]}}, nil
 		},
 	}
-	w, err := opstack.New(opstack.Config{
+	at := ip()
+	cfg := opstack.Config{
 		Rules: f.Rules(), Status: func() chain.Status { return chain.Status{Genesis: n.blocks[0].Ref().Hash} },
-		Listen: []string{"/ip4/" + ip() + "/tcp/0"}, AllowPrivate: true,
-	})
+		Listen: []string{"/ip4/" + at + "/tcp/0"}, AllowPrivate: true,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w, err := opstack.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -12,6 +13,7 @@ import (
 	madns "github.com/multiformats/go-multiaddr-dns"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/internal/discv"
 	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
 )
 
@@ -45,6 +47,14 @@ type Config struct {
 	DecodeBudget int // bytes of gossip and answers that are held at once; 0: 256 MiB or a quarter of the memory limit
 	ServeRate    int // blocks a second that one peer is served; 0: 8, twice what op-node asks
 	ServeBurst   int // blocks beyond that at once; 0: 32
+
+	// DiscoverOn is the UDP address of discv5, as 0.0.0.0:9222; empty: peers are
+	// not looked for. The identity is then a secp256k1 key, and in our record
+	// the address is the first that is advertised, or what others see.
+	DiscoverOn  string
+	Bootnodes   []string // enr:… or enode://…
+	DiscoveryDB string   // folder of what is known of nodes; empty: in memory
+	NetRestrict string   // CIDR masks with commas between, for discovery; empty: none
 
 	// Libp2pOptions, if there are any, bring the transports in place of TCP, and
 	// may be anything else.
@@ -87,6 +97,14 @@ func (c Config) Validate() error {
 	_, _, err := c.addrs()
 	if w := c.Rules.Config().Window(); c.SeenFor != 0 && c.SeenFor < w {
 		err = errors.Join(err, fmt.Errorf("opstack: message ids are remembered for %v, less than the %v for which a block may be gossiped: old blocks could be relayed again and again; give at least %v, or lower the timestamp threshold", c.SeenFor, w, w))
+	}
+	if c.DiscoverOn != "" {
+		if _, perr := netip.ParseAddrPort(c.DiscoverOn); perr != nil {
+			err = errors.Join(err, fmt.Errorf("opstack: discovery address %q: write it as 0.0.0.0:9222", c.DiscoverOn))
+		}
+	}
+	if _, berr := discv.ParseNodes(c.Bootnodes); berr != nil {
+		err = errors.Join(err, fmt.Errorf("opstack: %w", berr))
 	}
 	if c.Key != nil && c.Key.Type() != crypto.Secp256k1 && len(c.Libp2pOptions) == 0 {
 		err = errors.Join(err, fmt.Errorf("opstack: identity key of kind %v: OP Stack nodes have secp256k1 keys", c.Key.Type()))

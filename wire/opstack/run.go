@@ -21,6 +21,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/discv"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
@@ -32,6 +33,7 @@ type node struct {
 	p2p    *p2phost.Host
 	gossip *p2phost.Gossip
 	budget *p2phost.Budget
+	discv  *discv.V5 // nil: off
 	copies *copies
 	protos []protocol.ID // of payload_by_number, in our order
 	checks map[string]chan struct{}
@@ -161,6 +163,13 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	}
 	if err := n.p2p.Listen(); err != nil {
 		return undo, fmt.Errorf("opstack: %w", err)
+	}
+	if cfg.DiscoverOn != "" {
+		if n.discv, err = n.startDiscovery(key); err != nil {
+			return undo, fmt.Errorf("opstack: %w", err)
+		}
+		down = append(down, n.discv.Close)
+		n.goes(n.bootstrap)
 	}
 	n.goes(n.keepPinging)
 	n.goes(func() { n.w.scores.decay(n.ctx) })

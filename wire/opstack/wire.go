@@ -46,6 +46,7 @@ var (
 	_ wire.Resolver   = (*Wire)(nil)
 	_ wire.Identified = (*Wire)(nil)
 	_ wire.Metered    = (*Wire)(nil)
+	_ wire.Discoverer = (*Wire)(nil)
 )
 
 // New makes a wire that does nothing until Run.

@@ -129,6 +129,9 @@ func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 	if n.p2p, err = p2p.NewNodeP2P(ctx, cfg, logger, conf, n, n.source, n, metrics.NoopMetrics, clock.SystemClock); err != nil {
 		return nil, Ready{}, err
 	}
+	if s.Discovery { // as op-node does once all of it is up; it ends with ctx
+		go n.p2p.DiscoveryProcess(ctx, logger, cfg, conf.TargetPeers())
+	}
 	host := n.p2p.Host()
 	host.Network().Notify(&network.NotifyBundle{
 		ConnectedF: func(_ network.Network, c network.Conn) {
