@@ -166,6 +166,10 @@ func loopOf(s meter.LoopStat) Loop {
 // Verdicts counts what became of messages since the start.
 func (c *Client) Verdicts() map[VerdictKey]uint64 { return c.node.counts.verdicts.Counts() }
 
+// stalledAfter is how long a step of the relay may take; it is not asked, since
+// all that it does is told by its counters.
+const stalledAfter = time.Second
+
 // Alive blocks until each owner loop of the node has answered; the error names
 // one that had not by the end of ctx. A healthy node answers within
 // milliseconds.
@@ -182,6 +186,9 @@ func (c *Client) Alive(ctx context.Context) error {
 		} else if err != nil {
 			return fmt.Errorf("starling: the loop of %s: %w", loop.name, err)
 		}
+	}
+	if r := c.node.relay; r != nil && r.Loop().Step > stalledAfter {
+		return fmt.Errorf("starling: the loop of relay does not answer: %w", context.DeadlineExceeded)
 	}
 	return nil
 }

@@ -93,6 +93,32 @@ func TestCountersTellRequestsBansAndCloses(t *testing.T) {
 	}
 }
 
+// Who is turned away is counted once, with its reason, on both sides.
+func TestCountersTellRefusals(t *testing.T) {
+	a, b := together(t, nil)
+	if err := a.client.Ban(t.Context(), b.wire.Self(), time.Hour, ""); err != nil {
+		t.Fatal(err)
+	}
+	await(b, every[starling.PeerClosed])
+	before := a.client.Counters().Accepts
+	if err := b.client.Connect(t.Context(), a.wire.Addrs()[0].String()); err == nil {
+		t.Fatal("a banned peer was let in")
+	}
+	refused := starling.Outcome{Result: starling.ResultRefused, Reason: peer.Banned}
+	if got := a.client.Counters().Accepts[refused] - before[refused]; got != 1 {
+		t.Errorf("%d refusals were counted, want 1: %v", got, a.client.Counters().Accepts)
+	}
+	var failed uint64
+	for k, n := range b.client.Counters().Dials {
+		if k.Result != starling.ResultOK {
+			failed += n
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d dials failed, want 1: %v", failed, b.client.Counters().Dials)
+	}
+}
+
 // A dial that reaches nobody is counted with its reason.
 func TestCountersTellFailedDials(t *testing.T) {
 	n := newMember(t, nil).run()
