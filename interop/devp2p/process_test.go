@@ -14,8 +14,11 @@ import (
 	"time"
 )
 
-// newest is the release of geth that tests talk to.
-const newest = "1.17.10"
+// Releases of geth that tests talk to.
+const (
+	newest = "1.17.10"
+	old    = "1.13.15" // the last with total difficulty
+)
 
 // binaries are built once a run.
 type binaries struct {

@@ -248,6 +248,7 @@ func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 		return nil, why
 	}
 	s := newSession(k, cl, v)
+	s.theirs = theirs
 	if err := k.n.host.Open(ctx, s, claims(v, theirs)); err != nil {
 		refusal := &peer.RefusedError{Reason: peer.Internal, Detail: "the node failed to open the session"}
 		errors.As(err, &refusal)
@@ -350,13 +351,14 @@ func (n *node) judge(v eth.Version, ours, theirs eth.Status) *peer.RefusedError 
 }
 
 // claims is what a status says of the peer's chain. Under eth/68 the number of
-// its head is not told, from eth/69 on the weight is not.
+// its head is not told: then there is no head in it, see findHead. From eth/69
+// on the weight is not told.
 func claims(v eth.Version, s eth.Status) chain.Status {
-	c := chain.Status{Network: fmt.Sprint(s.Network), Genesis: s.Genesis, Head: chain.Ref{Hash: s.Head}}
+	c := chain.Status{Network: fmt.Sprint(s.Network), Genesis: s.Genesis}
 	if v.HasDifficulty() {
 		c.Weight = s.Difficulty
 	} else {
-		c.Head.Number, c.Earliest = s.Latest, s.Earliest
+		c.Head, c.Earliest = chain.Ref{Number: s.Latest, Hash: s.Head}, s.Earliest
 	}
 	return c
 }

@@ -30,6 +30,7 @@ type session struct {
 	where   wire.Link
 	version eth.Version
 	share   base.Share // of eth
+	theirs  eth.Status // as it was in the handshake
 	claim   *claim
 	taken   bool // the Host took it; set before start
 
@@ -108,6 +109,9 @@ func (s *session) run() {
 	wg.Go(func() {
 		s.keeper.Run(s.ctx, pingEvery, func() { s.write(s.ctx, wire.LaneHousekeeping, base.Share{}, base.PingMsg, []byte{0xc0}, 0) })
 	})
+	if s.version.HasDifficulty() {
+		wg.Go(s.findHead)
+	}
 	for _, st := range s.streams {
 		for _, p := range s.node.w.cfg.Protocols {
 			if p.Name == st.share.Name && p.Version == st.share.Version {
@@ -210,4 +214,29 @@ func (s *session) unaskedAnswer(what string) {
 		sev = peer.High
 	}
 	s.charge(peer.Unasked, sev, what)
+}
+
+// findHead asks an eth/68 peer for the header of its head, whose number Status
+// does not tell, and reports the claim that is whole then.
+func (s *session) findHead() {
+	st := chain.Status{Network: fmt.Sprint(s.theirs.Network), Genesis: s.theirs.Genesis, Weight: s.theirs.Difficulty}
+	own := s.node.w.cfg.Status()
+	switch st.Head.Hash = s.theirs.Head; s.theirs.Head {
+	case own.Genesis: // number 0, as far as forks of ours go
+	case own.Head.Hash:
+		st.Head = own.Head
+	default:
+		got, err := s.askHeaders(s.ctx, chain.Range{From: chain.Ref{Hash: s.theirs.Head}, Count: 1})
+		if err != nil {
+			return // it says so itself, or has moved on
+		}
+		h := got.(wire.Headers).Headers[0]
+		if h.Ref.Hash != s.theirs.Head {
+			s.charge(peer.WrongBlock, peer.None, "another header than that of its head")
+			s.close(peer.BadScore, base.SubprotocolError)
+			return
+		}
+		st.Head = h.Ref
+	}
+	s.node.host.Report(wire.Claimed{Session: s, Status: st})
 }

@@ -49,8 +49,12 @@ func TestDifficultyIsClaimedUnder68(t *testing.T) {
 		old := func(c *Config) { c.Versions = []eth.Version{eth.V68} }
 		a, b := start(t, n, 1, nil, old), start(t, n, 2, nil)
 		sa, _ := join(t, a, b)
-		if c := b.host.Opened()[0].Claims; c.Weight != chain.WeightOf(500) || c.Head.Hash != (chain.Hash{5}) {
+		if c := b.host.Opened()[0].Claims; c.Weight != chain.WeightOf(500) || c.Head != (chain.Ref{}) {
 			t.Errorf("claims = %+v", c)
+		}
+		// Both have the same head, so its number is known without a question.
+		if c := wiretest.Reports[wire.Claimed](b.host); len(c) != 1 || c[0].Status.Head.Number != 5 || c[0].Status.Weight != chain.WeightOf(500) {
+			t.Errorf("Claimed = %+v", c)
 		}
 		block := chain.Block{Header: headerOf(7), Body: bodyOf(2)}
 		if err := sa.Send(t.Context(), wire.LaneBlock, wire.Block{Block: block, Weight: chain.WeightOf(777)}); err != nil {
@@ -71,7 +75,32 @@ func TestDifficultyIsClaimedUnder68(t *testing.T) {
 		if first.Block.Ref() != block.Ref() || !bytes.Equal(first.Block.Body, block.Body) || got[1].Message.(wire.BlockAnnounce).Ref != headerOf(8).Ref {
 			t.Errorf("checked = %+v", got)
 		}
-		if c := wiretest.Reports[wire.Claimed](b.host); len(c) != 1 || c[0].Status.Weight != chain.WeightOf(777) || c[0].Status.Head != block.Ref() {
+		if c := wiretest.Reports[wire.Claimed](b.host); len(c) != 2 || c[1].Status.Weight != chain.WeightOf(777) || c[1].Status.Head != block.Ref() {
+			t.Errorf("Claimed = %+v", c)
+		}
+		a.stop(t)
+		b.stop(t)
+	})
+}
+
+func TestTheNumberOfAnOldPeersHeadIsAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		head := headerOf(9)
+		serve := &wiretest.Host{OnServe: func(_ context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
+			if g, ok := r.(wire.GetHeaders); !ok || g.Range.From.Hash != head.Ref.Hash || g.Range.Count != 1 {
+				t.Errorf("asked for %+v", r)
+			}
+			return wire.Headers{Headers: []chain.Header{head}}, nil
+		}}
+		a := start(t, n, 1, nil, func(c *Config) { c.Versions = []eth.Version{eth.V68} })
+		b := start(t, n, 2, serve, func(c *Config) {
+			c.Status = func() chain.Status {
+				return chain.Status{Genesis: testGenesis, Head: head.Ref, Weight: chain.WeightOf(19)}
+			}
+		})
+		join(t, a, b)
+		c := wiretest.Reports[wire.Claimed](a.host)
+		if len(c) != 1 || c[0].Status.Head != head.Ref || c[0].Status.Weight != chain.WeightOf(19) {
 			t.Errorf("Claimed = %+v", c)
 		}
 		a.stop(t)

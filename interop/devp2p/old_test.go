@@ -1,0 +1,83 @@
+package devp2p
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// startOld runs a geth 1.13.15 on a clique network, which seals once it is told.
+func startOld(t *testing.T, period uint64) *gethNode {
+	t.Helper()
+	at := ip()
+	g := runGeth(t, old, map[string]any{
+		"chain_id": chainID, "signer": fmt.Sprintf("%064x", 0x51617e), "faucet": faucet, "period": period,
+		"key": fmt.Sprintf("%064x", 0xbeef00+lastKey.Add(1)), "listen": at + ":0",
+	})
+	g.Enode = strings.Replace(g.Enode, "@127.0.0.1:", "@"+at+":", 1)
+	return g
+}
+
+// headOf asks geth for its head.
+func (g *gethNode) headOf() (ref chain.Ref, td string) {
+	g.t.Helper()
+	var h struct {
+		Number   uint64
+		Hash, TD string
+	}
+	g.do(map[string]any{"do": "head"}, &h)
+	hash, err := chain.ParseHash(h.Hash)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return chain.Ref{Number: h.Number, Hash: hash}, h.TD
+}
+
+// TestOldGethByTotalDifficulty: a geth that seals every second is followed from
+// genesis by total difficulty and then block by block; another geth follows the
+// same chain from us alone.
+func TestOldGethByTotalDifficulty(t *testing.T) {
+	sealer := startOld(t, 1)
+	sealer.do(map[string]any{"do": "seal"}, nil)
+	sealer.until("10 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 10 })
+
+	n := startStarling(t, sealer.Genesis)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Client().Connect(ctx, sealer.Enode); err != nil {
+		t.Fatal(err)
+	}
+	follower := startOld(t, 1)
+	follower.do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
+	follower.until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+
+	// It seals on, and the two others follow.
+	sealer.until("40 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 40 })
+	sealer.do(map[string]any{"do": "rest"}, nil)
+	want, td := sealer.headOf()
+	n.head(t, want)
+	if got := n.ledger.Status().Weight.Big().String(); got != td {
+		t.Errorf("our total difficulty is %s, geth says %s", got, td)
+	}
+	follower.until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == want.Hash.String() })
+	if peers := n.Client().Peers(); len(peers) != 2 || peers[0].Score < 0 || peers[1].Score < 0 {
+		t.Errorf("peers = %+v", peers)
+	}
+	for _, g := range []*gethNode{sealer, follower} {
+		g.mu.Lock()
+		for _, e := range g.events {
+			if e.Event == "peer" && e.What == "drop" {
+				t.Errorf("geth dropped us: %+v", e)
+			}
+		}
+		g.mu.Unlock()
+	}
+	for k, c := range n.wire.Traffic() {
+		if strings.HasPrefix(k.Type, "new-block") {
+			t.Logf("%+v: %d", k, c.Messages)
+		}
+	}
+}
