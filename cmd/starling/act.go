@@ -294,7 +294,7 @@ const tailEvery = 250 * time.Millisecond
 func tailCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "tail", Category: categoryLook, Usage: "print blocks as they arrive, until Ctrl-C",
-		Description: "A block that takes the place of one that was printed before is marked: the chain was reorganised.",
+		Description: "A block that takes the place of one that was printed before is printed again, and standard error says so.",
 		Flags: actFlags(datadir,
 			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
 			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true}),

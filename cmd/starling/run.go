@@ -68,6 +68,7 @@ func initCommand(datadir cli.Flag) *cli.Command {
 			&cli.DurationFlag{Name: "block-time", Usage: "pause between blocks of the new network", Value: 2 * time.Second},
 			&cli.StringFlag{Name: "join", Usage: "config `FILE` of a node whose network to join", TakesFile: true},
 			&cli.StringSliceFlag{Name: "seed", Usage: "address `ADDR` of a node to meet first (with --join)"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true},
 			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on; default: a free port of 127.0.0.1, TCP and QUIC"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -83,8 +84,7 @@ func initCommand(datadir cli.Flag) *cli.Command {
 				return &usageError{err}
 			}
 			path := filepath.Join(dir, "config.toml")
-			fmt.Fprintf(cmd.Root().Writer, "made %s\nnext: starling run --config %s\n", path, path)
-			return nil
+			return done(cmd, fmt.Sprintf("made %s\nnext: starling run --config %s", path, path), map[string]any{"config": path, "datadir": dir})
 		},
 	}
 }

@@ -98,7 +98,8 @@ func TestHostileKeystoresAreBounded(t *testing.T) {
 	}
 }
 
-// A file is made once, for its owner alone; one that others can read is not read.
+// A file is made once, for its owner alone; one that others can read is not
+// read. Threat row S-08.
 func TestFilesAreTheOwnersAloneAndNeverOverwritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
 	if err := Create(path, []byte("one")); err != nil {
