@@ -1,4 +1,6 @@
 // Package devp2p tests the devp2p wire and the ethereum ledger against geth
-// v1.17.10, run as a process by the module in interop/peers: handshakes, the
-// download of a chain with its receipts, and geth's full sync from us.
+// v1.17.10 and v1.13.15, each run as a process by the modules in interop/peers:
+// handshakes, the download of a chain with its receipts and geth's full sync
+// from us after the Merge, and a chain that is followed and passed on by total
+// difficulty while a clique signer seals it.
 package devp2p

@@ -75,9 +75,14 @@ func TestOldGethByTotalDifficulty(t *testing.T) {
 		}
 		g.mu.Unlock()
 	}
+	// Blocks came in full, and went on in full: of one peer the root is one.
+	blocks := map[bool]uint64{}
 	for k, c := range n.wire.Traffic() {
-		if strings.HasPrefix(k.Type, "new-block") {
-			t.Logf("%+v: %d", k, c.Messages)
+		if k.Type == "new-block" {
+			blocks[k.Inbound] += c.Messages
 		}
+	}
+	if blocks[true] < 20 || blocks[false] < 20 {
+		t.Errorf("%d blocks came in full and %d went on", blocks[true], blocks[false])
 	}
 }

@@ -49,7 +49,8 @@ func (b *binaries) get(t *testing.T, release string) string {
 	path := filepath.Join(b.dir, "geth-"+release)
 	err, ok := b.built[release]
 	if !ok {
-		cmd := exec.Command("go", "build", "-o", path, ".")
+		// 1.13.15 reaches into the runtime, which the linker refuses by default.
+		cmd := exec.Command("go", "build", "-ldflags=-checklinkname=0", "-o", path, ".")
 		cmd.Dir = filepath.Join("..", "peers", "geth-"+release)
 		out, berr := cmd.CombinedOutput()
 		if err = berr; err != nil {
