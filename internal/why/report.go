@@ -24,6 +24,8 @@ type Report struct {
 	Counts    []Count    `json:"counts"`
 	Decisions []Decision `json:"decisions"` // the last, newest first
 	Tried     *Tried     `json:"tried,omitempty"`
+	// Source says what the answer is made of, where that is no running node.
+	Source string `json:"source,omitempty"`
 }
 
 // Levels of a Finding.
@@ -109,6 +111,9 @@ const shown = 10
 func (r Report) Write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Summary)
+	if r.Source != "" {
+		fmt.Fprintf(&b, "(%s)\n", r.Source)
+	}
 	for i, f := range r.Findings {
 		fmt.Fprintf(&b, "\n%d. [%s] %s", i+1, f.Level, f.Cause)
 		if f.Count > 1 {
