@@ -31,13 +31,16 @@ type explainer struct {
 	core *why.Core
 	seen uint64
 
-	asking chan struct{} // capacity 1: whoever holds it looks at the node
-	at     time.Time     // of state; the holder of asking has it
+	survey func() *why.State // asks the node's owners
+	asking chan struct{}     // capacity 1: whoever holds it looks at the node
+	at     time.Time         // of state; the holder of asking has it
 	state  *why.State
 }
 
 func newExplainer(c *starling.Client, w wire.Wire, events *eventlog.Log, began time.Time) *explainer {
-	return &explainer{client: c, wire: w, events: events, began: began, core: why.New(true), asking: make(chan struct{}, 1)}
+	e := &explainer{client: c, wire: w, events: events, began: began, core: why.New(true), asking: make(chan struct{}, 1)}
+	e.survey = e.stateNow
+	return e
 }
 
 // run takes events in until ctx ends.
@@ -84,12 +87,15 @@ func (e *explainer) look(ctx context.Context) (*why.State, error) {
 	if e.state != nil && time.Since(e.at) < stateFor {
 		return e.state, nil
 	}
-	e.state = &why.State{
+	e.state, e.at = e.survey(), time.Now()
+	return e.state, nil
+}
+
+func (e *explainer) stateNow() *why.State {
+	return &why.State{
 		Began: e.began, Status: e.client.Status(), Peers: e.client.Peers(), Bans: e.client.Bans(),
 		Known: e.client.KnownPeers(knownShown), Outlook: e.client.Outlook(), IPs: e.ips(),
 	}
-	e.at = time.Now()
-	return e.state, nil
 }
 
 // ips are the IP addresses that the node gives as its own.

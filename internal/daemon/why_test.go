@@ -1,10 +1,15 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/why"
@@ -117,4 +122,45 @@ func TestRecordingsAreBoundedInNumber(t *testing.T) {
 	if _, err := r.start(eventlog.Limits{}); err == nil {
 		t.Error("a recording after the end")
 	}
+}
+
+// Threat R-09: whoever asks all the time, however many they are, costs the
+// node's owners one look a second; and a look that hangs holds up nobody who
+// has a deadline.
+func TestQuestionsShareALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks, hang := 0, make(chan struct{})
+		e := &explainer{asking: make(chan struct{}, 1)}
+		e.survey = func() *why.State {
+			if looks++; looks == 11 {
+				<-hang
+			}
+			return &why.State{}
+		}
+		for range 10 {
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					if _, err := e.look(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			time.Sleep(stateFor)
+		}
+		if looks != 10 {
+			t.Errorf("%d looks in ten seconds, want one in each", looks)
+		}
+		stuck := make(chan struct{})
+		go func() { defer close(stuck); e.look(context.Background()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := e.look(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("behind a look that hangs: %v", err)
+		}
+		close(hang)
+		<-stuck
+	})
 }
