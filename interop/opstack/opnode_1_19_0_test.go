@@ -18,7 +18,7 @@ func TestSyncClientOfOpNodeFillsAGap(t *testing.T) {
 	}
 	n := newNetwork(t, codec.V4, gap+3, 2, 300)
 	op := runOpNode(t, withSync, n.start(map[string]any{"head": 1}))
-	s := n.starling(t)
+	s := n.member(t)
 	s.dial(t, op)
 	op.until("a connection", func(e event) bool { return e.Event == "connected" })
 

@@ -25,7 +25,7 @@ func TestGossipBothWays(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t, v, 20, 3, 200)
 			op := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
-			s := n.starling(t)
+			s := n.member(t)
 			s.dial(t, op)
 			n.meshed(t, s, op)
 
@@ -56,7 +56,7 @@ func TestGossipBothWays(t *testing.T) {
 func TestConnectBothWays(t *testing.T) {
 	n := newNetwork(t, codec.V4, 20, 1, 100)
 	op := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
-	s := n.starling(t)
+	s := n.member(t)
 	se := s.dial(t, op)
 	if p := se.Peer(); p.Agent != "optimism" || string(p.ID) != op.Peer || p.Direction != peer.Outbound {
 		t.Errorf("op-node shows itself as %+v", p)
@@ -79,7 +79,7 @@ func TestConnectBothWays(t *testing.T) {
 func TestDiscoveryBothWays(t *testing.T) {
 	n := newNetwork(t, codec.V4, 3, 1, 100)
 	op := runOpNode(t, newest, n.start(map[string]any{"discovery": true}))
-	s := n.starling(t, func(c *opstack.Config) {
+	s := n.member(t, func(c *opstack.Config) {
 		c.DiscoverOn, c.Bootnodes = ip()+":0", []string{op.ENR}
 		c.Listen = []string{"/ip4/" + strings.TrimSuffix(c.DiscoverOn, ":0") + "/tcp/0"}
 	})
@@ -109,7 +109,7 @@ func TestDiscoveryBothWays(t *testing.T) {
 func TestAnotherChainIsRefused(t *testing.T) {
 	n, other := newNetwork(t, codec.V4, 3, 1, 100), newNetwork(t, codec.V3, 3, 1, 100)
 	op := runOpNode(t, newest, other.start(nil))
-	s := n.starling(t)
+	s := n.member(t)
 	a, err := s.ParseAddr(op.Addrs[0])
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestPayloadByNumberBothWays(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t, v, 20, 5, 20_000)
 			op := runOpNode(t, newest, n.start(map[string]any{"head": 15}))
-			s := n.starling(t)
+			s := n.member(t)
 			se := s.dial(t, op)
 			ask := func(number uint64) (wire.Response, error) {
 				return se.Request(t.Context(), wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: number}, Count: 1}})

@@ -107,14 +107,14 @@ func (n *network) start(more map[string]any) map[string]any {
 	return out
 }
 
-// starling is our wire, running, with a host that checks and serves as a node
+// member is our wire, running, with a host that checks and serves as a node
 // that has the whole chain would.
-type starling struct {
+type member struct {
 	*opstack.Wire
 	Host *wiretest.Host
 }
 
-func (n *network) starling(t *testing.T, change ...func(*opstack.Config)) *starling {
+func (n *network) member(t *testing.T, change ...func(*opstack.Config)) *member {
 	t.Helper()
 	f, err := fam.New(n.config)
 	if err != nil {
@@ -158,11 +158,11 @@ func (n *network) starling(t *testing.T, change ...func(*opstack.Config)) *starl
 	case err := <-done:
 		t.Fatal(err)
 	}
-	return &starling{w, h}
+	return &member{w, h}
 }
 
 // until waits for what the host is told.
-func (s *starling) until(t *testing.T, what string, cond func() bool) {
+func (s *member) until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -172,7 +172,7 @@ func (s *starling) until(t *testing.T, what string, cond func() bool) {
 }
 
 // dial connects to an op-node and gives the session.
-func (s *starling) dial(t *testing.T, to *opNode) wire.Session {
+func (s *member) dial(t *testing.T, to *opNode) wire.Session {
 	t.Helper()
 	a, err := s.ParseAddr(to.Addrs[0])
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *starling) dial(t *testing.T, to *opNode) wire.Session {
 
 // meshed waits until both sides have each other in the mesh of the topic in
 // use: what is published before is lost.
-func (n *network) meshed(t *testing.T, s *starling, to *opNode) {
+func (n *network) meshed(t *testing.T, s *member, to *opNode) {
 	t.Helper()
 	s.until(t, "four topics of op-node's", func() bool { return len(wiretest.Reports[wire.TopicChanged](s.Host)) >= 4 })
 	deadline := time.Now().Add(patience)
@@ -215,7 +215,7 @@ func pause(t *testing.T, d time.Duration) {
 }
 
 // blameless checks that nobody was charged with anything.
-func (s *starling) blameless(t *testing.T) {
+func (s *member) blameless(t *testing.T) {
 	t.Helper()
 	for _, o := range wiretest.Reports[wire.Offended](s.Host) {
 		t.Errorf("op-node was charged with %s: %s", o.Offense, o.Detail)
