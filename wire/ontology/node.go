@@ -29,6 +29,7 @@ type node struct {
 	second   netip.AddrPort // for consensus; zero: none
 	identity atomic.Pointer[identity]
 	shaking  chan struct{} // a place for each inbound handshake
+	tips     tips
 
 	ctx  context.Context // ends when the wire stops, after sessions were told
 	stop context.CancelFunc

@@ -191,7 +191,7 @@ func (s *session) answered(q question, v any) error {
 // onHeaders finds the question by what the headers follow.
 func (s *session) onHeaders(hs []codec.Header) error {
 	s.mu.Lock()
-	base := s.base
+	base := s.behind
 	s.mu.Unlock()
 	if len(hs) > 0 {
 		base = hs[0].Prev

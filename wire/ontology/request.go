@@ -55,14 +55,8 @@ func (s *session) getHeaders(ctx context.Context, r chain.Range) (wire.Response,
 		}
 		return wire.Headers{Headers: []chain.Header{blocks[0].Header}}, nil
 	}
-	first, err := s.node.cfg.Header(ctx, chain.Ref{Hash: r.From.Hash})
-	if errors.Is(err, chain.ErrNotFound) {
-		blocks, err := s.getBlocks(ctx, []chain.Hash{r.From.Hash})
-		if err != nil {
-			return nil, err
-		}
-		first = blocks[0].Header
-	} else if err != nil {
+	first, err := s.base(ctx, r.From.Hash)
+	if err != nil {
 		return nil, err
 	}
 	hs, err := s.follow(ctx, r.From.Hash)
@@ -73,7 +67,25 @@ func (s *session) getHeaders(ctx context.Context, r chain.Range) (wire.Response,
 	for _, h := range hs[:min(len(hs), r.Count-1)] {
 		out = append(out, h.Chain())
 	}
+	s.node.tips.keep(out[len(out)-1])
 	return wire.Headers{Headers: out}, nil
+}
+
+// base is the header that a question begins with: ours, the last of an answer
+// before it, or what its block brings.
+func (s *session) base(ctx context.Context, h chain.Hash) (chain.Header, error) {
+	if known, ok := s.node.tips.find(h); ok {
+		return known, nil
+	}
+	first, err := s.node.cfg.Header(ctx, chain.Ref{Hash: h})
+	if !errors.Is(err, chain.ErrNotFound) {
+		return first, err
+	}
+	blocks, err := s.getBlocks(ctx, []chain.Hash{h})
+	if err != nil {
+		return chain.Header{}, err
+	}
+	return blocks[0].Header, nil
 }
 
 // follow asks for the headers behind one. Answers carry no number, so one
@@ -89,7 +101,7 @@ func (s *session) follow(ctx context.Context, base chain.Hash) ([]codec.Header, 
 	}
 	g := codec.GetHeaders{End: codec.HashOf(base)}
 	s.mu.Lock()
-	s.base = g.End
+	s.behind = g.End
 	s.mu.Unlock()
 	v, err := s.asks.Do(ctx, question{codec.CmdHeaders, g.End}, headersTime, func(ctx context.Context) error {
 		return s.post(ctx, wire.LaneSync, codec.CmdGetHeaders, g.Append(nil))
@@ -161,9 +173,34 @@ func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Com
 // rest waits until a getdata may be repeated: newer releases drop it silently
 // within 3 s of the first.
 func (s *session) rest(ctx context.Context, h codec.Hash) error {
+	for {
+		wait := s.mayAsk(h)
+		if wait <= 0 {
+			return nil
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		case <-s.link.Done():
+			t.Stop()
+			return wire.ErrClosed
+		}
+	}
+}
+
+// mayAsk notes a getdata that goes out now, or tells how long it must wait.
+func (s *session) mayAsk(h codec.Hash) time.Duration {
 	now := time.Now()
 	s.mu.Lock()
-	last, again := s.asked[h]
+	defer s.mu.Unlock()
+	if last, again := s.asked[h]; again {
+		if wait := last.Add(repeatAfter).Sub(now); wait > 0 {
+			return wait
+		}
+	}
 	if len(s.asked) >= 4*maxAsked {
 		for k, at := range s.asked { // each is judged alone: the order has no effect
 			if now.Sub(at) >= repeatAfter {
@@ -171,25 +208,8 @@ func (s *session) rest(ctx context.Context, h codec.Hash) error {
 			}
 		}
 	}
-	wait := time.Duration(0)
-	if again {
-		wait = last.Add(repeatAfter).Sub(now)
-	}
-	s.asked[h] = now.Add(max(wait, 0))
-	s.mu.Unlock()
-	if wait <= 0 {
-		return nil
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.link.Done():
-		return wire.ErrClosed
-	}
+	s.asked[h] = now
+	return 0
 }
 
 // getAddrs asks for addresses. The answer is whatever the peer tells next.

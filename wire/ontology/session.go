@@ -56,7 +56,7 @@ type session struct {
 	second *framed.Link
 	height uint64                   // that the peer claimed last
 	asked  map[codec.Hash]time.Time // getdata that was sent, and when
-	base   codec.Hash               // of the question for headers that is under way
+	behind codec.Hash               // of the question for headers that is under way
 	addrs  bool                     // we have asked for addresses
 	told   time.Time                // when we last told the peer addresses
 }
