@@ -1,0 +1,191 @@
+package ontology
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	family "github.com/starlingp2p/starling/ledger/ontology"
+	"github.com/starlingp2p/starling/wire/ontology"
+)
+
+const (
+	magic = 299
+	// key is the lone bookkeeper's.
+	key = "00000000000000000000000000000000000000000000000000000000000a11ce"
+)
+
+// length is how many blocks are synced.
+func length() int {
+	if testing.Short() || os.Getenv("STARLING_FULL") == "" {
+		return 2000
+	}
+	return 20000
+}
+
+// counted is a ledger that counts which blocks are read, by hash.
+type counted struct {
+	*ledger.Ledger
+	mu   sync.Mutex
+	read map[chain.Hash]int
+}
+
+func (c *counted) Block(ctx context.Context, ref chain.Ref) (chain.Block, error) {
+	c.mu.Lock()
+	c.read[ref.Hash]++
+	c.mu.Unlock()
+	return c.Ledger.Block(ctx, ref)
+}
+
+// ours is a node of ours with a ledger on disk.
+type ours struct {
+	*starling.Node
+	chain *counted
+	addr  string
+	wire  *ontology.Wire
+}
+
+func solo(t *testing.T) family.Network {
+	t.Helper()
+	raw, _ := hex.DecodeString(key)
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub := hex.EncodeToString(elliptic.MarshalCompressed(elliptic.P256(), k.X, k.Y))
+	return family.Network{Name: "interop", Magic: magic, ConsensusType: family.Solo, SOLO: family.Bookkeepers{Bookkeepers: []string{pub}}}
+}
+
+func runOurs(t *testing.T, n family.Network) *ours {
+	t.Helper()
+	f, err := family.New(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.TempDir(), ledger.Options{Family: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Attach(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+	o := &ours{chain: &counted{Ledger: l, read: map[chain.Hash]int{}}, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	o.wire, err = ontology.New(ontology.Config{Magic: n.Magic, Status: l.Status, Header: l.Header, Listen: o.addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := starling.DevConfig()
+	if testing.Verbose() {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	}
+	if o.Node, err = starling.New(cfg, o.chain, o.wire); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- o.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && ctx.Err() == nil {
+			t.Errorf("Run = %v", err)
+		}
+		l.Close()
+	})
+	select {
+	case <-o.Ready():
+	case err := <-done:
+		t.Fatalf("Run = %v", err)
+	}
+	return o
+}
+
+// reaches waits until the head is a block.
+func (o *ours) reaches(t *testing.T, height uint64, hash string) {
+	t.Helper()
+	polls(t, fmt.Sprintf("our head at %d", height), func() bool { return o.chain.Status().Head.Number >= height })
+	if got := o.chain.Status().Head; strings.TrimPrefix(got.Hash.String(), "0x") != hash {
+		t.Fatalf("our head is %v, want %s", got.Hash, hash)
+	}
+}
+
+func connect(t *testing.T, o *ours, p *v1) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := o.Client().Connect(ctx, p.addr()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// We sync from the real v1.0.0, and the real v1.0.0 syncs the same blocks from
+// us, asking for each of them once.
+func TestSyncBothWays(t *testing.T) {
+	count := length()
+	first := runV1(t, map[string]any{"keys": []string{key}, "height": count})
+	n := solo(t)
+	g, err := family.Genesis(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Header.Hash.String() != first.Genesis {
+		t.Fatalf("our genesis is %s, theirs %s", g.Header.Hash, first.Genesis)
+	}
+	o := runOurs(t, n)
+	connect(t, o, first)
+	start := time.Now()
+	o.reaches(t, uint64(count), first.Head)
+	t.Logf("%d blocks from v1.0.0 in %v", count, time.Since(start).Round(time.Millisecond))
+	for _, number := range []uint64{1, uint64(count / 2), uint64(count)} {
+		var theirs struct{ Hash, Bytes string }
+		first.do(map[string]any{"do": "block", "number": number}, &theirs)
+		b, err := o.chain.Ledger.Block(t.Context(), chain.Ref{Number: number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(append(append([]byte(nil), b.Header.Bytes...), b.Body...)); got != theirs.Bytes {
+			t.Errorf("block %d is\n%s, theirs\n%s", number, got, theirs.Bytes)
+		}
+	}
+	for _, p := range o.Client().Peers() {
+		if p.Score < 0 {
+			t.Errorf("the real node has a score of %v", p.Score)
+		}
+	}
+
+	first.stop() // else the second learns of it, and asks both
+	o.chain.mu.Lock()
+	clear(o.chain.read)
+	o.chain.mu.Unlock()
+	second := runV1(t, map[string]any{"keys": []string{key}, "seeds": []string{o.addr}})
+	start = time.Now()
+	polls(t, "their head", func() bool { h, _ := second.blocks(); return h >= uint64(count) })
+	t.Logf("%d blocks to v1.0.0 in %v", count, time.Since(start).Round(time.Millisecond))
+	if _, head := second.blocks(); head != first.Head {
+		t.Errorf("its head is %s, want %s", head, first.Head)
+	}
+	o.chain.mu.Lock()
+	defer o.chain.mu.Unlock()
+	again := 0
+	for _, times := range o.chain.read {
+		again += times - 1
+	}
+	if len(o.chain.read) < count || again > 0 {
+		t.Errorf("it asked for %d blocks, and %d times again", len(o.chain.read), again)
+	}
+	for _, p := range o.Client().Peers() {
+		if p.Score < 0 {
+			t.Errorf("a real node has a score of %v", p.Score)
+		}
+	}
+}
