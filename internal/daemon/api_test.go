@@ -198,7 +198,7 @@ func TestNetAndAdminHaveGethsShapes(t *testing.T) {
 		t.Errorf("a peer has the keys %q", got)
 	}
 	var p PeerInfo
-	if err := json.Unmarshal(list[0], &p); err != nil || p.ID != a.ready.ID || !p.Network.Static || p.Network.Trusted || p.Network.Inbound || p.Network.RemoteAddress == "" {
+	if err := json.Unmarshal(list[0], &p); err != nil || p.ID != a.ready.ID || !p.Network.Static || p.Network.Trusted || p.Network.RemoteAddress == "" {
 		t.Errorf("the peer is %s, %v", list[0], err)
 	}
 	call("admin_addTrustedPeer", &ok, url)

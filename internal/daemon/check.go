@@ -158,6 +158,7 @@ func (n *Network) checkTables(p *problems, w wireKind) {
 	}{
 		{"sequenced", "native", reflect.ValueOf(n.Sequenced).IsZero()},
 		{"opstack", "opstack", reflect.ValueOf(n.OPStack).IsZero()},
+		{"ethereum", "devp2p", reflect.ValueOf(n.Ethereum).IsZero()},
 	} {
 		if table.wire != w.name && !table.empty {
 			p.bad("[network.%s] describes a chain of the wire %q, and network.wire is %q; leave one of them out", table.name, table.wire, w.name)
@@ -198,15 +199,20 @@ func (n *Network) checkAddrs(p *problems, w wireKind) {
 			continue
 		}
 		for _, text := range list.addrs {
-			if err := checkListen(list.key, text, w.listens); err != nil {
+			if err := w.listen(list.key, text); err != nil {
 				p.bad("network.%s has %.100q, %w", list.key, text, err)
 			}
 		}
 	}
 }
 
-// checkListen checks the form of an address to listen on, or to tell others.
-func checkListen(key, text string, forms []string) error {
+// multiaddrOf checks that an address to listen on, or to tell others, is a
+// multiaddr whose part behind the host has one of some forms.
+func multiaddrOf(forms ...string) func(key, text string) error {
+	return func(key, text string) error { return checkMultiaddr(key, text, forms) }
+}
+
+func checkMultiaddr(key, text string, forms []string) error {
 	m, err := ma.NewMultiaddr(text)
 	if err != nil {
 		return errors.New("which is no multiaddr; write it as /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/udp/4001/quic-v1")

@@ -64,6 +64,7 @@ type Network struct {
 	Limits    Limits    `toml:"limits,omitempty"`
 	Sequenced Sequenced `toml:"sequenced,omitempty"`
 	OPStack   OPStack   `toml:"opstack,omitempty"`
+	Ethereum  Ethereum  `toml:"ethereum,omitempty"`
 }
 
 // Limits is the [network.limits] table.

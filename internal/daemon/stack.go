@@ -13,6 +13,7 @@ import (
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/native"
 	"github.com/starlingp2p/starling/wire/opstack"
 )
@@ -59,8 +60,9 @@ type wireKind struct {
 	// check reports what is wrong with the tables of the wire's chain.
 	check func(n *Network, p *problems)
 	addrs addrParser
-	// listens are the forms of an address behind the host: "tcp", "udp/quic-v1".
-	listens []string
+	// listen checks what a node listens on and what it tells others: the key,
+	// "listen" or "advertise", and the text.
+	listen func(key, text string) error
 }
 
 // addrParser reads addresses as a wire does, without being one that runs.
@@ -75,12 +77,17 @@ func wires() []wireKind {
 		{
 			name: native.Name, open: openNative, protocols: native.Protocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", probe: native.Probe, find: native.Find,
-			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listens: []string{"tcp", "udp/quic-v1"},
+			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listen: multiaddrOf("tcp", "udp/quic-v1"),
 		},
 		{
 			name: opstack.Name, open: openOPStack, protocols: opstackProtocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID",
-			check: func(n *Network, p *problems) { n.OPStack.check(p) }, addrs: new(opstack.Wire), listens: []string{"tcp"},
+			check: func(n *Network, p *problems) { n.OPStack.check(p) }, addrs: new(opstack.Wire), listen: multiaddrOf("tcp"),
+		},
+		{
+			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,
+			forms: []string{"enode"}, example: "enode://ID@1.2.3.4:30303",
+			check: func(n *Network, p *problems) { n.Ethereum.check(p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
 		},
 	}
 }

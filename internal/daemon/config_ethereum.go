@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+)
+
+// Ethereum is the [network.ethereum] table: a network of Ethereum's kind.
+type Ethereum struct {
+	Genesis   string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it" example:"genesis.json"`
+	NetworkID uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
+	Versions  []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
+	Receipts  bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
+}
+
+func (e *Ethereum) check(p *problems) {
+	if e.Genesis == "" {
+		p.bad("network.ethereum.genesis is missing; name the network's genesis.json")
+	}
+	for _, v := range e.Versions {
+		if !slices.Contains(eth.Versions(), eth.Version(v)) {
+			p.bad("network.ethereum.versions has %d, this program has %v", v, eth.Versions())
+		}
+	}
+}
+
+// checkHostPort checks what devp2p listens on, host:port, and what it tells
+// others, IP:port.
+func checkHostPort(key, text string) error {
+	if key == "advertise" {
+		if a, err := netip.ParseAddrPort(text); err != nil || a.Addr().IsUnspecified() {
+			return errors.New("want the IP address and port at which others reach the node, as 203.0.113.7:30303")
+		}
+		return nil
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err == nil && host != "" {
+		_, err = netip.ParseAddr(host)
+	}
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("want an IP address and a port, as 0.0.0.0:30303")
+	}
+	return nil
+}
+
+// oneListen is the only address to listen on.
+func oneListen(listen []string) (string, error) {
+	switch len(listen) {
+	case 0:
+		return "", nil
+	case 1:
+		return listen[0], nil
+	}
+	return "", fmt.Errorf("network.listen has %d addresses, this wire listens on one", len(listen))
+}

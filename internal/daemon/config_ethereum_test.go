@@ -1,0 +1,70 @@
+package daemon
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const ethConfig = `config_version = 1
+[[network]]
+name = "clique"
+wire = "devp2p"
+listen = ["127.0.0.1:0"]
+[network.ethereum]
+genesis = "genesis.json"
+versions = [68]
+`
+
+const cliqueGenesis = `{"config":{"chainId":1338,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,"eip158Block":0,"byzantiumBlock":0,
+"constantinopleBlock":0,"petersburgBlock":0,"istanbulBlock":0,"berlinBlock":0,"londonBlock":0,"clique":{"period":1,"epoch":30000}},
+"difficulty":"0x1","gasLimit":"0x1c9c380","timestamp":"0x6553f100","baseFeePerGas":"0x3b9aca00","alloc":{},
+"extraData":"0x0000000000000000000000000000000000000000000000000000000000000000` +
+	`19e7e376e7c213b7e7e7e46cc70a5dd086daff2a` +
+	`0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"}`
+
+func TestAnEthereumNetworkIsOpened(t *testing.T) {
+	cfg, err := ParseConfig([]byte(ethConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Datadir = t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	if _, err := Open(cfg, log); err == nil || !strings.Contains(err.Error(), "network.ethereum.genesis: ") {
+		t.Errorf("without a genesis file: %v", err)
+	}
+	cfg.Networks[0].Ethereum.Genesis = filepath.Join(t.TempDir(), "genesis.json")
+	if err := os.WriteFile(cfg.Networks[0].Ethereum.Genesis, []byte(cliqueGenesis), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, err := Open(cfg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if st := n.Status(); st.Wire != "devp2p" || st.Head.Hash != st.Genesis {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestBadEthereumNetworksAreRefused(t *testing.T) {
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"no genesis", `genesis = "genesis.json"`, "", "genesis is missing"},
+		{"version", "[68]", "[67]", "versions has 67, this program has [eth/70 eth/69 eth/68]"},
+		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
+		{"static", `listen =`, "static = [\"/ip4/127.0.0.1/tcp/1\"]\nlisten =", "network.static"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ParseConfig([]byte(strings.Replace(ethConfig, tt.old, tt.new, 1)))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("ParseConfig = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
+	"github.com/starlingp2p/starling/wire/devp2p"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+)
+
+// ethBlockTime is about how often Ethereum's networks make a block.
+const ethBlockTime = 12 * time.Second
+
+// openEthereum opens a network of Ethereum's kind on devp2p.
+func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
+	e := network.Ethereum
+	genesis, block, err := readGenesis(dir.resolve(e.Genesis))
+	if err != nil {
+		return fmt.Errorf("network.ethereum.genesis: %w", err)
+	}
+	fam, err := ethereum.New(ethereum.Config{Network: network.Name, Chain: genesis.Config, Genesis: block, Logger: log.With("part", "ethereum")})
+	if err != nil {
+		return fmt.Errorf("network.ethereum.genesis: %w", err)
+	}
+	if s.ledger, err = ledger.Open(dir.Sub("chain"), ledger.Options{Family: fam, Logger: log.With("part", "ledger")}); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.ledger.Close)
+	fam.Attach(s.ledger)
+	if s.wire, err = newDevp2p(network, genesis, s.ledger, block, dir, log); err != nil {
+		return err
+	}
+	s.chain, s.interval, s.backwardOnly = s.ledger, ethBlockTime, fam.NeedsTarget()
+	s.txs, s.pending = fam.Txs, func() int { return 0 }
+	return nil
+}
+
+func newDevp2p(network Network, genesis *ethereum.Genesis, l *ledger.Ledger, block chain.Block, dir *Datadir, log *slog.Logger) (*devp2p.Wire, error) {
+	e := network.Ethereum
+	id := e.NetworkID
+	if id == 0 {
+		id = genesis.Config.ChainID.Uint64()
+	}
+	listen, err := oneListen(network.Listen)
+	if err != nil {
+		return nil, err
+	}
+	var advertise []netip.AddrPort
+	for _, text := range network.Advertise {
+		a, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("network.advertise: %w", err)
+		}
+		advertise = append(advertise, a)
+	}
+	var versions []eth.Version
+	for _, v := range e.Versions {
+		versions = append(versions, eth.Version(v))
+	}
+	keyFile := network.KeyFile
+	if keyFile == "" {
+		keyFile = filepath.Join("keys", "node.key")
+	}
+	blocks, times := ethereum.Forks(genesis.Config)
+	return devp2p.New(devp2p.Config{
+		NetworkID: id, Network: network.Name, Status: l.Status, HeadTime: headTime(l),
+		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts,
+		Listen: listen, NoListen: network.NoListen, Advertise: advertise, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
+		Logger: log.With("part", "wire"),
+	})
+}
+
+// headTime tells the time of the head block, which says what forks have passed.
+func headTime(l *ledger.Ledger) func() uint64 {
+	return func() uint64 {
+		h, err := l.Header(context.Background(), l.Status().Head)
+		if err != nil {
+			return 0
+		}
+		return uint64(h.Time.Unix())
+	}
+}
+
+// maxGenesisBytes bounds a genesis file: that of a network with many accounts
+// has some megabytes.
+const maxGenesisBytes = 64 << 20
+
+func readGenesis(path string) (*ethereum.Genesis, chain.Block, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, chain.Block{}, fmt.Errorf("%w; relative paths are seen from the datadir", err)
+	}
+	if err != nil {
+		return nil, chain.Block{}, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxGenesisBytes+1))
+	if err == nil && len(raw) > maxGenesisBytes {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxGenesisBytes)
+	}
+	if err != nil {
+		return nil, chain.Block{}, err
+	}
+	g, err := ethereum.ParseGenesis(raw)
+	if err != nil {
+		return nil, chain.Block{}, fmt.Errorf("%s: %w", path, err)
+	}
+	block, err := g.Block()
+	if err != nil {
+		return nil, chain.Block{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return g, block, nil
+}
+
+// ethProtocols are the wire's protocols.
+func ethProtocols() (out []string) {
+	for _, v := range eth.Versions() {
+		out = append(out, v.String())
+	}
+	return out
+}
