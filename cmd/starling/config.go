@@ -18,18 +18,14 @@ func configCommand() *cli.Command {
 	}
 }
 
-// configValues is what "config dump" prints.
-type configValues struct {
-	V      int            `json:"v"`
-	Path   string         `json:"path"`
-	Values []daemon.Value `json:"values"`
-}
-
 func configDumpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dump", Usage: "every value as it counts, and whether a flag, the environment, the file or the default says so",
-		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true}),
-		Action: func(_ context.Context, cmd *cli.Command) error {
+		Description: "With --running it is what the node of that datadir was started with.",
+		Flags: append(configFlags(),
+			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true},
+			&cli.BoolFlag{Name: "running", Usage: "ask the node that runs", HideDefault: true}),
+		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
 				return err
 			}
@@ -37,11 +33,21 @@ func configDumpCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			out := cmd.Root().Writer
-			if cmd.Bool("json") {
-				return printJSON(out, configValues{1, cfg.Path(), cfg.Values()})
+			r := cfg.Reply()
+			if cmd.Bool("running") {
+				n, err := reachAt(ctx, cfg.Datadir)
+				if err != nil {
+					return err
+				}
+				defer n.close()
+				if err := n.call(ctx, "starling_config", &r); err != nil {
+					return err
+				}
 			}
-			return printValues(out, cfg.Values())
+			if cmd.Bool("json") {
+				return printJSON(cmd.Root().Writer, r)
+			}
+			return printValues(cmd.Root().Writer, r.Values)
 		},
 	}
 }

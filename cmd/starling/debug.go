@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -167,10 +166,11 @@ func dump(ctx context.Context, n *node, to io.Writer) (names []string, err error
 		}
 		add(q.name, raw)
 	}
-	cfg, cerr := daemon.LoadConfig(filepath.Join(n.dir, "config.toml"))
+	var cfg daemon.ConfigReply
+	cerr := n.call(ctx, "starling_config", &cfg)
 	if cerr == nil {
 		var b bytes.Buffer
-		cerr = printValues(&b, cfg.Values())
+		cerr = printValues(&b, cfg.Values)
 		add("config.txt", b.Bytes())
 	}
 	if cerr != nil {

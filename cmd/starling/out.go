@@ -84,7 +84,10 @@ type node struct {
 
 // reach opens a connection to the node with the datadir of a command line.
 func reach(ctx context.Context, cmd *cli.Command) (*node, error) {
-	dir := cmd.String("datadir")
+	return reachAt(ctx, cmd.String("datadir"))
+}
+
+func reachAt(ctx context.Context, dir string) (*node, error) {
 	c, err := rpc.Dial(ctx, daemon.SocketPath(dir))
 	if err != nil {
 		return nil, fmt.Errorf("%w; is a node running with datadir %s? start it with \"starling run\", or name its folder with --datadir", err, dir)

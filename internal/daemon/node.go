@@ -26,6 +26,7 @@ type Node struct {
 	recorder *recorder
 	maxPeers int // as configured; 0: the default
 
+	cfg     Config // as it was started with
 	reloads *reloader
 	metrics Metrics
 	health  Health

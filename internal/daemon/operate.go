@@ -56,6 +56,17 @@ func AddrForm(text string) string {
 	return ""
 }
 
+// ConfigReply answers starling_config, and is what "config dump" prints.
+type ConfigReply struct {
+	V      int     `json:"v"`
+	Path   string  `json:"path"`
+	Values []Value `json:"values"`
+}
+
+// Reply is the config with the origin of each value. No value is a secret: keys
+// and tokens are named by their files.
+func (c *Config) Reply() ConfigReply { return ConfigReply{V: 1, Path: c.path, Values: c.Values()} }
+
 // kindOf finds a wire by its name.
 func kindOf(name string) (wireKind, error) {
 	for _, k := range wires() {

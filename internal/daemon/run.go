@@ -55,6 +55,7 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 		return &StartError{err}
 	}
 	defer func() { err = errors.Join(err, n.Close()) }()
+	n.cfg = cfg
 	n.reloads = &reloader{load: out.Load, have: cfg, log: log.With("part", "daemon"), say: func(cfg Config) error {
 		return logs.Set(cfg.LogLevel, cfg.LogLevels)
 	}}
