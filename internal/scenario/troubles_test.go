@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/chain/chaintest"
 	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire/native"
@@ -308,5 +310,41 @@ func TestTroubleOwnAddressAsSeed(t *testing.T) {
 		n := l.start(0, spec{seeds: []string{bed.AddrInfo(addr(0), bed.Key(0)).Addrs[0].String() + "/p2p/" + string(idOf(0))}, config: quietly, wire: noDHT})
 		time.Sleep(time.Minute)
 		l.names("the only seed is the node itself", "no-peers:self", n.explain(""))
+	})
+}
+
+// A network in which nothing is wrong has no trouble: neither while it starts
+// and syncs, nor later, nor when a peer leaves and comes back.
+func TestNoTroubleIsSeenWhereThereIsNone(t *testing.T) {
+	virtual(t, ordinary(), func(l *lab) {
+		nodes := l.many(0, 5, 0, 1)
+		nodes[0].produce()
+		l.awaitPeers(time.Minute, 2, nodes...)
+		well := func(when string) {
+			t.Helper()
+			for _, n := range nodes {
+				if !n.up {
+					continue
+				}
+				r := n.explain("")
+				if len(r.Findings) > 0 && r.Findings[0].Level == why.Trouble || !strings.HasPrefix(r.Summary, "all is well") {
+					var out strings.Builder
+					r.Write(&out)
+					t.Errorf("%s node %d says\n%s", when, n.i, &out)
+				}
+			}
+		}
+		l.awaitOneTip(time.Minute, 3, nodes...)
+		well("at first")
+		time.Sleep(20 * time.Minute)
+		well("after a while")
+		nodes[3].stop()
+		time.Sleep(time.Minute)
+		well("without one")
+		nodes[3].run()
+		late := l.start(5, spec{seeds: only(0, 1)})
+		l.awaitOneTip(2*time.Minute, nodes[0].head().Number, append(nodes, late)...)
+		nodes = append(nodes, late)
+		well("with a newcomer")
 	})
 }

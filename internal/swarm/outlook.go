@@ -156,7 +156,7 @@ func (s *Swarm) Outlook() Outlook {
 	if s.ran.Load() && s.call(context.Background(), func(context.Context) { reply <- s.core.outlook(s.now()) }) == nil {
 		o = <-reply
 	}
-	o.Knocks = s.knocks.Load()
+	o.Knocks = max(s.knocks.Load(), o.Admitted) // some links have their identity from the first
 	if at := s.lastKnock.Load(); at != nil {
 		o.LastKnock = *at
 	}

@@ -148,3 +148,20 @@ func TestQuestionsAboutAPeerNeedAName(t *testing.T) {
 		t.Errorf("of a peer that nobody knows: %+v, %v", r.Findings, err)
 	}
 }
+
+// A static peer that is here by another address, or called us, is not missing.
+func TestAPeerThatIsHereIsNotMissing(t *testing.T) {
+	c := New(true)
+	st := &State{Began: noon.Add(-time.Hour), Peers: []starling.Peer{{Info: peer.Info{ID: "identity-1"}}}}
+	st.Outlook.Configured = []starling.ConfiguredPeer{
+		{ID: "identity-1", Static: true, Last: peer.DialTimeout, Tries: 3},
+		{ID: "identity-2", Static: true, Last: peer.DialTimeout, Tries: 3},
+	}
+	r := c.Node(noon, st)
+	if len(r.Findings) != 2 || r.Findings[0].Code != "peer-missing:dial-timeout" || r.Findings[0].Subject != "identity-2" {
+		t.Errorf("%+v", r.Findings)
+	}
+	if r.Tried.Configured[0].Result != "connected" {
+		t.Errorf("%+v", r.Tried.Configured)
+	}
+}

@@ -2,6 +2,7 @@ package why
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -15,7 +16,7 @@ func (q *question) configured() {
 		return
 	}
 	for _, f := range q.st.Outlook.Configured {
-		if f.Connected || f.Last == peer.OK {
+		if f.Last == peer.OK || q.st.here(f) {
 			continue
 		}
 		a := q.better(attempt{peer.Clean(f.Addr.Text), f.Last, f.ByRemote, f.Detail, f.LastAt}, text(f.ID))
@@ -39,6 +40,11 @@ func (q *question) configured() {
 		fi.Evidence = append(fi.Evidence, fmt.Sprintf("%d tries; the next at %s", f.Tries, f.Next.UTC().Format(time.RFC3339)))
 		q.add(fi)
 	}
+}
+
+// here reports whether a configured peer has a session, by whatever address.
+func (st *State) here(f starling.ConfiguredPeer) bool {
+	return f.Connected || f.ID != "" && slices.ContainsFunc(st.Peers, func(p starling.Peer) bool { return p.Info.ID == f.ID })
 }
 
 func listName(f starling.ConfiguredPeer) string {
@@ -181,11 +187,11 @@ func tried(st *State) *Tried {
 	}
 	for _, f := range o.Configured {
 		a := TriedAddr{
-			Addr: peer.Clean(f.Addr.Text), Peer: text(f.ID), List: listName(f), Connected: f.Connected, Tries: f.Tries,
+			Addr: peer.Clean(f.Addr.Text), Peer: text(f.ID), List: listName(f), Connected: st.here(f), Tries: f.Tries,
 			Result: text(f.Last), ByRemote: f.ByRemote, Detail: peer.Clean(f.Detail), Next: f.Next.UTC().Round(0),
 		}
 		switch {
-		case f.Connected:
+		case a.Connected:
 			a.Result = "connected"
 		case f.Last == peer.OK && f.Dialling:
 			a.Result = "being dialled"

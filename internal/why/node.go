@@ -99,8 +99,11 @@ func (c *Core) Node(now time.Time, st *State) Report {
 	r.Decisions = c.lastDecisions(st)
 	if st != nil {
 		r.Tried = tried(st)
-		if len(r.Findings) == 0 {
+		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Trouble }) && len(st.Peers) > 0 {
 			r.Summary = fmt.Sprintf("all is well: %d peers, head %d, %s", len(st.Peers), st.Status.Chain.Head.Number, st.Status.Sync.Mode)
+			if n := len(r.Findings); n > 0 {
+				r.Summary += fmt.Sprintf("; %d things that one should know", n)
+			}
 		}
 	}
 	return r
