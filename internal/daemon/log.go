@@ -67,9 +67,9 @@ func newLogs(cfg Config, w io.Writer, terminal bool) (*Logs, error) {
 	case w == nil:
 		l.now.Store(&logLevels{all: levelOff})
 	case cfg.LogFormat == "json", cfg.LogFormat == "" && !terminal:
-		l.out = newCapped(slog.NewJSONHandler(w, opts))
+		l.out = slog.NewJSONHandler(w, opts)
 	default:
-		l.out = newCapped(slog.NewTextHandler(w, opts))
+		l.out = slog.NewTextHandler(w, opts)
 	}
 	if w != nil {
 		l.out = newRationed(l.out)

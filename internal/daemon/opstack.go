@@ -33,6 +33,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	s.wire, err = opstack.New(opstack.Config{
 		Rules: fam.Rules(), Status: s.ledger.Status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
 		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version, AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
+		Libraries: librariesOf(log),
 	})
 	if err != nil {
 		return err
