@@ -2,7 +2,6 @@ package ontology
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -142,15 +141,22 @@ func (s *session) handleSecond(l *framed.Link, f framed.Frame) error {
 	}
 }
 
-// HasConsensusLink reports whether a session of this wire has its second link.
-func HasConsensusLink(x wire.Session) (bool, error) {
-	s, ok := x.(*session)
-	if !ok {
-		return false, errors.New("ontology: no session of this wire")
+// ConsensusLinks are the peers that have a second link, in the order of their
+// identities. It never blocks.
+func (w *Wire) ConsensusLinks() []peer.ID {
+	n := w.node.Load()
+	if n == nil {
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.second != nil, nil
+	var ids []peer.ID
+	for _, s := range n.others(nil) {
+		s.mu.Lock()
+		if s.second != nil {
+			ids = append(ids, s.info.ID)
+		}
+		s.mu.Unlock()
+	}
+	return ids
 }
 
 // String names the session in logs.

@@ -41,6 +41,7 @@ type session struct {
 	theirs  codec.Version
 	inbound bool
 	since   time.Time
+	skew    time.Duration // of its clock, as its version told
 
 	ctx    context.Context // ends with the session
 	stop   context.CancelFunc
@@ -75,6 +76,7 @@ func (n *node) newSession(c *framed.Conn, f *frames, hs *shake, link wire.Link) 
 		headers: make(chan struct{}, 1), asked: map[codec.Hash]time.Time{},
 	}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
+	s.skew = time.Unix(0, hs.theirs.Time).Sub(n.cfg.Wall.Now()).Round(time.Millisecond)
 	s.info = peer.Info{
 		ID: idOf(s.nonce), Wire: Name, Addr: link.Addr, Endpoint: link.Endpoint, Direction: link.Direction,
 		Agent: "ontology", Protocols: []string{"ontology/0"}, Opened: n.cfg.Wall.Now(),
@@ -133,6 +135,9 @@ func (s *session) run() {
 		wg.Go(s.openConsensus)
 	}
 	s.askAddrs()
+	if s.theirs.Time > 0 {
+		n.host.Report(wire.Skewed{Session: s, Skew: s.skew})
+	}
 	end := s.link.Run(n.ctx)
 	s.stop()
 	n.unclaim(s, nil)

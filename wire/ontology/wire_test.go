@@ -94,6 +94,23 @@ func TestASilentPeerIsLetGo(t *testing.T) {
 	})
 }
 
+// Threat T-05: a peer's version tells its time, as far as it tells one.
+func TestAVersionTellsTheTime(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		a := start(t, n, 1, nil, nil)
+		call(t, n, ipOf(9), portOf(1)).shakes(nil) // 1970: it tells none
+		p := call(t, n, ipOf(10), portOf(1))
+		p.nonce = 43
+		p.shakes(func(v *codec.Version) { v.Time = time.Now().Add(time.Hour).UnixNano() })
+		until(t, a.host, "two sessions", func() bool { return len(a.host.Sessions()) == 2 })
+		time.Sleep(time.Second)
+		all := wiretest.Reports[wire.Skewed](a.host)
+		if len(all) != 1 || all[0].Skew < 59*time.Minute || all[0].Skew > 61*time.Minute {
+			t.Errorf("skews %+v", all)
+		}
+	})
+}
+
 // Defect D8: a nonce is a claim. Whoever claims another's neither puts out the
 // owner's session nor, from the owner's address, is kept out.
 func TestASquatterPutsNobodyOut(t *testing.T) {
@@ -205,8 +222,8 @@ func TestConsensusLinksAreAttached(t *testing.T) {
 
 		c := call(t, n, ipOf(9), second).shakes(func(v *codec.Version) { v.Consensus = true })
 		s := a.host.Sessions()[0]
-		if ok, err := HasConsensusLink(s); !ok || err != nil {
-			t.Fatalf("HasConsensusLink = %v, %v", ok, err)
+		if got := a.ConsensusLinks(); len(got) != 1 || got[0] != s.Peer().ID {
+			t.Fatalf("ConsensusLinks = %v", got)
 		}
 		vote := newSigner().sign("vote")
 		if err := s.Send(t.Context(), wire.LaneConsensus, wire.Consensus{Bytes: vote}); err != nil {
@@ -255,8 +272,8 @@ func TestWeOpenTheConsensusLink(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		for _, r := range []*running{a, b} {
-			if ok, _ := HasConsensusLink(r.host.Sessions()[0]); !ok {
-				t.Error("there is no second link")
+			if got := r.ConsensusLinks(); len(got) != 1 {
+				t.Errorf("ConsensusLinks = %v", got)
 			}
 		}
 	})
