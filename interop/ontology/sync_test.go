@@ -56,18 +56,25 @@ type ours struct {
 	wire  *ontology.Wire
 }
 
-func solo(t *testing.T) family.Network {
+// public is the public key of a private one, both in hex.
+func public(t *testing.T, private string) string {
 	t.Helper()
-	raw, _ := hex.DecodeString(key)
+	raw, _ := hex.DecodeString(private)
 	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pub := hex.EncodeToString(elliptic.MarshalCompressed(elliptic.P256(), k.X, k.Y))
-	return family.Network{Name: "interop", Magic: magic, ConsensusType: family.Solo, SOLO: family.Bookkeepers{Bookkeepers: []string{pub}}}
+	return hex.EncodeToString(elliptic.MarshalCompressed(elliptic.P256(), k.X, k.Y))
 }
 
-func runOurs(t *testing.T, n family.Network) *ours {
+func solo(t *testing.T) family.Network {
+	t.Helper()
+	return family.Network{Name: "interop", Magic: magic, ConsensusType: family.Solo, SOLO: family.Bookkeepers{Bookkeepers: []string{public(t, key)}}}
+}
+
+// runOurs runs a node of a network. Where it has a consensus it has a second
+// port.
+func runOurs(t *testing.T, n family.Network, c chain.Consensus) *ours {
 	t.Helper()
 	f, err := family.New(n)
 	if err != nil {
@@ -81,11 +88,16 @@ func runOurs(t *testing.T, n family.Network) *ours {
 		t.Fatal(err)
 	}
 	o := &ours{chain: &counted{Ledger: l, read: map[chain.Hash]int{}}, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
-	o.wire, err = ontology.New(ontology.Config{Magic: n.Magic, Status: l.Status, Header: l.Header, Listen: o.addr})
+	wcfg := ontology.Config{Magic: n.Magic, Status: l.Status, Header: l.Header, Listen: o.addr}
+	if c != nil {
+		wcfg.ConsensusListen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	}
+	o.wire, err = ontology.New(wcfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := starling.DevConfig()
+	cfg.Consensus = c
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	}
@@ -141,7 +153,7 @@ func TestSyncBothWays(t *testing.T) {
 	if g.Header.Hash.String() != first.Genesis {
 		t.Fatalf("our genesis is %s, theirs %s", g.Header.Hash, first.Genesis)
 	}
-	o := runOurs(t, n)
+	o := runOurs(t, n, nil)
 	connect(t, o, first)
 	start := time.Now()
 	o.reaches(t, uint64(count), first.Head)

@@ -1,0 +1,87 @@
+package ontology
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	family "github.com/starlingp2p/starling/ledger/ontology"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// ear is a consensus that listens. The wire has checked the signatures.
+type ear struct {
+	mu    sync.Mutex
+	heard map[peer.ID]int
+	bad   int
+}
+
+func (e *ear) Handle(_ context.Context, from peer.ID, msg []byte) chain.Verdict {
+	c, err := codec.DecodeConsensus(msg, codec.Strict)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heard[from]++
+	if err != nil || len(c.Data) == 0 {
+		e.bad++
+	}
+	return chain.Accepted()
+}
+
+func (*ear) Validators(context.Context) []chain.Validator { return nil }
+
+// Four real v1.0.0 nodes agree on blocks. We follow their chain live, hold two
+// links to each, and hear their consensus on the second.
+func TestFollowingFourBookkeepers(t *testing.T) {
+	keys := make([]string, 4)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("%064x", 0xa11ce+i)
+	}
+	n := family.Network{Name: "interop", Magic: magic, ConsensusType: family.DBFT}
+	for _, k := range keys {
+		n.DBFT.Bookkeepers = append(n.DBFT.Bookkeepers, public(t, k))
+	}
+	ports, seeds := make([]int, 4), make([]string, 4)
+	for i := range ports {
+		ports[i] = freePort(t)
+		seeds[i] = fmt.Sprintf("127.0.0.1:%d", ports[i])
+	}
+	nodes := make([]*v1, 4)
+	for i := range nodes {
+		nodes[i] = runV1(t, map[string]any{
+			"keys": keys, "own": i, "consensus": true, "port": ports[i], "cons": freePort(t), "seeds": seeds, "block_time": 6,
+		})
+		nodes[i].Port = ports[i]
+	}
+	e := &ear{heard: map[peer.ID]int{}}
+	o := runOurs(t, n, e)
+	for _, p := range nodes {
+		connect(t, o, p)
+	}
+	polls(t, "four second links", func() bool { return len(o.wire.ConsensusLinks()) == 4 })
+	blocks := uint64(3)
+	if length() > 2000 {
+		blocks = 10
+	}
+	var late time.Duration
+	for height := uint64(1); height <= blocks; height++ {
+		polls(t, fmt.Sprintf("block %d at a bookkeeper", height), func() bool { h, _ := nodes[0].blocks(); return h >= height })
+		start := time.Now()
+		polls(t, fmt.Sprintf("block %d", height), func() bool { return o.chain.Status().Head.Number >= height })
+		late = max(late, time.Since(start))
+	}
+	t.Logf("%d blocks, each at most %v behind a bookkeeper", blocks, late.Round(time.Millisecond))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.heard) != 4 || e.bad > 0 {
+		t.Errorf("heard %v, of which %d are no messages of consensus", e.heard, e.bad)
+	}
+	for _, p := range o.Client().Peers() {
+		if p.Score < 0 {
+			t.Errorf("a real node has a score of %v", p.Score)
+		}
+	}
+}
