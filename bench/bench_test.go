@@ -65,7 +65,7 @@ func TestReportTakesItsPlaceInADocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := round{Starling: run{result: result{Seconds: 2}}, Raw: run{result: result{Seconds: 1}}}
-	if err := write(path, report(options{blocks: 16, size: 1 << 20}, []round{r, r, r})); err != nil {
+	if err := write(path, reportBegin, report(options{blocks: 16, size: 1 << 20}, []round{r, r, r})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -83,7 +83,30 @@ func TestReportTakesItsPlaceInADocument(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no place\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(path, "x"); err == nil {
+	if err := write(path, reportBegin, "x"); err == nil {
 		t.Error("a document without a place was written to")
+	}
+}
+
+// A daemon syncs the whole chain with hostile clients at its RPC. No time is
+// judged.
+func TestADaemonSyncsWithHostileClientsAtItsRPC(t *testing.T) {
+	o := options{rounds: 1, blocks: 1024, size: 16 << 10}
+	if testing.Short() {
+		o.blocks = 128
+	}
+	var told bytes.Buffer
+	rounds, err := measureRPC(t.Context(), o, &told)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	if len(rounds) != 1 || rounds[0].Alone <= 0 || rounds[0].Beset <= 0 {
+		t.Errorf("the rounds are %+v", rounds)
+	}
+	text := rpcReport(o, rounds)
+	for _, want := range []string{"median over median", "alone", "50 hostile clients"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report lacks %q:\n%s", want, text)
+		}
 	}
 }

@@ -1,7 +1,7 @@
 // Command bench measures Starling side by side with the plainest program that
 // does the same work, and prints the ratio of their times.
 //
-//	go run . [-rounds 5] [-blocks 4096] [-size 65536] [-more=false] [-write FILE] [-profile DIR]
+//	go run . [-rounds 5] [-blocks 4096] [-size 65536] [-more=false] [-only sync|rpc] [-write FILE] [-profile DIR]
 //
 // The work is a first sync: blocks of one signed data transaction each go from
 // one process to another over loopback and end on the disk of the second.
@@ -22,6 +22,11 @@
 //
 // Two more are for information: a baseline that goes on receiving while it
 // commits, and Starling with serving budgets and pacing as they are by default.
+//
+// A second measurement has one daemon sync the same chain from another, alone
+// and with 50 hostile clients at its RPC: floods, batches, bombs, requests that
+// come a byte at a time, subscribers and streams that read nothing, guesses at
+// the token. The clock goes from the dial to the last block.
 //
 // The parent starts one process for each end, one pair at a time, and talks to
 // them over their standard input and output. Nothing here is part of the

@@ -22,24 +22,46 @@ func main() {
 	flag.BoolVar(&o.more, "more", true, "run what is for information too")
 	flag.BoolVar(&o.warm, "warm", true, "run one round before that does not count")
 	flag.StringVar(&o.profile, "profile", "", "a directory for profiles of both ends")
+	only := flag.String("only", "", "sync or rpc; left out: both")
 	into := flag.String("write", "", "a document to write the report into")
 	flag.Parse()
-	if o.rounds < 1 || o.blocks < 1 || flag.NArg() > 0 {
+	if o.rounds < 1 || o.blocks < 1 || flag.NArg() > 0 || *only != "" && *only != "sync" && *only != "rpc" {
 		flag.Usage()
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	rounds, err := measure(ctx, o, os.Stdout)
-	if err == nil {
-		text := report(o, rounds)
-		fmt.Print("\n", text)
-		if *into != "" {
-			err = write(*into, text)
-		}
-	}
-	if err != nil {
+	if err := all(ctx, o, *only, *into); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// all measures what is wanted, prints it, and writes it into a document unless
+// that has no name.
+func all(ctx context.Context, o options, only, into string) error {
+	tell := func(begin, text string) error {
+		fmt.Print("\n", text, "\n")
+		if into == "" {
+			return nil
+		}
+		return write(into, begin, text)
+	}
+	if only != "rpc" {
+		rounds, err := measure(ctx, o, os.Stdout)
+		if err == nil {
+			err = tell(reportBegin, report(o, rounds))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if only == "sync" {
+		return nil
+	}
+	rounds, err := measureRPC(ctx, o, os.Stdout)
+	if err == nil {
+		err = tell(rpcBegin, rpcReport(o, rounds))
+	}
+	return err
 }

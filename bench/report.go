@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// The lines of a document between which the report is written.
+// The lines of a document between which reports are written.
 const (
 	reportBegin = "<!-- make bench: sync -->\n"
+	rpcBegin    = "<!-- make bench: rpc -->\n"
 	reportEnd   = "<!-- end -->\n"
 )
 
@@ -61,16 +62,16 @@ func report(o options, rounds []round) string {
 	return b.String()
 }
 
-// write puts the report into a document, between its two lines.
-func write(path, report string) error {
+// write puts a report into a document, between its two lines.
+func write(path, begin, report string) error {
 	doc, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := bytes.Cut(doc, []byte(reportBegin))
+	before, rest, ok := bytes.Cut(doc, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(reportEnd))
 	if !ok || !ok2 {
 		return errors.New("bench: " + path + " lacks the lines between which the report goes")
 	}
-	return os.WriteFile(path, slices.Concat(before, []byte(reportBegin+"\n"+report+"\n"+reportEnd), after), 0o644)
+	return os.WriteFile(path, slices.Concat(before, []byte(begin+"\n"+report+"\n"+reportEnd), after), 0o644)
 }

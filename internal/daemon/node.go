@@ -22,6 +22,7 @@ type Node struct {
 	began time.Time
 	// events are the node's last, numbered; whoever wants them pulls.
 	events   *eventlog.Log
+	texts    texts // of events, for who subscribes to them
 	why      *explainer
 	recorder *recorder
 	maxPeers int // as configured; 0: the default
@@ -46,7 +47,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n = &Node{dir: dir, rpc: cfg.RPC, began: time.Now(), stack: new(stack), logs: logsOf(log), metrics: cfg.Metrics, health: cfg.Health, events: eventlog.New(0)}
+	n = &Node{dir: dir, rpc: cfg.RPC, began: time.Now(), stack: new(stack), logs: logsOf(log), metrics: cfg.Metrics, health: cfg.Health, events: eventlog.New(0), texts: newTexts()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())

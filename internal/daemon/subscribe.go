@@ -73,6 +73,14 @@ func (n *Node) feeds() []rpc.Feed {
 	}
 }
 
+// texts are notifications that subscriptions share.
+type texts struct {
+	records *shared[uint64]
+	blocks  *shared[chain.Ref]
+}
+
+func newTexts() texts { return texts{newShared[uint64](), newShared[chain.Ref]()} }
+
 // turn makes notifications of records, the oldest first.
 type turn func(ctx context.Context, recs []eventlog.Record, send func(any) error) error
 
@@ -96,11 +104,20 @@ func (n *Node) openEvents(params json.RawMessage) (rpc.Reader, error) {
 	if len(kinds) > most {
 		return nil, rpc.BadParams("%d kinds of events, want at most %d", len(kinds), most)
 	}
-	wanted := func(r eventlog.Record) (any, bool) {
-		return r, len(kinds) == 0 || slices.Contains(kinds, eventlog.Name(r.Event))
-	}
 	return n.follow(func(_ context.Context, recs []eventlog.Record, send func(any) error) error {
-		return each(recs, wanted, send)
+		for _, r := range recs {
+			if len(kinds) > 0 && !slices.Contains(kinds, eventlog.Name(r.Event)) {
+				continue
+			}
+			text, err := n.texts.records.get(r.ID, func() any { return r })
+			if err == nil {
+				err = send(text)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	}), nil
 }
 
@@ -172,11 +189,17 @@ func (n *Node) blockEvents(ctx context.Context, recs []eventlog.Record, send fun
 			continue
 		}
 		for _, ref := range ev.Blocks {
-			out := BlockEvent{V: 1, Number: ref.Number, Hash: ref.Hash.String()}
-			if len(ev.Blocks) <= blocksAtOnce {
-				n.lookInto(ctx, ref, &out)
+			text, err := n.texts.blocks.get(ref, func() any {
+				out := BlockEvent{V: 1, Number: ref.Number, Hash: ref.Hash.String()}
+				if len(ev.Blocks) <= blocksAtOnce {
+					n.lookInto(ctx, ref, &out)
+				}
+				return out
+			})
+			if err == nil {
+				err = send(text)
 			}
-			if err := send(out); err != nil {
+			if err != nil {
 				return err
 			}
 		}

@@ -126,30 +126,98 @@ func TestWrongTokensLockOut(t *testing.T) {
 }
 
 // A client has 200 calls a second, those in batches counted one by one, and is
-// told when to come back. Threat row R-09.
+// told when to come back, after a while. Threat row R-09.
 func TestAClientIsPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, stop := bubble(t, testServer(t), TCP{Open: true})
 		defer stop()
-		passed := 0
 		batch := "[" + strings.Repeat(one+",", 9) + one + "]"
-		for i := range 100 {
+		try := func(i int) (calls int, refused bool) {
+			t.Helper()
+			body, n := one, 1
 			if i%2 == 0 {
-				if status, _, _ := ask(t, c, batch, ""); status == 200 {
-					passed += 10
-				}
-			} else if status, retry, text := ask(t, c, one, ""); status == 200 {
-				passed++
-			} else if status != 429 || retry == "" || !strings.Contains(text, "-32005") {
+				body, n = batch, 10
+			}
+			status, retry, text := ask(t, c, body, "")
+			if status == 200 {
+				return n, false
+			}
+			if status != 429 || retry == "" || !strings.Contains(text, "-32005") {
 				t.Fatalf("over the pace: %d %s", status, text)
 			}
+			return 0, true
 		}
-		if passed != DefaultRate {
+		began, passed := time.Now(), 0
+		for i := 0; ; i++ {
+			n, refused := try(i)
+			if passed += n; refused {
+				break
+			}
+		}
+		if passed > DefaultRate || passed < DefaultRate-10 {
 			t.Errorf("%d calls passed at once, want %d", passed, DefaultRate)
 		}
-		time.Sleep(time.Second)
-		if status, _, _ := ask(t, c, one, ""); status != 200 {
-			t.Errorf("a second later: %d, want 200", status)
+		if time.Since(began) == 0 {
+			t.Error("a client that asks too much is told so at once: it can ask in vain as fast as it likes")
+		}
+		for i := 0; time.Since(began) < 10*time.Second; i++ {
+			n, _ := try(i)
+			passed += n
+		}
+		if most := DefaultRate + int(float64(DefaultRate)*time.Since(began).Seconds()); passed > most || passed < most/2 {
+			t.Errorf("%d calls passed in %v, want at most %d", passed, time.Since(began), most)
+		}
+	})
+}
+
+// What is large, or takes long, counts as several calls. Threat rows R-09 and
+// B-07.
+func TestWhatIsCostlyCountsForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := starling.Method{Name: "slow", Call: func(context.Context, json.RawMessage) (any, error) { time.Sleep(time.Second / 2); return 1, nil }}
+		large := starling.Method{Name: "large", Call: func(context.Context, json.RawMessage) (any, error) { return strings.Repeat("x", 3<<20), nil }}
+		_, c, stop := bubble(t, testServer(t, slow, large), TCP{Open: true})
+		defer stop()
+		for _, tt := range []struct {
+			name, body string
+			most       int // that pass within a second, from a full allowance
+		}{
+			{"cheap", one, DefaultRate},
+			{"large requests", strings.Repeat(" ", 3<<20) + one, 3},
+			{"large answers", `{"jsonrpc":"2.0","id":1,"method":"large"}`, 4},
+			{"slow answers", `{"jsonrpc":"2.0","id":1,"method":"slow"}`, 3},
+		} {
+			time.Sleep(time.Minute)
+			passed := 0
+			for began := time.Now(); time.Since(began) < time.Second; {
+				if status, _, _ := ask(t, c, tt.body, ""); status != 200 {
+					break
+				}
+				passed++
+			}
+			if passed > tt.most || passed == 0 {
+				t.Errorf("%s: %d passed, want at most %d", tt.name, passed, tt.most)
+			}
+		}
+	})
+}
+
+// New connections are accepted no faster than their pace, and none is refused
+// for coming early.
+func TestNewConnectionsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _, stop := bubble(t, testServer(t), TCP{Open: true})
+		defer stop()
+		began := time.Now()
+		for range 3 * connectRate {
+			conn, err := l.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+		}
+		if took := time.Since(began); took < 1900*time.Millisecond || took > 3*time.Second {
+			t.Errorf("%d connections took %v, want 2s: %d at once and as many a second", 3*connectRate, took, connectRate)
 		}
 	})
 }
@@ -648,6 +716,69 @@ func TestStoppingWaitsForCalls(t *testing.T) {
 		case <-ended:
 		default:
 			t.Error("it has stopped while a call runs")
+		}
+	})
+}
+
+// Subscriptions over TCP are bounded over all connections, and one that ends
+// gives its place back; whoever has the token is not in that bound.
+func TestSubscriptionsOverTCPAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const token = "0123456789abcdef0123456789abcdef"
+		log, s := eventlog.New(0), testServer(t)
+		if err := s.AddFeed(logFeed(log)); err != nil {
+			t.Fatal(err)
+		}
+		_, client, stop := bubble(t, s, TCP{Open: true, Token: token})
+		defer stop()
+		open := func(auth string) *websocket.Conn {
+			t.Helper()
+			header := http.Header{}
+			if auth != "" {
+				header.Set("Authorization", auth)
+			}
+			conn, _, err := websocket.Dial(t.Context(), "ws://localhost/", &websocket.DialOptions{HTTPClient: client, HTTPHeader: header})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		subscribe := func(c *websocket.Conn) bool {
+			t.Helper()
+			if err := c.Write(t.Context(), websocket.MessageText, []byte(`{"jsonrpc":"2.0","id":1,"method":"admin_subscribe","params":["peerEvents"]}`)); err != nil {
+				t.Fatal(err)
+			}
+			_, raw, err := c.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(string(raw), `"result":"0x`)
+		}
+		var conns []*websocket.Conn
+		for i := range maxRemoteSubs + 1 {
+			if i%maxSubscriptions == 0 {
+				conns = append(conns, open(""))
+			}
+			if ok := subscribe(conns[len(conns)-1]); ok != (i < maxRemoteSubs) {
+				t.Fatalf("subscription %d: %v", i+1, ok)
+			}
+		}
+		owner := open("Bearer " + token)
+		if !subscribe(owner) {
+			t.Error("the holder of the token finds no place")
+		}
+		conns[0].CloseNow()
+		time.Sleep(time.Second)
+		if !subscribe(conns[len(conns)-1]) {
+			t.Error("there is no place after a connection has ended")
+		}
+		for _, c := range append(conns, owner) {
+			c.CloseNow()
+		}
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if len(s.remoteSubs) != 0 {
+			t.Errorf("%d places are taken at the end", len(s.remoteSubs))
 		}
 	})
 }

@@ -36,10 +36,11 @@ func (c Class) String() string {
 // caller is who calls.
 type caller struct {
 	class  Class
-	token  bool                      // it has shown a token
-	stream *stream                   // nil: it can't be notified
-	slots  chan struct{}             // of calls that run at once; shared with others of its kind
-	charge func(n int) time.Duration // takes n calls from what it may ask; 0, or how long it must wait. Nil: it may ask anything
+	token  bool                                // it has shown a token
+	stream *stream                             // nil: it can't be notified
+	slots  chan struct{}                       // of calls that run at once; shared with others of its kind
+	charge func(n int) time.Duration           // takes n calls from what it may ask; 0, or how long it must wait. Nil: it may ask anything
+	spent  func(took time.Duration, bytes int) // takes what calls have cost, afterwards. Nil: nothing is
 }
 
 // wait takes n calls from what the caller may ask.
@@ -88,6 +89,16 @@ func (s *Server) handle(ctx context.Context, c *caller, raw []byte) reply {
 	case <-ctx.Done():
 		return failed(errorf(CodeLimited, "rpc: too many calls at once; try again"))
 	}
+	began := time.Now()
+	r := s.answer(ctx, c, raw)
+	if c.spent != nil {
+		c.spent(time.Since(began), len(r.out))
+	}
+	return r
+}
+
+// answer does what a message says.
+func (s *Server) answer(ctx context.Context, c *caller, raw []byte) reply {
 	if !bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("[")) {
 		return s.single(ctx, c, raw)
 	}

@@ -31,7 +31,15 @@ func (n *Notifications) Next(ctx context.Context, value any) error {
 	}
 	defer context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })()
 	for {
-		var note notice
+		// With a value, or with the error that has ended the subscription.
+		var note struct {
+			Method string `json:"method"`
+			Params struct {
+				ID     string          `json:"subscription"`
+				Result json.RawMessage `json:"result"`
+				Error  *Error          `json:"error"`
+			} `json:"params"`
+		}
 		if err := c.dec.Decode(&note); err != nil {
 			return c.lost(ctx, err)
 		}

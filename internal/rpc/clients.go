@@ -61,6 +61,29 @@ func (c *clients) get(a netip.Addr, now time.Time) *client {
 	return c.rest
 }
 
+// What a call counts as, beside one: so many for its size and its answer's,
+// and for the time that it takes.
+const (
+	bytesPerCall = 32 << 10
+	timePerCall  = 5 * time.Millisecond
+	mostPerCall  = 200
+)
+
+// weight is what bytes count as, in calls.
+func weight(bytes int) int { return bytes / bytesPerCall }
+
+// spent takes from what a client may ask in future what its calls have cost.
+func (c *clients) spent(a netip.Addr, took time.Duration, bytes int) {
+	n := min(int(took/timePerCall)+weight(bytes), mostPerCall)
+	if n <= 0 {
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.get(a, now).pace.Give(now, float64(-n))
+}
+
 // charge takes n calls from what a client may ask. It gives 0, or how long the
 // client must wait first.
 func (c *clients) charge(a netip.Addr, n int) time.Duration {

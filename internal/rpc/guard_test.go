@@ -178,7 +178,7 @@ func TestTokenFiles(t *testing.T) {
 // Requests are bounded before they are decoded: size, depth, calls. Threat rows
 // B-07 and A-08.
 func TestBombsAreRefusedAndTheServerLives(t *testing.T) {
-	url := web(t, methods(), rpc.TCP{Open: true})
+	url := web(t, methods(), rpc.TCP{Open: true, Rate: 1 << 20})
 	params := func(s string) string { return `{"jsonrpc":"2.0","id":1,"method":"echo","params":` + s + `}` }
 	for _, tt := range []struct {
 		name, body string

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -56,9 +57,10 @@ type DocumentParam struct {
 // Describe adds rpc.discover, which gives the document of all methods and
 // subscriptions, and rpc_modules. It is called after the last AddFeed.
 func (s *Server) Describe(info DocumentInfo) {
+	document := sync.OnceValues(func() (json.RawMessage, error) { return json.Marshal(s.document(info)) })
 	s.methods["rpc.discover"] = starling.Method{
 		Name: "rpc.discover", Doc: "This document, as the OpenRPC specification defines it.", Result: json.RawMessage(nil),
-		Call: func(context.Context, json.RawMessage) (any, error) { return s.document(info), nil },
+		Call: func(context.Context, json.RawMessage) (any, error) { return document() },
 	}
 	s.methods["rpc_modules"] = starling.Method{
 		Name: "rpc_modules", Doc: "The namespaces that the node has, each with its version.", Result: map[string]string{},

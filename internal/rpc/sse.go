@@ -41,11 +41,6 @@ func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handle
 			refuse(w, http.StatusBadRequest, err)
 			return
 		}
-		if wait := callerOf(r).wait(1); wait > 0 {
-			s.events.Add("rate-limited", 1)
-			busy(w, wait)
-			return
-		}
 		leave, ok := s.stay(w)
 		if !ok {
 			return

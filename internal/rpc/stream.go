@@ -39,7 +39,7 @@ type stream struct {
 }
 
 func newStream(s *Server, c carrier, who *caller, b *budget) *stream {
-	st := &stream{server: s, carrier: c, caller: who, budget: b, writing: make(chan struct{}, 1), subs: subscriptions{ends: map[string]context.CancelFunc{}}, pace: bucket.New(connRate, connRate, time.Now())}
+	st := &stream{server: s, carrier: c, caller: who, budget: b, writing: make(chan struct{}, 1), subs: subscriptions{by: map[string]*subscription{}}, pace: bucket.New(connRate, connRate, time.Now())}
 	who.stream = st
 	return st
 }
@@ -52,7 +52,7 @@ func (st *stream) run(ctx context.Context) {
 		wg    sync.WaitGroup // of calls
 		slots = make(chan struct{}, connCalls)
 	)
-	defer st.subs.running.Wait()
+	defer st.subs.endAll()
 	defer st.carrier.close()
 	defer wg.Wait()
 	stop := context.AfterFunc(ctx, st.carrier.close)
@@ -77,7 +77,7 @@ func (st *stream) run(ctx context.Context) {
 		}
 		n, bad := calls(msg.bytes)
 		if bad == nil {
-			st.slow(ctx, n)
+			st.slow(ctx, n+weight(len(msg.bytes)))
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():

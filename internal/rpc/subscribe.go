@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -15,7 +17,8 @@ import (
 
 // Bounds of subscriptions.
 const (
-	maxSubscriptions = 32 // on one connection
+	maxSubscriptions = 32  // on one connection
+	maxRemoteSubs    = 128 // over TCP, of all connections without the token
 	// MaxLag is by how many events a reader may be behind before its
 	// subscription ends.
 	MaxLag = 1024
@@ -104,8 +107,18 @@ func (s *Server) subscribe(c *caller, ns string, params json.RawMessage, after *
 	if err != nil {
 		return nil, err
 	}
-	id, err := c.stream.subs.add()
+	leave := func() {}
+	if c.class < Admin {
+		select {
+		case s.remoteSubs <- struct{}{}:
+			leave = func() { <-s.remoteSubs }
+		default:
+			return nil, errorf(CodeLimited, "rpc: too many subscriptions over TCP, want at most %d; end some, or use the unix socket or the token", maxRemoteSubs)
+		}
+	}
+	id, err := c.stream.subs.add(leave)
 	if err != nil {
+		leave()
 		return nil, err
 	}
 	*after = func(ctx context.Context) { c.stream.deliver(ctx, ns, id, reader) }
@@ -135,21 +148,26 @@ func headOf(params json.RawMessage) (name string, rest json.RawMessage, err erro
 type subscriptions struct {
 	running sync.WaitGroup
 
-	mu   sync.Mutex
-	ends map[string]context.CancelFunc // nil: not begun yet
+	mu sync.Mutex
+	by map[string]*subscription
+}
+
+type subscription struct {
+	cancel context.CancelFunc // nil: not begun yet
+	leave  func()             // gives its place back
 }
 
 // add gives a new subscription's id.
-func (s *subscriptions) add() (string, error) {
+func (s *subscriptions) add(leave func()) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.ends) >= maxSubscriptions {
-		return "", errorf(CodeLimited, "rpc: %d subscriptions on a connection, want at most %d", len(s.ends)+1, maxSubscriptions)
+	if len(s.by) >= maxSubscriptions {
+		return "", errorf(CodeLimited, "rpc: %d subscriptions on a connection, want at most %d", len(s.by)+1, maxSubscriptions)
 	}
 	raw := make([]byte, 16)
 	rand.Read(raw) // never fails
 	id := "0x" + strings.TrimLeft(hex.EncodeToString(raw), "0")
-	s.ends[id] = nil
+	s.by[id] = &subscription{leave: leave}
 	return id, nil
 }
 
@@ -157,11 +175,11 @@ func (s *subscriptions) add() (string, error) {
 func (s *subscriptions) begin(ctx context.Context, id string) (context.Context, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.ends[id]; !ok {
+	sub, ok := s.by[id]
+	if !ok {
 		return nil, false
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	s.ends[id] = cancel
+	ctx, sub.cancel = context.WithCancel(ctx)
 	return ctx, true
 }
 
@@ -169,26 +187,27 @@ func (s *subscriptions) begin(ctx context.Context, id string) (context.Context, 
 func (s *subscriptions) end(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cancel, ok := s.ends[id]
-	delete(s.ends, id)
-	if cancel != nil {
-		cancel()
+	sub, ok := s.by[id]
+	if !ok {
+		return false
 	}
-	return ok
+	delete(s.by, id)
+	if sub.cancel != nil {
+		sub.cancel()
+	}
+	sub.leave()
+	return true
 }
 
-// notice is a notification of a subscription: with a value, or with the error
-// that has ended it.
-type notice struct {
-	Version string       `json:"jsonrpc"`
-	Method  string       `json:"method"`
-	Params  noticeParams `json:"params"`
-}
-
-type noticeParams struct {
-	ID     string          `json:"subscription"`
-	Result json.RawMessage `json:"result,omitempty"`
-	Error  *Error          `json:"error,omitempty"`
+// endAll ends those that are left when the connection has ended.
+func (s *subscriptions) endAll() {
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.by))
+	s.mu.Unlock()
+	for _, id := range ids {
+		s.end(id)
+	}
+	s.running.Wait()
 }
 
 // deliver runs a subscription's reader until it ends.
@@ -197,13 +216,15 @@ func (st *stream) deliver(conn context.Context, ns, id string, read Reader) {
 	if !ok {
 		return
 	}
-	tell := func(ctx context.Context, p noticeParams) error {
-		p.ID = id
-		out, err := json.Marshal(notice{Version: "2.0", Method: ns + "_subscription", Params: p})
-		if err != nil {
-			return fmt.Errorf("rpc: notification: %w", err)
+	tell := func(ctx context.Context, key string, value any) error {
+		raw, ok := value.(json.RawMessage) // many subscriptions may share it
+		if !ok {
+			var err error
+			if raw, err = json.Marshal(value); err != nil {
+				return fmt.Errorf("rpc: notification: %w", err)
+			}
 		}
-		if !st.send(ctx, out) {
+		if !st.send(ctx, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":"%s_subscription","params":{"subscription":"%s","%s":%s}}`, ns, id, key, raw)) {
 			return errGone
 		}
 		return nil
@@ -211,13 +232,7 @@ func (st *stream) deliver(conn context.Context, ns, id string, read Reader) {
 	st.server.events.Add("subscribed", 1)
 	st.subs.running.Go(func() {
 		defer st.subs.end(id)
-		err := st.server.read(ctx, read, func(v any) error {
-			raw, err := json.Marshal(v)
-			if err != nil {
-				return fmt.Errorf("rpc: notification: %w", err)
-			}
-			return tell(ctx, noticeParams{Result: raw})
-		})
+		err := st.server.read(ctx, read, func(v any) error { return tell(ctx, "result", v) })
 		if ctx.Err() != nil || errors.Is(err, errGone) {
 			return
 		}
@@ -228,7 +243,7 @@ func (st *stream) deliver(conn context.Context, ns, id string, read Reader) {
 		case !errors.As(err, &own):
 			own = errorf(CodeFailed, "%s", err.Error())
 		}
-		tell(conn, noticeParams{Error: own})
+		tell(conn, "error", own)
 	})
 }
 

@@ -10,13 +10,22 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/starlingp2p/starling/internal/bucket"
 )
 
 // Defaults of TCP.
 const (
 	DefaultConns = 256
 	DefaultRate  = 200 // calls a second of one client
+
+	connectRate = 200                    // new connections a second; more wait in the system's queue
+	tarryFor    = 250 * time.Millisecond // at most, before a client is told that it asks too much
 )
+
+// tarry keeps a client that asks too much waiting, so that it cannot ask in
+// vain as fast as it likes.
+func tarry(r *http.Request, wait time.Duration) { rest(r.Context(), min(wait, tarryFor)) }
 
 // TCP is how the server answers over TCP.
 type TCP struct {
@@ -44,7 +53,8 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener, t TCP) error {
 		t.Rate = DefaultRate
 	}
 	d := &door{s: s, tcp: t, clients: newClients(t.Rate)}
-	return s.serveWeb(ctx, &capped{Listener: l, most: int64(t.Conns), log: s.log, refused: func() { s.events.Add("connection-refused", 1) }}, d)
+	paced := &capped{Listener: l, ctx: ctx, most: int64(t.Conns), log: s.log, refused: func() { s.events.Add("connection-refused", 1) }, pace: bucket.New(connectRate, connectRate, time.Now())}
+	return s.serveWeb(ctx, paced, d)
 }
 
 // door is what a request over TCP passes first.
@@ -76,13 +86,28 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	addr := addrOf(r.RemoteAddr)
-	c := &caller{slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(addr, n) }}
+	c := &caller{
+		slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(addr, n) },
+		spent: func(took time.Duration, bytes int) { d.clients.spent(addr, took, bytes) },
+	}
+	// Each request counts, with what is to be read of it, before it is read.
+	size := MaxRequestBytes
+	if r.ContentLength >= 0 {
+		size = int(min(r.ContentLength, MaxRequestBytes))
+	}
+	if wait := c.wait(1 + weight(size)); wait > 0 {
+		d.s.events.Add("rate-limited", 1)
+		tarry(r, wait)
+		busy(w, wait)
+		return
+	}
 	if d.tcp.Open {
 		c.class = Read
 	}
 	if given := r.Header.Get("Authorization"); given != "" {
 		if wait := d.clients.lockedOut(addr); wait > 0 {
 			d.s.events.Add("locked-out", 1)
+			tarry(r, wait)
 			busy(w, wait)
 			return
 		}

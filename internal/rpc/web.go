@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/starlingp2p/starling/internal/bucket"
 )
 
 // Bounds of HTTP.
@@ -163,8 +165,9 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, bad)
 		return
 	}
-	if wait := c.wait(n); wait > 0 {
+	if wait := c.wait(n - 1); wait > 0 { // the request was counted as one
 		s.events.Add("rate-limited", 1)
+		tarry(r, wait)
 		busy(w, wait)
 		return
 	}
@@ -221,6 +224,8 @@ func refuseBody(w http.ResponseWriter, r *http.Request, err *Error) {
 // closes what comes above it.
 type capped struct {
 	net.Listener
+	ctx  context.Context // net.Listener has no contexts
+	pace bucket.Bucket   // of new connections; only Accept touches it
 	most int64
 	open atomic.Int64
 	log  *slog.Logger
@@ -230,6 +235,9 @@ type capped struct {
 
 func (c *capped) Accept() (net.Conn, error) {
 	for {
+		if delay, _ := c.pace.Reserve(time.Now(), 1, time.Minute); delay > 0 {
+			rest(c.ctx, delay)
+		}
 		conn, err := c.Listener.Accept()
 		if err != nil {
 			return nil, err
