@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/why"
 )
 
@@ -15,20 +18,20 @@ func whyCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "why", Category: categoryLook, Usage: "what stands in the way of the node, or of a peer, and what helps", ArgsUsage: "[PEER]",
 		Description: "PEER is an identity, the end of one, or an address, of a peer that is connected or was. Without it the answer is about\n" +
-			"the node: no peers, nobody who reaches it, a sync that stands still. The first finding is the cause.",
-		Flags: append(readFlags(datadir), &cli.StringFlag{
-			Name: "recording", Usage: "answer out of a `FILE` of \"starling debug record\" instead of a running node", TakesFile: true,
-		}),
+			"the node: no peers, nobody who reaches it, a sync that stands still. The first finding is the cause.\n" +
+			"With --recording no node is asked: the answer is as of the end of a file that \"starling debug record\" made.",
+		Flags: append(readFlags(datadir), &cli.StringFlag{Name: "recording", Usage: "a `FILE` to look through, in place of a node", TakesFile: true}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Len() > 1 {
 				return &usageError{fmt.Errorf("why wants one peer or none, got %d; \"starling peers\" lists them", cmd.Args().Len())}
 			}
-			if path := cmd.String("recording"); path != "" {
-				return whyRecorded(cmd, path)
+			who := peerOf(cmd.Args().First())
+			if file := cmd.String("recording"); file != "" {
+				return whyThen(cmd, file, who)
 			}
 			var params []any
-			if who := cmd.Args().First(); who != "" {
-				params = append(params, peerOf(who))
+			if who != "" {
+				params = append(params, who)
 			}
 			return show(ctx, cmd, func(ctx context.Context, n *node) (r why.Report, err error) {
 				err = n.call(ctx, "starling_why", &r, params...)
@@ -38,23 +41,58 @@ func whyCommand(datadir cli.Flag) *cli.Command {
 	}
 }
 
-// whyRecorded answers out of a recording.
-func whyRecorded(cmd *cli.Command, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return &usageError{fmt.Errorf("%w; \"starling debug record\" makes a recording", err)}
+// whyThen answers from a recording.
+func whyThen(cmd *cli.Command, file, who string) error {
+	if cmd.Bool("watch") {
+		return &usageError{errors.New("--recording and --watch do not go together: a recording does not change")}
 	}
-	defer f.Close()
-	who := cmd.Args().First()
+	core, end, err := replayed(cmd.Root().ErrWriter, file)
+	if err != nil {
+		return &usageError{fmt.Errorf("recording %s: %w", file, err)}
+	}
+	r := core.Node(end, nil)
 	if who != "" {
-		who = peerOf(who)
-	}
-	r, err := why.Recorded(f, who)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		if r, err = core.Peer(end, nil, who); err != nil {
+			return &usageError{err}
+		}
 	}
 	if cmd.Bool("json") {
 		return printJSON(cmd.Root().Writer, r)
 	}
 	return r.Write(cmd.Root().Writer)
+}
+
+// replayed feeds a recording into a core, and gives the time of its last event.
+// What this program does not know, or cannot read, is counted on stderr.
+func replayed(stderr io.Writer, file string) (*why.Core, time.Time, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("%w; \"starling debug record\" makes one", err)
+	}
+	defer f.Close()
+	in, err := eventlog.NewReader(f)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	core, end := why.New(false), in.Header.Began
+	for {
+		rec, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, end, err
+		}
+		core.Take(rec.Time, rec.Event)
+		end = rec.Time
+	}
+	if n := in.Skipped(); n > 0 {
+		fmt.Fprintf(stderr, "starling: %d events are of a kind that this program does not know, and were passed over\n", n)
+	}
+	if foot, ok := in.Footer(); !ok {
+		fmt.Fprintln(stderr, "starling: the recording has no end: it was cut short, or goes on")
+	} else if foot.Missed > 0 {
+		fmt.Fprintf(stderr, "starling: %d events were missed while it was made\n", foot.Missed)
+	}
+	return core, end, nil
 }
