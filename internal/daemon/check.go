@@ -159,6 +159,7 @@ func (n *Network) checkTables(p *problems, w wireKind) {
 		{"sequenced", "native", reflect.ValueOf(n.Sequenced).IsZero()},
 		{"opstack", "opstack", reflect.ValueOf(n.OPStack).IsZero()},
 		{"ethereum", "devp2p", reflect.ValueOf(n.Ethereum).IsZero()},
+		{"ontology", "ontology", reflect.ValueOf(n.Ontology).IsZero()},
 	} {
 		if table.wire != w.name && !table.empty {
 			p.bad("[network.%s] describes a chain of the wire %q, and network.wire is %q; leave one of them out", table.name, table.wire, w.name)

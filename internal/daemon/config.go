@@ -65,6 +65,7 @@ type Network struct {
 	Sequenced Sequenced `toml:"sequenced,omitempty"`
 	OPStack   OPStack   `toml:"opstack,omitempty"`
 	Ethereum  Ethereum  `toml:"ethereum,omitempty"`
+	Ontology  Ontology  `toml:"ontology,omitempty"`
 }
 
 // Limits is the [network.limits] table.

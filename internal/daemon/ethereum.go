@@ -2,13 +2,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -97,18 +93,7 @@ func headTime(l *ledger.Ledger) func() uint64 {
 const maxGenesisBytes = 64 << 20
 
 func readGenesis(path string) (*ethereum.Genesis, chain.Block, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, chain.Block{}, fmt.Errorf("%w; relative paths are seen from the datadir", err)
-	}
-	if err != nil {
-		return nil, chain.Block{}, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxGenesisBytes+1))
-	if err == nil && len(raw) > maxGenesisBytes {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxGenesisBytes)
-	}
+	raw, err := readBounded(path, maxGenesisBytes)
 	if err != nil {
 		return nil, chain.Block{}, err
 	}

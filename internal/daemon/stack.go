@@ -15,6 +15,7 @@ import (
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/native"
+	"github.com/starlingp2p/starling/wire/ontology"
 	"github.com/starlingp2p/starling/wire/opstack"
 )
 
@@ -88,6 +89,11 @@ func wires() []wireKind {
 			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,
 			forms: []string{"enode"}, example: "enode://ID@1.2.3.4:30303",
 			check: func(n *Network, p *problems) { n.Ethereum.check(p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
+		},
+		{
+			name: ontology.Name, open: openOntology, protocols: ontProtocols,
+			forms: []string{"host:port"}, example: "1.2.3.4:20338",
+			check: func(n *Network, p *problems) { n.Ontology.check(p) }, addrs: new(ontology.Wire), listen: checkHostPort,
 		},
 	}
 }

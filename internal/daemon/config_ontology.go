@@ -1,0 +1,72 @@
+package daemon
+
+import (
+	family "github.com/starlingp2p/starling/ledger/ontology"
+)
+
+// Ontology is the [network.ontology] table: a network of Ontology's kind.
+type Ontology struct {
+	Preset       string `toml:"preset,omitempty" comment:"main or polaris; a private network has a config instead" example:"main"`
+	Config       string `toml:"config,omitempty" comment:"the configuration file of a private network's nodes, from which its genesis block comes" example:"config.json"`
+	Magic        uint32 `toml:"magic,omitzero" comment:"the network id of a private network" example:"299"`
+	SingleScript bool   `toml:"single_script,omitempty" comment:"a lone bookkeeper's address is written as releases from v1.0.1 on do" default:"false"`
+	// ConsensusListen is the second port.
+	ConsensusListen string `toml:"consensus_listen,omitempty" comment:"where nodes before v1.7.0 open their second link, for consensus" default:"nowhere" example:"0.0.0.0:20339"`
+	StateRootFrom   uint64 `toml:"state_root_from,omitzero" comment:"the height from which newer releases want a state root behind each block" default:"the network's" example:"3000000"`
+}
+
+// The presets, and from where the newer releases want a state root.
+const (
+	ontMain          = "main"
+	ontPolaris       = "polaris"
+	ontMainStateFrom = 3_000_000
+)
+
+func (o *Ontology) check(p *problems) {
+	switch {
+	case o.Preset == "" && o.Config == "":
+		p.bad("network.ontology has neither preset nor config; write preset = \"main\", or name a private network's config.json")
+	case o.Preset != "" && o.Config != "":
+		p.bad("network.ontology.preset is set, and so is config; leave one of them out")
+	case o.Preset != "" && o.Preset != ontMain && o.Preset != ontPolaris:
+		p.bad("network.ontology.preset is %.40q, want \"main\" or \"polaris\"", o.Preset)
+	case o.Config != "" && o.Magic == 0:
+		p.bad("network.ontology.magic is missing; it is the private network's id (--networkid), and names it in each frame")
+	case o.Preset != "" && o.Magic != 0:
+		p.bad("network.ontology.magic is set, but a preset has its own; leave one of them out")
+	}
+	if o.ConsensusListen != "" {
+		if err := checkHostPort("listen", o.ConsensusListen); err != nil {
+			p.bad("network.ontology.consensus_listen is %.80q, %w", o.ConsensusListen, err)
+		}
+	}
+}
+
+// network describes the chain to its ledger family.
+func (o *Ontology) network(name string, read func(path string) ([]byte, error)) (family.Network, error) {
+	var n family.Network
+	switch o.Preset {
+	case ontMain:
+		n = family.MainNet()
+	case ontPolaris:
+		n = family.Polaris()
+	default:
+		raw, err := read(o.Config)
+		if err != nil {
+			return n, err
+		}
+		if n, err = family.ParseNetwork(raw); err != nil {
+			return n, err
+		}
+		n.Magic, n.SingleScript = o.Magic, o.SingleScript
+	}
+	n.Name = name
+	return n, nil
+}
+
+func (o *Ontology) stateRootFrom() uint64 {
+	if o.StateRootFrom == 0 && o.Preset == ontMain {
+		return ontMainStateFrom
+	}
+	return o.StateRootFrom
+}

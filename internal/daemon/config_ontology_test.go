@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+const ontConfig = `config_version = 1
+[[network]]
+name = "ont"
+wire = "ontology"
+listen = ["127.0.0.1:0"]
+[network.ontology]
+preset = "main"
+`
+
+func TestAnOntologyNetworkIsOpened(t *testing.T) {
+	cfg, err := ParseConfig([]byte(ontConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Datadir = t.TempDir()
+	n, err := Open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	// The hash of the main net's genesis block, as its explorers show it.
+	const want = "1b8fa7f242d0eeb4395f89cbb59e4c29634047e33245c4914306e78a88e14ce5"
+	if st := n.Status(); st.Wire != "ontology" || !strings.Contains(st.Genesis, want) && !strings.Contains(st.Genesis, reversed(want)) {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// reversed turns the bytes of a hash in hex round: Ontology prints the last first.
+func reversed(s string) string {
+	var b strings.Builder
+	for i := len(s); i > 0; i -= 2 {
+		b.WriteString(s[i-2 : i])
+	}
+	return b.String()
+}
+
+func TestBadOntologyNetworksAreRefused(t *testing.T) {
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"nothing", `preset = "main"`, "", "has neither preset nor config"},
+		{"preset", `"main"`, `"mian"`, `preset is "mian"`},
+		{"both", `preset = "main"`, "preset = \"main\"\nconfig = \"config.json\"", "leave one of them out"},
+		{"magic", `preset = "main"`, `config = "config.json"`, "magic is missing"},
+		{"second port", `preset = "main"`, "preset = \"main\"\nconsensus_listen = \"20339\"", "consensus_listen is"},
+		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ParseConfig([]byte(strings.Replace(ontConfig, tt.old, tt.new, 1)))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("ParseConfig = %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}

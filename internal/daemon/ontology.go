@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/starlingp2p/starling/ledger"
+	family "github.com/starlingp2p/starling/ledger/ontology"
+	"github.com/starlingp2p/starling/wire/ontology"
+)
+
+// ontBlockTime is about how often Ontology's networks make a block.
+const ontBlockTime = 6 * time.Second
+
+// openOntology opens a network of Ontology's kind on its own wire.
+func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
+	o := network.Ontology
+	n, err := o.network(network.Name, func(path string) ([]byte, error) { return readBounded(dir.resolve(path), maxConfigBytes) })
+	if err != nil {
+		return fmt.Errorf("network.ontology.config: %w", err)
+	}
+	fam, err := family.New(n)
+	if err != nil {
+		return fmt.Errorf("network.ontology: %w", err)
+	}
+	if s.ledger, err = ledger.Open(dir.Sub("chain"), ledger.Options{Family: fam, Logger: log.With("part", "ledger")}); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.ledger.Close)
+	if err := fam.Attach(context.Background(), s.ledger); err != nil {
+		return err
+	}
+	listen, err := oneListen(network.Listen)
+	if err != nil {
+		return err
+	}
+	advertise, err := oneListen(network.Advertise)
+	if err != nil {
+		return err
+	}
+	s.wire, err = ontology.New(ontology.Config{
+		Magic: n.Magic, Status: s.ledger.Status, Header: s.ledger.Header, Listen: listen, ConsensusListen: o.ConsensusListen, Advertise: advertise,
+		NodeKeyFile: dir.Sub("keys", "ontology.key"), StateRootFrom: o.stateRootFrom(), Logger: log.With("part", "wire"),
+	})
+	if err != nil {
+		return err
+	}
+	s.chain, s.interval = s.ledger, ontBlockTime
+	s.txs, s.pending = fam.Txs, func() int { return 0 }
+	return nil
+}
+
+// readBounded reads a file that the config names.
+func readBounded(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; relative paths are seen from the datadir", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(raw)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return raw, err
+}
+
+// ontProtocols are the releases that the wire speaks to.
+func ontProtocols() []string { return []string{"v1.0.0", ontology.DefaultSoft} }
