@@ -40,6 +40,8 @@ type Config struct {
 	// Protocols are the embedder's own.
 	Protocols []Protocol
 
+	Discovery Discovery
+
 	Listen    string           // host:port; empty: :30303
 	NoListen  bool             // dial only
 	Advertise []netip.AddrPort // what Addrs tells instead of where we listen

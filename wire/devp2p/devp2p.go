@@ -45,6 +45,7 @@ var (
 	_ wire.Locator    = (*Wire)(nil)
 	_ wire.Identified = (*Wire)(nil)
 	_ wire.Metered    = (*Wire)(nil)
+	_ wire.Discoverer = (*Wire)(nil)
 )
 
 // New makes a wire.

@@ -23,7 +23,10 @@ import (
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The pool of discovery's node database ends some seconds after its Close.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 // keyFor is the identity of the i-th peer of a test.
 func keyFor(i uint64) *ecdsa.PrivateKey {

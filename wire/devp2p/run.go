@@ -24,6 +24,7 @@ type node struct {
 	key      *ecdsa.PrivateKey
 	self     peer.ID
 	listener net.Listener // nil: dial only
+	finder   *finder
 	budget   *intake.Budget
 	pending  chan struct{} // a place for each inbound handshake
 
@@ -56,6 +57,15 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		if n.listener, err = w.cfg.Net.Listen(ctx, "tcp", w.cfg.Listen); err != nil {
 			return fmt.Errorf("devp2p: listen on %q: %w", w.cfg.Listen, err)
 		}
+	}
+	if n.finder, err = n.startFinder(); err != nil {
+		if n.listener != nil {
+			n.listener.Close()
+		}
+		return err
+	}
+	defer n.finder.close()
+	if n.listener != nil {
 		n.wg.Go(n.accept)
 	}
 	n.wg.Go(n.tellRanges)

@@ -3,7 +3,10 @@
 // that the wire wants in it, and rounds of lookups that give the records that
 // the wire has a use for.
 //
-// A wire owns a V5 and reports what it finds; nothing here dials a peer. The
+// Pair is discv4 and discv5 on one socket, and Lists are node lists in DNS
+// (EIP-1459), for Ethereum's networks.
+//
+// A wire owns a V5 or a Pair and reports what it finds; nothing here dials a peer. The
 // table, its limits per address prefix and the proof that a peer owns its
 // address are go-ethereum's p2p/discover.
 //
