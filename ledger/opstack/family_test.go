@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/chain/chaintest"
@@ -23,6 +24,8 @@ const (
 	chainID = 901
 	epoch   = 1_700_000_000
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type wall struct{ at time.Time }
 

@@ -1,16 +1,12 @@
 package opstack
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/starlingp2p/starling/chain"
@@ -49,32 +45,30 @@ type RemoteConfig struct {
 // RemoteSigner asks an op-signer (opsigner_signBlockPayload, as op-node calls
 // it). What it gives is checked: a signature of another account is an error.
 type RemoteSigner struct {
-	cfg    RemoteConfig
-	client *http.Client
+	cfg RemoteConfig
+	rpc *caller
 }
 
 // NewRemoteSigner asks the signer for its health, which blocks until it
 // answers or ctx ends.
 func NewRemoteSigner(ctx context.Context, cfg RemoteConfig) (*RemoteSigner, error) {
-	u, err := url.Parse(cfg.Endpoint)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("opstack: signer endpoint %.200q: want http:// or https:// and a host", cfg.Endpoint)
+	rpc, err := newCaller(cfg.Endpoint, cfg.Headers, cfg.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("opstack: signer endpoint: %w", err)
 	}
 	if cfg.Account == (codec.Address{}) {
 		return nil, errors.New("opstack: the remote signer's address is missing")
 	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = cfg.TLS
-	s := &RemoteSigner{cfg: cfg, client: &http.Client{Transport: t}}
+	s := &RemoteSigner{cfg: cfg, rpc: rpc}
 	var version string
-	if err := s.call(ctx, "health_status", []any{}, &version); err != nil {
-		return nil, fmt.Errorf("opstack: the signer at %s is not well: %w", u.Host, err)
+	if err := rpc.call(ctx, "health_status", []any{}, &version); err != nil {
+		return nil, fmt.Errorf("opstack: the signer at %s is not well: %w", rpc.host, err)
 	}
 	return s, nil
 }
 
 // Close ends idle connections.
-func (s *RemoteSigner) Close() { s.client.CloseIdleConnections() }
+func (s *RemoteSigner) Close() { s.rpc.close() }
 
 // Address implements Signer.
 func (s *RemoteSigner) Address() codec.Address { return s.cfg.Account }
@@ -92,7 +86,7 @@ type signArgs struct {
 func (s *RemoteSigner) Sign(ctx context.Context, chainID uint64, payload chain.Hash) ([]byte, error) {
 	var text string
 	args := signArgs{ChainID: chainID, Payload: payload[:], Sender: s.cfg.Account.String()}
-	if err := s.call(ctx, "opsigner_signBlockPayload", []any{args}, &text); err != nil {
+	if err := s.rpc.call(ctx, "opsigner_signBlockPayload", []any{args}, &text); err != nil {
 		return nil, fmt.Errorf("opstack: remote signer: %w", err)
 	}
 	sig, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
@@ -104,48 +98,4 @@ func (s *RemoteSigner) Sign(ctx context.Context, chainID uint64, payload chain.H
 		return nil, fmt.Errorf("opstack: remote signer: it signed as %v, want %v", who, s.cfg.Account)
 	}
 	return sig, nil
-}
-
-// maxReply bounds what a signer may say, in bytes.
-const maxReply = 64 << 10
-
-func (s *RemoteSigner) call(ctx context.Context, method string, params []any, result any) error {
-	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.Endpoint, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	for k, v := range s.cfg.Headers {
-		req.Header[k] = v
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
-	if err != nil {
-		return err
-	}
-	var reply struct {
-		Result json.RawMessage `json:"result"`
-		Error  *struct {
-			Code    int    `json:"code"`
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if err := json.Unmarshal(raw, &reply); err != nil {
-		return fmt.Errorf("%s: status %d and no JSON", method, resp.StatusCode)
-	}
-	if reply.Error != nil {
-		return fmt.Errorf("%s: %s (code %d)", method, peer.Clean(reply.Error.Message), reply.Error.Code)
-	}
-	if err := json.Unmarshal(reply.Result, result); err != nil {
-		return fmt.Errorf("%s: %w", method, err)
-	}
-	return nil
 }
