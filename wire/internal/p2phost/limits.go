@@ -14,11 +14,15 @@ import (
 // the machine's memory, so that a node would behave differently on each; these
 // do not.
 type Limits struct {
-	Conns          int   // connections, handshakes included; 0: 1024
-	Handshakes     int   // inbound connections before they are secured; 0: 128
-	ConnsPerPeer   int   // 0: 8
-	Streams        int   // 0: 16384
-	StreamsPerPeer int   // in each direction; 0: 128
+	Conns int // connections, handshakes included; 0: 1024
+	// Descriptors is how many file descriptors connections may have, two thirds
+	// of them inbound ones; 0: Conns, or what the process may have beyond what
+	// is open and a reserve of 32, if that is less.
+	Descriptors    int
+	Handshakes     int // inbound connections before they are secured; 0: 128
+	ConnsPerPeer   int // 0: 8
+	Streams        int // 0: 16384
+	StreamsPerPeer int // in each direction; 0: 128
 	// Memory is bytes of multiplexer windows; 0: 1 GiB, or a quarter of the
 	// process's memory limit if that is less, but 64 MiB.
 	Memory int64
@@ -34,7 +38,9 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	def(&l.Conns, 1024)
-	def(&l.Handshakes, 128)
+	most, open := descriptors()
+	def(&l.Descriptors, forConnections(l.Conns, most, open))
+	def(&l.Handshakes, min(128, l.Descriptors))
 	def(&l.ConnsPerPeer, 8)
 	def(&l.Streams, 16384)
 	def(&l.StreamsPerPeer, 128)
@@ -50,8 +56,12 @@ func (l Limits) withDefaults() Limits {
 // resourceManager builds the library's manager from fixed numbers.
 func (l Limits) resourceManager() (network.ResourceManager, error) {
 	l = l.withDefaults()
+	inbound := l.Conns
+	if l.Descriptors < l.Conns { // strangers must leave some to our own dials
+		inbound = max(l.Descriptors*2/3, 1)
+	}
 	system := rcmgr.ResourceLimits{
-		Conns: rcmgr.LimitVal(l.Conns), ConnsInbound: rcmgr.LimitVal(l.Conns), ConnsOutbound: rcmgr.LimitVal(l.Conns), FD: rcmgr.LimitVal(l.Conns),
+		Conns: rcmgr.LimitVal(l.Conns), ConnsInbound: rcmgr.LimitVal(inbound), ConnsOutbound: rcmgr.LimitVal(l.Conns), FD: rcmgr.LimitVal(l.Descriptors),
 		Streams: rcmgr.LimitVal(l.Streams), StreamsInbound: rcmgr.LimitVal(l.Streams), StreamsOutbound: rcmgr.LimitVal(l.Streams),
 		Memory: rcmgr.LimitVal64(l.Memory),
 	}
