@@ -44,10 +44,12 @@ func FromEnv(environ []string) (over []Override, unknown []string) {
 			}
 			continue
 		}
+		ours := strings.HasPrefix(name, "STARLING_") && NearestEnv(name) != ""
 		for t := range tables {
-			if strings.HasPrefix(name, t) && !slices.Contains(unknown, name) {
-				unknown = append(unknown, name)
-			}
+			ours = ours || strings.HasPrefix(name, t)
+		}
+		if ours {
+			unknown = append(unknown, name)
 		}
 	}
 	return over, unknown

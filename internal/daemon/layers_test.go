@@ -37,8 +37,9 @@ func TestAFlagCountsForMoreThanTheEnvironmentAndThatForMoreThanTheFile(t *testin
 	env, unknown := FromEnv([]string{
 		"STARLING_NETWORK_MAX_PEERS=31", "STARLING_NETWORK_MAX_INBOUND=7", "STARLING_LOG_LEVEL=warn", "STARLING_NETWORK_MIN_SCORE=",
 		"STARLING_NETWORK_SEQUENCED_FORKS=a=1,b=2", "STARLING_NETWORK_LIMITS_PEER_RATE=512KiB", "STARLING_NETWORK_MAX_PEARS=3", "STARLING_OTHER=1",
+		"STARLING_LOG_LEVL=debug", "STARLING_RPC_SERVICE_HOST=10.0.0.1", "STARLING_CONFIG=x", "OTHER_LOG_LEVEL=x",
 	})
-	if !slices.Equal(unknown, []string{"STARLING_NETWORK_MAX_PEARS"}) || NearestEnv(unknown[0]) != "STARLING_NETWORK_MAX_PEERS" {
+	if !slices.Equal(unknown, []string{"STARLING_LOG_LEVL", "STARLING_NETWORK_MAX_PEARS", "STARLING_RPC_SERVICE_HOST"}) || NearestEnv(unknown[1]) != "STARLING_NETWORK_MAX_PEERS" {
 		t.Errorf("unknown variables are %v, the nearest %q", unknown, NearestEnv("STARLING_NETWORK_MAX_PEARS"))
 	}
 	flags := []Override{
