@@ -348,3 +348,34 @@ func TestNoTroubleIsSeenWhereThereIsNone(t *testing.T) {
 		well("with a newcomer")
 	})
 }
+
+// Peers that went away without a word are dialled again, at growing pauses.
+func TestTroublePeersAreGone(t *testing.T) {
+	virtual(t, ordinary(), func(l *lab) {
+		nodes := l.many(0, 4, 0, 1)
+		l.awaitPeers(time.Minute, 3, nodes...)
+		nodes[2].kill(bed.Silent)
+		nodes[3].kill(bed.Silent)
+		r := l.awaitCause(10*time.Minute, nodes[0], "", "few-peers:back-off")
+		l.names("peers are gone, and their addresses rest", "few-peers:back-off", r)
+	})
+}
+
+func TestTroubleManyStaticPeersAreDead(t *testing.T) {
+	virtual(t, ordinary(), func(l *lab) {
+		dead := []int{}
+		for i := 10; i < 40; i++ {
+			l.net.Host(addr(i)).Cut(bed.Silent)
+			dead = append(dead, i)
+		}
+		l.start(0, spec{})
+		n := l.start(1, spec{seeds: only(0), static: only(dead...)})
+		l.awaitPeers(time.Minute, 1, n)
+		time.Sleep(2 * time.Minute)
+		r := n.explain("")
+		l.names("static peers are dead", "peer-missing:dial-timeout", r)
+		if len(r.Findings) > 3 {
+			t.Errorf("%d findings for one cause", len(r.Findings))
+		}
+	})
+}

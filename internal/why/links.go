@@ -15,6 +15,7 @@ func (q *question) configured() {
 	if len(q.st.Peers) == 0 {
 		return
 	}
+	alike := map[string]int{} // the finding of each code that stands for the others
 	for _, f := range q.st.Outlook.Configured {
 		if f.Last == peer.OK || q.st.here(f) {
 			continue
@@ -30,8 +31,14 @@ func (q *question) configured() {
 			rank, level = rankSeed, Notice
 		}
 		cause, remedy := adviceOnDial(a.reason, a.byRemote)
+		code := "peer-missing:" + text(a.reason)
+		if at, ok := alike[code+level]; ok {
+			q.join(&q.out[at], a)
+			continue
+		}
+		alike[code+level] = len(q.out)
 		fi := Finding{
-			Code: "peer-missing:" + text(a.reason), Level: level, rank: rank, Subject: first(text(f.ID), a.addr), Since: a.at, Count: uint64(f.Tries),
+			Code: code, Level: level, rank: rank, Subject: first(text(f.ID), a.addr), Since: a.at, Count: uint64(f.Tries),
 			Cause: fmt.Sprintf("the %s peer %s is not connected: %s", listName(f), a.addr, cause), Remedy: remedy,
 		}
 		if a.detail != "" {
@@ -45,6 +52,17 @@ func (q *question) configured() {
 // here reports whether a configured peer has a session, by whatever address.
 func (st *State) here(f starling.ConfiguredPeer) bool {
 	return f.Connected || f.ID != "" && slices.ContainsFunc(st.Peers, func(p starling.Peer) bool { return p.Info.ID == f.ID })
+}
+
+// maxEvidence bounds the lines that one finding has.
+const maxEvidence = 8
+
+// join adds another peer to a finding of the same code.
+func (q *question) join(f *Finding, a attempt) {
+	f.others++
+	if len(f.Evidence) < maxEvidence {
+		f.Evidence = append(f.Evidence, "the same of "+a.addr)
+	}
 }
 
 func listName(f starling.ConfiguredPeer) string {
@@ -67,6 +85,11 @@ func (q *question) few() {
 		fmt.Sprintf("%d outbound sessions, %d are wanted; %d dials under way, of %d at once", q.st.Status.Outbound, o.OutboundWanted, o.Dialling, o.DialSlots),
 		fmt.Sprintf("the address book has %d addresses%s", o.Book, listing(waiting(o))),
 	}}
+	for _, a := range q.attempts() {
+		if len(f.Evidence) < maxEvidence {
+			f.Evidence = append(f.Evidence, fmt.Sprintf("%s was dialled last at %s: %s", a.addr, a.at.UTC().Format(time.TimeOnly), a.reason))
+		}
+	}
 	var worst peer.Reason
 	idle := 0
 	for _, r := range sortedReasons(o.Waiting) {

@@ -114,7 +114,11 @@ func (q *question) report(subject string) Report {
 	slices.SortStableFunc(q.out, func(a, b Finding) int { return b.rank - a.rank })
 	r := Report{V: Version, Time: q.now.UTC().Round(0), Subject: subject, Findings: q.out, Counts: []Count{}, Decisions: []Decision{}}
 	for i := range r.Findings {
-		if f := &r.Findings[i]; !f.Since.IsZero() {
+		f := &r.Findings[i]
+		if f.others > 0 {
+			f.Cause += fmt.Sprintf("; and so it is with %d other configured addresses", f.others)
+		}
+		if !f.Since.IsZero() {
 			f.Since = f.Since.UTC().Round(0)
 		}
 	}

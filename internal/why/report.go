@@ -45,7 +45,8 @@ type Finding struct {
 	Evidence []string  `json:"evidence"`
 	Remedy   string    `json:"remedy"`
 
-	rank int // the highest comes first
+	rank   int // the highest comes first
+	others int // peers beside the subject that it is true of
 }
 
 // Count is how often something had one reason, in the last minute, ten minutes
