@@ -120,8 +120,12 @@ func skewOf(b chain.Block, c rules.Config) time.Duration {
 
 // refuse does what a check of the wire's says.
 func (n *node) refuse(s *session, why *rules.Check) chain.Action {
-	n.w.verdicts.count(why.Name)
 	v := why.Verdict
+	if why.Name == badSignature && n.doubtful(s) {
+		n.w.verdicts.count("signer-doubtful")
+		return chain.Ignore
+	}
+	n.w.verdicts.count(why.Name)
 	if v.Action == chain.Reject && v.Severity != peer.None {
 		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(s.link.conn), Offense: peer.InvalidGossip, Severity: v.Severity, Detail: why.Name + ": " + why.Why})
 	}

@@ -35,6 +35,7 @@ type node struct {
 	budget *p2phost.Budget
 	discv  *discv.V5 // nil: off
 	copies *copies
+	doubt  doubt
 	protos []protocol.ID // of payload_by_number, in our order
 	checks map[string]chan struct{}
 
@@ -59,7 +60,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	n := &node{
 		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(),
-		checks: map[string]chan struct{}{}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
+		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 	}
 	for _, p := range codec.Protocols(w.chainID) {
 		n.protos = append(n.protos, protocol.ID(p))

@@ -22,7 +22,9 @@ func (v *verdicts) count(reason string) {
 }
 
 // Verdicts counts the messages that the wire refused or ignored by itself
-// since it was made, by the name of the check, see rules.Checks. What the Host
+// since it was made, by the name of the check, see rules.Checks; and those that
+// it ignored for want of time ("validators-busy"), of memory ("no-memory") or
+// of faith in the signer that it knows ("signer-doubtful"). What the Host
 // judged, the Host counts.
 func (w *Wire) Verdicts() map[string]uint64 {
 	out := map[string]uint64{}

@@ -19,6 +19,7 @@ type Signers struct {
 	current  codec.Address
 	previous codec.Address
 	until    time.Time // of previous
+	good     time.Time // when a signature counted last
 }
 
 // Set makes an account the signer; the one before stays good for Grace. The
@@ -44,6 +45,14 @@ func (s *Signers) Current() codec.Address {
 	return s.current
 }
 
+// LastGood is when a signature was found to count last; the zero time if none
+// was yet.
+func (s *Signers) LastGood() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.good
+}
+
 // Check reports whether sig is a signature of a signer that counts.
 func (s *Signers) Check(signing chain.Hash, sig []byte) bool {
 	who, err := codec.Recover(signing, sig)
@@ -57,9 +66,10 @@ func (s *Signers) Check(signing chain.Hash, sig []byte) bool {
 		return false
 	case who == s.current:
 		s.previous = codec.Address{}
-		return true
-	case s.previous != codec.Address{} && who == s.previous:
-		return time.Now().Before(s.until)
+	case s.previous != codec.Address{} && who == s.previous && time.Now().Before(s.until):
+	default:
+		return false
 	}
-	return false
+	s.good = time.Now()
+	return true
 }
