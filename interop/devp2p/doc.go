@@ -2,5 +2,6 @@
 // v1.17.10 and v1.13.15, each run as a process by the modules in interop/peers:
 // handshakes, the download of a chain with its receipts and geth's full sync
 // from us after the Merge, and a chain that is followed and passed on by total
-// difficulty while a clique signer seals it.
+// difficulty while a clique signer seals it; and that nodes find each other by
+// discv4 and by discv5.
 package devp2p

@@ -3,6 +3,7 @@ package devp2p
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -41,12 +42,18 @@ var lastKey atomic.Uint32
 // version of eth.
 func startGeth(t *testing.T, version uint, blocks uint64) *gethNode {
 	t.Helper()
+	return startGethAt(t, version, blocks, ip(), nil)
+}
+
+func startGethAt(t *testing.T, version uint, blocks uint64, at string, more map[string]any) *gethNode {
+	t.Helper()
 	_, txs := size()
-	at := ip()
-	g := runGeth(t, newest, map[string]any{
+	params := map[string]any{
 		"chain_id": chainID, "txs": txs, "faucet": faucet, "blocks": blocks, "versions": []uint{version},
 		"key": fmt.Sprintf("%064x", 0xbeef00+lastKey.Add(1)), "listen": at + ":0",
-	})
+	}
+	maps.Copy(params, more)
+	g := runGeth(t, newest, params)
 	g.Enode = strings.Replace(g.Enode, "@127.0.0.1:", "@"+at+":", 1) // geth guesses its address
 	return g
 }
@@ -58,7 +65,7 @@ type node struct {
 	wire   *wiredevp2p.Wire
 }
 
-func startStarling(t *testing.T, genesis []byte) *node {
+func startStarling(t *testing.T, genesis []byte, change ...func(*wiredevp2p.Config)) *node {
 	t.Helper()
 	g, err := ethereum.ParseGenesis(genesis)
 	if err != nil {
@@ -79,10 +86,14 @@ func startStarling(t *testing.T, genesis []byte) *node {
 	t.Cleanup(func() { l.Close() })
 	family.Attach(l)
 	blocks, times := ethereum.Forks(g.Config)
-	w, err := wiredevp2p.New(wiredevp2p.Config{
+	wcfg := wiredevp2p.Config{
 		NetworkID: chainID, Network: "interop", Status: l.Status, Listen: ip() + ":0", WithReceipts: true, Agent: "Starling/interop",
 		Forks: eth.NewForks(block.Ref().Hash, uint64(block.Header.Time.Unix()), blocks, times),
-	})
+	}
+	for _, c := range change {
+		c(&wcfg)
+	}
+	w, err := wiredevp2p.New(wcfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,7 @@ type gethNode struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	Enode   string
+	ENR     string
 	Genesis json.RawMessage
 
 	mu      sync.Mutex
@@ -146,10 +147,11 @@ func runGeth(t *testing.T, release string, start map[string]any) *gethNode {
 	})
 	var ready struct {
 		Enode   string
+		ENR     string
 		Genesis json.RawMessage
 	}
 	n.do(map[string]any{"do": "start", "params": start}, &ready)
-	n.Enode, n.Genesis = ready.Enode, ready.Genesis
+	n.Enode, n.ENR, n.Genesis = ready.Enode, ready.ENR, ready.Genesis
 	return n
 }
 
