@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/why"
 )
 
@@ -46,53 +44,17 @@ func whyThen(cmd *cli.Command, file, who string) error {
 	if cmd.Bool("watch") {
 		return &usageError{errors.New("--recording and --watch do not go together: a recording does not change")}
 	}
-	core, end, err := replayed(cmd.Root().ErrWriter, file)
+	f, err := os.Open(file)
+	if err != nil {
+		return &usageError{fmt.Errorf("recording %s: %w; \"starling debug record\" makes one", file, err)}
+	}
+	defer f.Close()
+	r, err := why.Recorded(f, who)
 	if err != nil {
 		return &usageError{fmt.Errorf("recording %s: %w", file, err)}
-	}
-	r := core.Node(end, nil)
-	if who != "" {
-		if r, err = core.Peer(end, nil, who); err != nil {
-			return &usageError{err}
-		}
 	}
 	if cmd.Bool("json") {
 		return printJSON(cmd.Root().Writer, r)
 	}
 	return r.Write(cmd.Root().Writer)
-}
-
-// replayed feeds a recording into a core, and gives the time of its last event.
-// What this program does not know, or cannot read, is counted on stderr.
-func replayed(stderr io.Writer, file string) (*why.Core, time.Time, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("%w; \"starling debug record\" makes one", err)
-	}
-	defer f.Close()
-	in, err := eventlog.NewReader(f)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	core, end := why.New(false), in.Header.Began
-	for {
-		rec, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, end, err
-		}
-		core.Take(rec.Time, rec.Event)
-		end = rec.Time
-	}
-	if n := in.Skipped(); n > 0 {
-		fmt.Fprintf(stderr, "starling: %d events are of a kind that this program does not know, and were passed over\n", n)
-	}
-	if foot, ok := in.Footer(); !ok {
-		fmt.Fprintln(stderr, "starling: the recording has no end: it was cut short, or goes on")
-	} else if foot.Missed > 0 {
-		fmt.Fprintf(stderr, "starling: %d events were missed while it was made\n", foot.Missed)
-	}
-	return core, end, nil
 }

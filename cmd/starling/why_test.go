@@ -41,7 +41,7 @@ func TestWhyReadsARecording(t *testing.T) {
 	if err := os.WriteFile(path, []byte("garbage\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code = starling(t, "why", "--recording", path); code != exitFailed || !strings.Contains(errs, "not the header of a recording") {
+	if _, errs, code = starling(t, "why", "--recording", path); code != exitUsage || !strings.Contains(errs, "not the header of a recording") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

@@ -46,6 +46,9 @@ func Recorded(in io.Reader, who string) (Report, error) {
 	case f.Missed > 0:
 		note += fmt.Sprintf("; %d events are missing in it", f.Missed)
 	}
+	if n := r.Skipped(); n > 0 {
+		note += fmt.Sprintf("; %d events of kinds that this program does not know were passed over", n)
+	}
 	report.Source = note
 	return report, nil
 }
