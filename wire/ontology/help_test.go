@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
@@ -160,4 +162,25 @@ func (o *old) shakes(change func(*codec.Version)) *old {
 	o.send(codec.CmdVerAck, codec.VerAck{Consensus: v.Consensus}.Append(nil))
 	o.wants(codec.CmdVerAck)
 	return o
+}
+
+// stuck is a check that blocks until release is closed.
+func stuck(release <-chan struct{}) func(context.Context, wire.Session, wire.Message) chain.Verdict {
+	return func(ctx context.Context, _ wire.Session, _ wire.Message) chain.Verdict {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return chain.Ignored("stuck")
+	}
+}
+
+// bulk serves one large block, and a header of it, for whatever is asked.
+func bulk(b chain.Block) func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
+	return func(_ context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
+		if _, ok := r.(wire.GetHeaders); ok {
+			return wire.Headers{Headers: []chain.Header{b.Header}}, nil
+		}
+		return wire.Blocks{Blocks: []chain.Block{b}}, nil
+	}
 }
