@@ -87,7 +87,7 @@ func startStarling(t *testing.T, genesis []byte, change ...func(*wiredevp2p.Conf
 	family.Attach(l)
 	blocks, times := ethereum.Forks(g.Config)
 	wcfg := wiredevp2p.Config{
-		NetworkID: chainID, Network: "interop", Status: l.Status, Listen: ip() + ":0", WithReceipts: true, Agent: "Starling/interop",
+		NetworkID: chainID, Network: "interop", Status: l.Status, Listen: ip() + ":0", WithReceipts: true, Agent: "Starling/interop", TargetOnly: family.NeedsTarget(),
 		Forks: eth.NewForks(block.Ref().Hash, uint64(block.Header.Time.Unix()), blocks, times),
 	}
 	for _, c := range change {
@@ -165,6 +165,9 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 				t.Fatalf("peers = %+v", peers)
 			}
 			target, _ := full.block(blocks)
+			if head := n.ledger.Status().Head; head.Number != 0 {
+				t.Errorf("our head is %v before there is a target: a peer's word was enough", head)
+			}
 			start := time.Now()
 			if err := n.Client().SetTarget(ctx, target); err != nil {
 				t.Fatal(err)

@@ -37,6 +37,10 @@ type Config struct {
 	// WithReceipts makes a request for bodies ask for the receipts too, as the
 	// bodies' Extra.
 	WithReceipts bool
+	// TargetOnly says that the chain is followed from trusted targets only, as
+	// after the Merge: what peers claim of their heads is then not passed on, so
+	// that nothing is ever synced on their word (threat L-06).
+	TargetOnly bool
 	// Protocols are the embedder's own.
 	Protocols []Protocol
 

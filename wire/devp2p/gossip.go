@@ -54,9 +54,9 @@ func (s *session) hear(f framed.Frame, code uint64) error {
 		if err != nil {
 			return err
 		}
-		s.node.host.Report(wire.Claimed{Session: s, Status: chain.Status{
+		s.claims(chain.Status{
 			Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: s.node.w.cfg.Status().Genesis, Head: h.Ref, Weight: m.Difficulty,
-		}})
+		})
 		s.check(wire.Block{Block: chain.Block{Header: h, Body: m.Body}, Weight: m.Difficulty})
 	}
 	return nil

@@ -108,9 +108,7 @@ func (s *session) handleEth(f framed.Frame, code uint64) error {
 			return err
 		}
 		st := s.node.w.cfg.Status()
-		s.node.host.Report(wire.Claimed{Session: s, Status: chain.Status{
-			Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: st.Genesis, Head: u.Latest, Earliest: u.Earliest,
-		}})
+		s.claims(chain.Status{Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: st.Genesis, Head: u.Latest, Earliest: u.Earliest})
 	default:
 		f.Release()
 		return s.unknownMessage(f.Code)

@@ -249,7 +249,11 @@ func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 	}
 	s := newSession(k, cl, v)
 	s.theirs = theirs
-	if err := k.n.host.Open(ctx, s, claims(v, theirs)); err != nil {
+	claimed := claims(v, theirs)
+	if k.n.w.cfg.TargetOnly {
+		claimed = chain.Status{Network: claimed.Network, Genesis: claimed.Genesis}
+	}
+	if err := k.n.host.Open(ctx, s, claimed); err != nil {
 		refusal := &peer.RefusedError{Reason: peer.Internal, Detail: "the node failed to open the session"}
 		errors.As(err, &refusal)
 		s.abandon(refusal.Reason)

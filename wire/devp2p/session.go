@@ -109,7 +109,7 @@ func (s *session) run() {
 	wg.Go(func() {
 		s.keeper.Run(s.ctx, pingEvery, func() { s.write(s.ctx, wire.LaneHousekeeping, base.Share{}, base.PingMsg, []byte{0xc0}, 0) })
 	})
-	if s.version.HasDifficulty() {
+	if s.version.HasDifficulty() && !s.node.w.cfg.TargetOnly {
 		wg.Go(s.findHead)
 	}
 	for _, st := range s.streams {
@@ -238,5 +238,12 @@ func (s *session) findHead() {
 		}
 		st.Head = h.Ref
 	}
-	s.node.host.Report(wire.Claimed{Session: s, Status: st})
+	s.claims(st)
+}
+
+// claims reports what the peer now says of its chain, where that counts.
+func (s *session) claims(st chain.Status) {
+	if !s.node.w.cfg.TargetOnly {
+		s.node.host.Report(wire.Claimed{Session: s, Status: st})
+	}
 }

@@ -194,6 +194,37 @@ func TestBlockRangesAreTold(t *testing.T) {
 	})
 }
 
+// Threat L-06: where headers prove nothing by themselves, no claim of a peer
+// reaches the sync.
+func TestClaimsStayOutWhereOnlyTargetsCount(t *testing.T) {
+	for _, v := range []eth.Version{eth.V68, eth.V70} {
+		bubble(t, func(t *testing.T, n *bed.Net) {
+			a := start(t, n, 1, nil, func(c *Config) { c.TargetOnly = true })
+			b := dialBare(t, n, 2, a)
+			b.shake(t, v, a)
+			if v == eth.V70 {
+				b.send(t, b.offset+eth.BlockRangeUpdateMsg, eth.BlockRangeUpdate{Latest: chain.Ref{Number: 1 << 40, Hash: chain.Hash{1}}}.Append(nil))
+			} else {
+				m, err := eth.NewBlock{Header: headerOf(9).Bytes, Body: bodyOf(1), Difficulty: chain.WeightOf(1 << 60)}.Append(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.send(t, b.offset+eth.NewBlockMsg, m)
+			}
+			time.Sleep(time.Second)
+			if c := a.host.Opened()[0].Claims; c.Head != (chain.Ref{}) || c.Weight != (chain.Weight{}) || c.Genesis != testGenesis {
+				t.Errorf("%v: claims = %+v", v, c)
+			}
+			if c := wiretest.Reports[wire.Claimed](a.host); len(c) > 0 {
+				t.Errorf("%v: Claimed = %+v", v, c)
+			}
+			b.Close()
+			time.Sleep(time.Second)
+			a.stop(t)
+		})
+	}
+}
+
 func TestReceiptsComeInPagesUnder70(t *testing.T) {
 	// 12 MiB of receipts of one block do not fit a message.
 	item, err := rlp.EncodeToBytes([]any{uint64(2), uint64(1), uint64(21000), []any{[]any{make([]byte, 20), []any{}, make([]byte, 4096)}}})
