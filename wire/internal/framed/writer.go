@@ -27,6 +27,9 @@ func (l *Link) write() bool {
 			return false
 		}
 		if len(buf) == 0 {
+			if cap(buf) > keepBuffer {
+				buf = nil // kept while large messages follow each other, and no longer
+			}
 			select {
 			case <-l.q.wake:
 			case <-l.done:
@@ -37,9 +40,6 @@ func (l *Link) write() bool {
 		if err := l.flush(buf); err != nil {
 			l.unsent(err)
 			return false
-		}
-		if cap(buf) > keepBuffer {
-			buf = nil
 		}
 	}
 }
