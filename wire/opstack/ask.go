@@ -80,7 +80,7 @@ func (s *session) learn(err error) {
 		scores.error(id)
 	case errors.As(err, &fault):
 		scores.rejected(id)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, errStarved):
 	default:
 		scores.error(id)
 	}
@@ -109,9 +109,9 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 	}
 	st.CloseWrite()
 	st.SetDeadline(start.Add(requestTime))
-	res, e, err := codec.ReadAnswer(counted, func(enveloped bool) codec.Version {
-		return rules.VersionAt(at)
-	})
+	grow, free := s.held.answer()
+	defer free() // from here on the block is the caller's
+	res, e, err := codec.ReadAnswerWithin(counted, func(bool) codec.Version { return rules.VersionAt(at) }, grow)
 	if err != nil {
 		return chain.Block{}, s.broken(ctx, "read an answer", err)
 	}
@@ -161,6 +161,8 @@ func (s *session) stream(ctx context.Context) (network.Stream, error) {
 func (s *session) broken(ctx context.Context, what string, err error) error {
 	var fault *wire.Fault
 	switch {
+	case errors.Is(err, errStarved):
+		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case p2phost.IsTimeout(err):

@@ -237,3 +237,44 @@ func TestScoresFadeWhileConnectedAndAreKept(t *testing.T) {
 		t.Errorf("gone for 25 minutes: %+v", got)
 	}
 }
+
+// Threat C-03: large answers of one peer hold no more than its share of memory;
+// what is over is given up at nobody's cost, and all is given back.
+func TestLargeAnswersAreBoundedInMemory(t *testing.T) {
+	big := envelopeOf(t, blockOf(1, 9<<20))
+	inBubble(t, func(p *place) {
+		h := &wiretest.Host{}
+		w := p.wire(1, h)
+		_, s := p.server(2, w, h, func(n uint64, st network.Stream) { codec.WriteAnswer(st, big) })
+		for range 2 { // as before, all was given back
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			starved := 0
+			for range 8 {
+				wg.Go(func() {
+					_, err := s.Request(p.t.Context(), blocksFrom(1))
+					mu.Lock()
+					defer mu.Unlock()
+					if errors.Is(err, errStarved) {
+						starved++
+					} else if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if starved == 0 {
+				t.Error("eight answers of 9 MiB were all held at once")
+			}
+			if _, err := s.Request(p.t.Context(), blocksFrom(1)); err != nil {
+				t.Errorf("one alone: %v", err)
+			}
+		}
+		if !s.(*session).held.own.TryAcquire(heldByPeer) {
+			t.Error("memory was not given back")
+		}
+		if got := offenses(h); len(got) > 0 {
+			t.Errorf("charged with %v", got)
+		}
+	})
+}

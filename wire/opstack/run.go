@@ -19,6 +19,8 @@ import (
 	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/discv"
@@ -33,7 +35,8 @@ type node struct {
 	p2p    *p2phost.Host
 	gossip *p2phost.Gossip
 	budget *p2phost.Budget
-	discv  *discv.V5 // nil: off
+	discv  *discv.V5           // nil: off
+	held   *semaphore.Weighted // by answers to our requests
 	copies *copies
 	doubt  doubt
 	protos []protocol.ID // of payload_by_number, in our order
@@ -59,7 +62,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		return err
 	}
 	n := &node{
-		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(),
+		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(), held: newHeld(),
 		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 	}
 	for _, p := range codec.Protocols(w.chainID) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/starlingp2p/starling/chain"
@@ -25,6 +26,7 @@ type session struct {
 
 	pace     *pace         // of our requests
 	inFlight chan struct{} // a place for each request of ours
+	held     held          // by answers to them
 	served   *rate.Limiter // of theirs
 	answers  chan struct{} // a place for each answer that is being made
 
@@ -49,6 +51,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 	cfg := n.w.cfg
 	s := &session{
 		node: n, link: l, ours: ours, pace: newPace(),
+		held:     held{n.held, semaphore.NewWeighted(heldByPeer)},
 		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
 		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),
 	}

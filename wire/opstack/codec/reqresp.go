@@ -85,6 +85,12 @@ func WriteRefusal(w io.Writer, r Result) error {
 // and decoded bytes are bounded, each by MaxMessage, and memory is taken as
 // bytes come.
 func ReadAnswer(r io.Reader, version func(enveloped bool) Version) (Result, *Envelope, error) {
+	return ReadAnswerWithin(r, version, func(int) error { return nil })
+}
+
+// ReadAnswerWithin is ReadAnswer; grow is asked before so many more bytes of
+// memory are taken, and its error ends the reading.
+func ReadAnswerWithin(r io.Reader, version func(enveloped bool) Version, grow func(more int) error) (Result, *Envelope, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:1]); err != nil {
 		return 0, nil, truncated(err, "an answer ended before its result")
@@ -99,7 +105,7 @@ func ReadAnswer(r io.Reader, version func(enveloped bool) Version) (Result, *Env
 	if n > 1 {
 		return 0, nil, bad("answer of version %d, want 0 or 1", n)
 	}
-	body, err := readFramed(r)
+	body, err := readFramed(r, grow)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -112,13 +118,17 @@ func ReadAnswer(r io.Reader, version func(enveloped bool) Version) (Result, *Env
 }
 
 // readFramed reads framed snappy to its end.
-func readFramed(r io.Reader) ([]byte, error) {
+func readFramed(r io.Reader, grow func(int) error) ([]byte, error) {
 	in := &bounded{r: r, left: MaxMessage}
 	z := s2.NewReader(in, s2.ReaderMaxBlockSize(64<<10), s2.ReaderAllocBlock(64<<10))
 	var out []byte
 	for {
 		if len(out) == cap(out) {
-			grown := make([]byte, len(out), min(max(2*cap(out), 16<<10), MaxMessage+1))
+			size := min(max(2*cap(out), 16<<10), MaxMessage+1)
+			if err := grow(size - cap(out)); err != nil {
+				return nil, err
+			}
+			grown := make([]byte, len(out), size)
 			copy(grown, out)
 			out = grown
 		}
