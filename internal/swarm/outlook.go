@@ -14,7 +14,7 @@ type Outlook struct {
 	Restricted                bool // net_restrict is set
 
 	MaxPeers, MaxInbound     int
-	Sessions, In, Out        int
+	Sessions                 int
 	OutWanted                int // outbound sessions that it aims at now
 	DialsUnderWay, DialSlots int
 	Knocks                   uint64 // inbound links ever, before their handshake
@@ -28,7 +28,6 @@ type Outlook struct {
 	Looked                   int // entries of the book that Waiting counts
 	Waiting                  map[peer.Reason]int
 	NextDial                 time.Time // of an address of the book; zero: one can be dialled now, or none at all
-	WireNotReady             bool      // dials wait for the wire to listen
 }
 
 // FixedView is an address of the configuration and how it fares.
@@ -77,14 +76,6 @@ func (c *core) outlook(now time.Time) Outlook {
 		Admitted: c.tally.admitted, LastAdmitted: c.tally.lastAdmitted,
 		Rounds: c.tally.rounds, FailedRounds: c.tally.failedRounds, Named: c.tally.named, Taken: c.tally.taken,
 		NotTaken: c.book.refused.Counts(), Book: c.book.len(), Proven: len(c.book.tried), Waiting: map[peer.Reason]int{},
-		WireNotReady: now.Before(c.holdUntil),
-	}
-	for _, id := range c.order {
-		if c.sessions[id].inbound {
-			o.In++
-		} else {
-			o.Out++
-		}
 	}
 	for _, f := range c.fixed {
 		v := FixedView{

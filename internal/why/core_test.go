@@ -165,3 +165,18 @@ func TestAPeerThatIsHereIsNotMissing(t *testing.T) {
 		t.Errorf("%+v", r.Tried.Configured)
 	}
 }
+
+// A peer that committed faults is told of with what they mean and what helps.
+func TestFaultsOfAPeerAreExplained(t *testing.T) {
+	c := New(true)
+	c.Take(noon, starling.PeerCharged{ID: "identity-1", Offense: peer.InvalidGossip, Severity: peer.High, Score: -10, Detail: "bad signature"})
+	st := &State{Began: noon.Add(-time.Hour), Peers: []starling.Peer{{Info: peer.Info{ID: "identity-1"}, Score: -10}}}
+	r, err := c.Peer(noon, st, "identity-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := r.Findings[0]
+	if f.Code != "connected:low-score" || !strings.Contains(strings.Join(f.Evidence, "\n"), "it relayed what fails a check") || !strings.Contains(f.Remedy, "clock") {
+		t.Errorf("%+v", f)
+	}
+}

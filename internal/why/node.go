@@ -344,6 +344,9 @@ func (d Decision) words() string {
 		s += " by the other side"
 	}
 	s += ": " + d.Reason
+	if d.Kind == kindCharged {
+		s += ", which is: it " + first(offenses()[peer.Offense(d.Reason)].cause, "broke a rule")
+	}
 	if d.Detail != "" {
 		s += fmt.Sprintf(" (%q)", d.Detail)
 	}

@@ -178,8 +178,21 @@ func (q *question) link(s *subject) {
 		f.Code, f.rank, f.Level = "connected:low-score", rankDropped, Trouble
 		f.Cause += ": it committed faults, and at -20 it is let go, at -50 banned"
 		_, f.Remedy = adviceOn(peer.BadScore, false)
+		if worst := q.lastFault(s); worst != "" {
+			f.Remedy = first(offenses()[worst].remedy, f.Remedy)
+		}
 	}
 	q.add(f)
+}
+
+// lastFault is what the peer did last; empty if nothing is remembered.
+func (q *question) lastFault(s *subject) peer.Offense {
+	for _, d := range q.history.of(first(append(slices.Clone(s.ids), s.who)...), nil) {
+		if d.Kind == kindCharged {
+			return peer.Offense(d.Reason)
+		}
+	}
+	return ""
 }
 
 // notDialled tells why the peer is not dialled now, or when it is.
