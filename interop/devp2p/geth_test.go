@@ -67,6 +67,11 @@ type node struct {
 
 func startStarling(t *testing.T, genesis []byte, change ...func(*wiredevp2p.Config)) *node {
 	t.Helper()
+	return startStarlingAs(t, genesis, func(*starling.Config) {}, change...)
+}
+
+func startStarlingAs(t *testing.T, genesis []byte, as func(*starling.Config), change ...func(*wiredevp2p.Config)) *node {
+	t.Helper()
 	g, err := ethereum.ParseGenesis(genesis)
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +103,7 @@ func startStarling(t *testing.T, genesis []byte, change ...func(*wiredevp2p.Conf
 		t.Fatal(err)
 	}
 	cfg := starling.DevConfig()
+	as(&cfg)
 	n, err := starling.New(cfg, l, w)
 	if err != nil {
 		t.Fatal(err)
