@@ -27,7 +27,6 @@ const (
 	roleSync     = "sync"
 	roleServeRaw = "serve-raw"
 	roleSyncRaw  = "sync-raw"
-	roleDaemon   = "daemon"
 	roleHostile  = "hostile"
 )
 
@@ -56,7 +55,6 @@ type result struct {
 // reply is the one line that a process writes.
 type reply struct {
 	Addr   string  `json:",omitempty"`
-	RPC    string  `json:",omitempty"` // of a daemon
 	Result *result `json:",omitempty"`
 	Err    string  `json:",omitempty"`
 }
@@ -86,8 +84,6 @@ func work(raw string) error {
 		err = serveNode(ctx, j, ready)
 	case roleServeRaw:
 		err = serveRaw(ctx, j, ready)
-	case roleDaemon:
-		err = runDaemon(ctx, j, func(r reply) { out.Encode(r) })
 	case roleHostile:
 		err = hostile(ctx, j.Addr, func() { ready("") })
 	case roleSync:

@@ -4,17 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"time"
-
-	"github.com/starlingp2p/starling/internal/daemon"
-	"github.com/starlingp2p/starling/internal/rpc"
 )
 
 // rpcRound is one sync of a daemon alone, and one with hostile clients at its
@@ -32,39 +29,39 @@ func measureRPC(ctx context.Context, o options, tell io.Writer) (rounds []rpcRou
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := besieged{binary: filepath.Join(dir, "starling"), dir: filepath.Join(dir, "c")}
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.binary, "./cmd/starling")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("bench: build of starling: %w: %s", err, out)
+	}
 	source := filepath.Join(dir, "s")
-	if err := datadir(source); err != nil {
+	server, err := b.start(ctx, source) // which makes the datadir
+	if err == nil {
+		err = server.end()
+	}
+	if err != nil {
 		return nil, err
 	}
 	src, err := generate(filepath.Join(source, "chain"), o.blocks, o.size)
 	if err != nil {
 		return nil, err
 	}
-	server, err := spawn(ctx, job{Role: roleDaemon, Dir: source})
-	if err != nil {
+	if server, err = b.start(ctx, source); err != nil {
 		return nil, err
 	}
-	defer func() {
-		_, serr := server.end()
-		err = errors.Join(err, serr)
-	}()
-	up, err := server.next()
-	if err != nil {
-		return nil, err
-	}
-	sync := func(beset bool) (float64, error) {
-		return syncDaemon(ctx, filepath.Join(dir, "c"), job{Role: roleDaemon, Head: src.Head, Addr: up.Addr}, beset)
-	}
+	defer func() { err = errors.Join(err, server.end()) }()
+	b.source, b.goal = server.ready.Addrs[0], src.Head.Number
 	warm := 0
 	if o.warm {
 		warm = 1
 	}
 	for n := range o.rounds + warm {
 		var r rpcRound
-		if r.Alone, err = sync(false); err != nil {
+		if r.Alone, err = b.sync(ctx, false); err != nil {
 			return nil, fmt.Errorf("round %d, alone: %w", n+1, err)
 		}
-		if r.Beset, err = sync(true); err != nil {
+		if r.Beset, err = b.sync(ctx, true); err != nil {
 			return nil, fmt.Errorf("round %d, with hostile clients: %w", n+1, err)
 		}
 		if n < warm {
@@ -76,56 +73,52 @@ func measureRPC(ctx context.Context, o options, tell io.Writer) (rounds []rpcRou
 	return rounds, nil
 }
 
-// datadir makes the datadir of a daemon in the network of family.
-func datadir(dir string) error {
-	f, err := family()
-	if err != nil {
-		return err
-	}
-	c, alloc := f.Config(), map[string]uint64{}
-	for a, amount := range c.Alloc {
-		alloc[a.String()] = amount
-	}
-	err = daemon.Init(dir, daemon.Config{
-		ConfigVersion: daemon.ConfigVersion, LogLevel: "error", RPC: daemon.RPC{Listen: "127.0.0.1:0"},
-		Networks: []daemon.Network{{
-			Name: c.Network, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, AllowPrivate: true, NoDiscovery: true, Limits: daemon.Limits{NoBudgets: true},
-			Sequenced: daemon.Sequenced{Sequencer: hex.EncodeToString(sequencerKey().Public().(ed25519.PublicKey)), GenesisTime: c.GenesisTime, Alloc: alloc},
-		}},
-	}, nil)
-	if err != nil {
-		return err
-	}
-	d, err := daemon.OpenDatadir(dir) // which makes it a datadir before a chain is put into it
-	if err != nil {
-		return err
-	}
-	return d.Close()
+// besieged is what the syncs of a measurement share.
+type besieged struct {
+	binary string
+	dir    string // of the daemon that syncs; gone between two
+	source string // the address of the one that serves
+	goal   uint64
 }
 
-// syncDaemon starts a fresh daemon, and hostile clients if it is to be beset,
-// has it dial the source, and gives the seconds until it has the whole chain.
-func syncDaemon(ctx context.Context, dir string, j job, beset bool) (seconds float64, err error) {
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := datadir(dir); err != nil {
-		return 0, err
+// start starts a daemon in the network of family, in a datadir that may be new.
+func (b *besieged) start(ctx context.Context, dir string) (*daemon, error) {
+	f, err := family()
+	if err != nil {
+		return nil, err
 	}
-	source := j.Addr
-	j.Dir, j.Addr = dir, ""
-	node, err := spawn(ctx, j)
+	c := f.Config()
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "config_version = 1\nlog_level = \"error\"\n[[network]]\nname = %q\n", c.Network)
+	fmt.Fprintf(&text, "listen = [\"/ip4/127.0.0.1/tcp/0\"]\nallow_private = true\nno_discovery = true\n[network.limits]\nno_budgets = true\n")
+	fmt.Fprintf(&text, "[network.sequenced]\nsequencer = \"%x\"\ngenesis_time = %s\n", []byte(sequencerKey().Public().(ed25519.PublicKey)), c.GenesisTime.Format(time.RFC3339))
+	fmt.Fprintf(&text, "[network.sequenced.alloc]\n")
+	for a, amount := range c.Alloc {
+		fmt.Fprintf(&text, "%q = %d\n", a.String(), amount)
+	}
+	fmt.Fprintf(&text, "[rpc]\nlisten = \"127.0.0.1:0\"\n")
+	config := filepath.Join(dir, "config.toml")
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.WriteFile(config, text.Bytes(), 0o600)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return startDaemon(ctx, b.binary, config)
+}
+
+// sync starts a fresh daemon, and hostile clients if it is to be beset, has it
+// dial the source, and gives the seconds until it has the whole chain.
+func (b *besieged) sync(ctx context.Context, beset bool) (seconds float64, err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	node, err := b.start(ctx, b.dir)
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		_, nerr := node.end()
-		err = errors.Join(err, nerr)
-	}()
-	up, err := node.next()
-	if err != nil {
-		return 0, err
-	}
+	defer func() { err = errors.Join(err, node.end()) }()
 	if beset {
-		hostile, err := spawn(ctx, job{Role: roleHostile, Addr: up.RPC})
+		hostile, err := spawn(ctx, job{Role: roleHostile, Addr: node.ready.RPC})
 		if err != nil {
 			return 0, err
 		}
@@ -134,42 +127,14 @@ func syncDaemon(ctx context.Context, dir string, j job, beset bool) (seconds flo
 			return 0, err
 		}
 	}
-	c, err := rpc.Dial(ctx, daemon.SocketPath(dir))
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
 	began := time.Now()
-	if err := c.Call(ctx, "starling_connect", nil, source); err != nil {
+	if err := node.connect(ctx, b.source); err != nil {
 		return 0, err
 	}
-	got, err := node.next()
-	if err != nil {
+	if err := node.await(b.goal); err != nil {
 		return 0, err
-	}
-	if got.Result == nil {
-		return 0, errors.New("bench: a daemon gave no result")
 	}
 	return time.Since(began).Seconds(), nil
-}
-
-// runDaemon runs the daemon in job.Dir until ctx ends. With a goal it tells
-// when its head has come there.
-func runDaemon(ctx context.Context, j job, tell func(reply)) error {
-	cfg, err := daemon.LoadConfig(filepath.Join(j.Dir, "config.toml"))
-	if err != nil {
-		return err
-	}
-	reached := false // events come from one goroutine
-	return daemon.Run(ctx, cfg, daemon.Output{OnEvent: func(ev daemon.Event) {
-		switch {
-		case ev.Event == daemon.EventReady:
-			tell(reply{Addr: ev.Addrs[0], RPC: ev.RPC})
-		case ev.Event == daemon.EventHead && j.Head.Number > 0 && ev.Number >= j.Head.Number && !reached:
-			reached = true
-			tell(reply{Result: &result{}})
-		}
-	}})
 }
 
 // rpcReport is the result as Markdown.
