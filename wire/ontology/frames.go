@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/framed"
@@ -12,7 +13,8 @@ import (
 
 // frames is framed.Codec for one link.
 type frames struct {
-	magic uint32
+	magic   uint32
+	traffic *meter.Traffic
 	// Of the reader.
 	head    codec.Head
 	shaking bool               // a handshake is under way: it takes little memory
@@ -20,6 +22,11 @@ type frames struct {
 }
 
 var _ framed.Codec = (*frames)(nil)
+
+// count notes a message. The names are of the package's own table.
+func (f *frames) count(c codec.Command, inbound bool, payload int) {
+	f.traffic.Count(Name, c.String(), inbound, payload+codec.HeadSize)
+}
 
 // HeadSize implements framed.Codec.
 func (*frames) HeadSize() int { return codec.HeadSize }
@@ -35,6 +42,7 @@ func (f *frames) Head(b []byte) (framed.Head, error) {
 	case f.shaking && c != codec.CmdVersion && c != codec.CmdVerAck && c != codec.CmdUpdateKadID:
 		return framed.Head{}, &wire.Fault{Offense: peer.UnknownMessage, Err: fmt.Errorf("ontology: %q in a handshake", h.Name)}
 	case c == codec.Unknown:
+		f.count(c, true, h.Size)
 		return framed.Head{Size: h.Size, Skip: true}, f.unknown(h.Name)
 	}
 	return framed.Head{Size: h.Size}, nil
@@ -45,11 +53,13 @@ func (f *frames) Open(body []byte, _ func(int) error) (uint64, []byte, error) {
 	if err := f.head.Check(body); err != nil {
 		return 0, nil, err
 	}
+	f.count(f.head.Command, true, len(body))
 	return uint64(f.head.Command), body, nil
 }
 
 // Seal implements framed.Codec.
 func (f *frames) Seal(dst []byte, code uint64, payload []byte) ([]byte, error) {
+	f.count(codec.Command(code), false, len(payload))
 	return codec.AppendFrame(dst, f.magic, codec.Command(code), payload)
 }
 

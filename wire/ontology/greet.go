@@ -17,7 +17,7 @@ import (
 
 // wrap makes frames of a connection.
 func (n *node) wrap(c net.Conn) (*framed.Conn, *frames) {
-	f := &frames{magic: n.cfg.Magic, shaking: true}
+	f := &frames{magic: n.cfg.Magic, traffic: n.traffic, shaking: true}
 	return framed.NewConn(c, f, n.budget), f
 }
 

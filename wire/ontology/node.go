@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/intake"
@@ -30,6 +31,7 @@ type node struct {
 	identity atomic.Pointer[identity]
 	shaking  chan struct{} // a place for each inbound handshake
 	tips     tips
+	traffic  *meter.Traffic
 
 	ctx  context.Context // ends when the wire stops, after sessions were told
 	stop context.CancelFunc
@@ -48,7 +50,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		return errors.New("ontology: Run was called before")
 	}
 	n := &node{
-		cfg: w.cfg, host: h, log: w.cfg.Logger, budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
+		cfg: w.cfg, host: h, log: w.cfg.Logger, traffic: w.traffic, budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
 		shaking: make(chan struct{}, maxShaking), sessions: map[uint64]*session{}, dialling: map[string]struct{}{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -41,6 +42,8 @@ type Wire struct {
 	ready chan struct{}
 	ran   atomic.Bool
 	node  atomic.Pointer[node] // nil until listening, and after
+
+	traffic *meter.Traffic
 }
 
 var (
@@ -50,6 +53,7 @@ var (
 	_ wire.Locator    = (*Wire)(nil)
 	_ wire.Identified = (*Wire)(nil)
 	_ wire.Discoverer = (*Wire)(nil)
+	_ wire.Metered    = (*Wire)(nil)
 )
 
 // New makes a wire that does nothing until Run.
@@ -57,7 +61,7 @@ func New(cfg Config) (*Wire, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Wire{cfg: cfg.withDefaults(), ready: make(chan struct{})}, nil
+	return &Wire{cfg: cfg.withDefaults(), ready: make(chan struct{}), traffic: meter.NewTraffic()}, nil
 }
 
 // Caps implements wire.Wire.
@@ -76,6 +80,9 @@ func (w *Wire) Caps() wire.Caps {
 		RequestTimeout: dataTime + repeatAfter,
 	}
 }
+
+// Traffic implements wire.Metered: messages by their command.
+func (w *Wire) Traffic() map[wire.TrafficKey]wire.Traffic { return w.traffic.Counts() }
 
 // Ready implements wire.Readier.
 func (w *Wire) Ready() <-chan struct{} { return w.ready }

@@ -79,6 +79,25 @@ func TestASessionWithV1(t *testing.T) {
 	})
 }
 
+func TestMessagesAreCounted(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		a := start(t, n, 1, nil, nil)
+		p := call(t, n, ipOf(9), portOf(1)).shakes(nil)
+		p.send(codec.CmdPing, codec.Ping{}.Append(nil))
+		p.wants(codec.CmdPong)
+		got := a.Traffic()
+		for key, want := range map[wire.TrafficKey]wire.Traffic{
+			{Protocol: Name, Type: "ping", Inbound: true}:    {Messages: 1, Bytes: codec.HeadSize + 8},
+			{Protocol: Name, Type: "pong"}:                   {Messages: 1, Bytes: codec.HeadSize + 8},
+			{Protocol: Name, Type: "version", Inbound: true}: {Messages: 1, Bytes: codec.HeadSize + 76},
+		} {
+			if got[key] != want {
+				t.Errorf("%+v: %+v, want %+v", key, got[key], want)
+			}
+		}
+	})
+}
+
 // Threat Z-01, H-01: silence after the handshake ends the session in 45 s.
 func TestASilentPeerIsLetGo(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {
