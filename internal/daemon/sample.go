@@ -23,25 +23,38 @@ func (c *Config) Encode() ([]byte, error) {
 		known[f.key] = f
 	}
 	var out bytes.Buffer
-	table, own := "", false // own: the keys of this table are the operator's
+	var header string // of the table, until one of its keys is written
+	own := false      // the keys of this table are the operator's
+	table := ""
 	for line := range bytes.Lines(b.Bytes()) {
 		text := string(bytes.TrimSpace(line))
-		key, _, _ := strings.Cut(text, " = ")
-		key = strings.TrimPrefix(table+"."+key, ".")
+		if text == "" {
+			continue
+		}
 		if strings.HasPrefix(text, "[") {
-			table = strings.Trim(text, "[]")
-			key = table
+			table, header = strings.Trim(text, "[]"), text
 			_, own = known[table]
-			if out.Len() > 0 && !bytes.HasSuffix(out.Bytes(), []byte("\n\n")) {
+			continue
+		}
+		key, _, _ := strings.Cut(text, " = ")
+		f, ok := known[strings.TrimPrefix(table+"."+key, ".")]
+		if !own && ok && f.in(c).IsZero() {
+			continue
+		}
+		if header != "" {
+			if out.Len() > 0 {
 				out.WriteByte('\n')
 			}
-		} else if own {
-			key = ""
+			if own {
+				fmt.Fprintf(&out, "# %s\n", known[table].told())
+			}
+			fmt.Fprintf(&out, "%s\n", header)
+			header = ""
 		}
-		if f, ok := known[key]; ok && f.comment != "" && key != "config_version" {
+		if !own && ok && f.comment != "" && f.key != "config_version" {
 			fmt.Fprintf(&out, "# %s\n", f.told())
 		}
-		out.Write(line)
+		fmt.Fprintf(&out, "%s\n", text)
 	}
 	return out.Bytes(), nil
 }
