@@ -46,8 +46,10 @@ type Config struct {
 
 	// Mask are addresses that others are never told.
 	Mask []netip.Addr
-	// StateRootFrom is the height from which the newer releases want a state root
-	// behind each block; a block that lacks it is not sent to them.
+	// StateRoots says that newer releases on this network want the root of the
+	// state behind each block from height StateRootFrom on (main net: 3,000,000;
+	// Polaris and private networks: 0). A block that lacks it is not sent to them.
+	StateRoots    bool
 	StateRootFrom uint64
 
 	DecodeBudget int         // bytes of frames that are held at once; 0: 256 MiB or a quarter of the memory limit

@@ -42,7 +42,7 @@ func (s *session) encode(b chain.Block) []byte {
 	if s.soft.Dialect() == codec.Lenient {
 		size -= len(b.Extra)
 		b.Extra = nil
-	} else if len(b.Extra) == 0 && b.Header.Ref.Number >= s.node.cfg.StateRootFrom && s.node.cfg.StateRootFrom > 0 {
+	} else if c := s.node.cfg; len(b.Extra) == 0 && c.StateRoots && b.Header.Ref.Number >= c.StateRootFrom {
 		return nil
 	}
 	out := append(make([]byte, 0, size), b.Header.Bytes...)

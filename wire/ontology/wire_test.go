@@ -492,6 +492,43 @@ func TestBadConfigurationsAreNamed(t *testing.T) {
 	}
 }
 
+// What travels behind a block goes to newer peers, who hang up on one without
+// it where the network wants it; v1.0.0 gets the block alone.
+func TestTrailersGoToNewerPeers(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		with, without := blockOf(5, bodySize), blockOf(6, bodySize)
+		with.Trailer = append(make([]byte, 32), 0)
+		h := &wiretest.Host{OnServe: func(_ context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
+			if r.(wire.GetBlocksByHash).Hashes[0] == with.Ref().Hash {
+				return wire.Blocks{Blocks: []chain.Block{with.Chain()}}, nil
+			}
+			return wire.Blocks{Blocks: []chain.Block{without.Chain()}}, nil
+		}}
+		start(t, n, 1, h, func(c *Config) { c.StateRoots = true })
+		first := call(t, n, ipOf(9), portOf(1)).shakes(nil)
+		newer := call(t, n, ipOf(10), portOf(1))
+		newer.nonce = 43
+		newer.shakes(func(v *codec.Version) { v.Soft = "v1.8.0" })
+		for _, p := range []struct {
+			name string
+			*old
+			trailer bool
+		}{{"v1.0.0", first, false}, {"v1.8.0", newer, true}} {
+			p.send(codec.CmdGetData, codec.GetData{Kind: codec.KindBlock, Hash: with.Header.Hash}.Append(nil))
+			got, err := codec.DecodeBlock(p.wants(codec.CmdBlock), codec.Strict)
+			if err != nil || (len(got.Trailer) > 0) != p.trailer {
+				t.Errorf("%s got a trailer of %d bytes, %v", p.name, len(got.Trailer), err)
+			}
+			p.send(codec.CmdGetData, codec.GetData{Kind: codec.KindBlock, Hash: without.Header.Hash}.Append(nil))
+			if p.trailer {
+				p.wants(codec.CmdNotFound)
+			} else {
+				p.wants(codec.CmdBlock)
+			}
+		}
+	})
+}
+
 // A refusal by the Host shows at the other side before it has a session: the
 // listener's verack is the last word.
 func TestTheListenersVerackIsLast(t *testing.T) {
