@@ -16,6 +16,8 @@ type Ethereum struct {
 	Genesis   string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it" example:"genesis.json"`
 	NetworkID uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
 	Versions  []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
+	Bootnodes []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
+	Lists     []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
 	Receipts  bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
 }
 

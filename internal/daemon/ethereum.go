@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -34,7 +35,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
 	fam.Attach(s.ledger)
-	if s.wire, err = newDevp2p(network, genesis, s.ledger, block, dir, log); err != nil {
+	if s.wire, err = newDevp2p(network, genesis, fam.NeedsTarget(), s.ledger, block, dir, log); err != nil {
 		return err
 	}
 	s.chain, s.interval, s.backwardOnly = s.ledger, ethBlockTime, fam.NeedsTarget()
@@ -42,7 +43,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	return nil
 }
 
-func newDevp2p(network Network, genesis *ethereum.Genesis, l *ledger.Ledger, block chain.Block, dir *Datadir, log *slog.Logger) (*devp2p.Wire, error) {
+func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *ledger.Ledger, block chain.Block, dir *Datadir, log *slog.Logger) (*devp2p.Wire, error) {
 	e := network.Ethereum
 	id := e.NetworkID
 	if id == 0 {
@@ -68,13 +69,43 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, l *ledger.Ledger, blo
 	if keyFile == "" {
 		keyFile = filepath.Join("keys", "node.key")
 	}
+	disc, err := e.discovery(network, listen, dir)
+	if err != nil {
+		return nil, err
+	}
 	blocks, times := ethereum.Forks(genesis.Config)
 	return devp2p.New(devp2p.Config{
 		NetworkID: id, Network: network.Name, Status: l.Status, HeadTime: headTime(l),
-		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts,
-		Listen: listen, NoListen: network.NoListen, Advertise: advertise, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
+		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts, TargetOnly: targetOnly,
+		Discovery: disc,
+		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		Logger: log.With("part", "wire"),
 	})
+}
+
+// discovery is how the network looks for peers: over UDP, at the port of its
+// listen address.
+func (e *Ethereum) discovery(network Network, listen string, dir *Datadir) (devp2p.Discovery, error) {
+	if network.NoDiscovery {
+		return devp2p.Discovery{}, nil
+	}
+	if listen == "" {
+		listen = ":30303"
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return devp2p.Discovery{}, fmt.Errorf("network.listen: %w", err)
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	at, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return devp2p.Discovery{}, fmt.Errorf("network.listen: %w", err)
+	}
+	return devp2p.Discovery{
+		Listen: at, BootnodesV4: e.Bootnodes, BootnodesV5: e.Bootnodes, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
+	}, nil
 }
 
 // headTime tells the time of the head block, which says what forks have passed.
