@@ -78,6 +78,9 @@ func (h *host) Check(ctx context.Context, s wire.Session, m wire.Message) chain.
 	}
 	v, panicked := h.judge(ctx, s, id, m)
 	leave()
+	if txs, ok := m.(wire.Txs); ok && h.node.relay != nil && settles(v) {
+		h.node.relay.Settled(txs.Txs)
+	}
 	if v.Action == chain.Reject && v.Clock && h.node.swarm.ClockDoubtful() {
 		v = chain.Ignored("clock-suspect")
 	}

@@ -7,6 +7,12 @@ import (
 	"github.com/starlingp2p/starling/peer"
 )
 
+// Why a message was not looked at.
+const (
+	quotaReason   = "validation-quota"
+	timeoutReason = "validation-timeout"
+)
+
 // gate is a bounded pool in which callers do their own work: at most a number
 // of them at once, and at most a quota of one peer's inside or waiting. Its
 // mutex is a leaf; callers wait on the channel, never under it.
@@ -32,14 +38,14 @@ func (g *gate) enter(ctx context.Context, id peer.ID) (leave func(), why string)
 	}
 	g.mu.Unlock()
 	if full {
-		return nil, "validation-quota"
+		return nil, quotaReason
 	}
 	select {
 	case g.room <- struct{}{}:
 		return func() { <-g.room; g.forget(id) }, ""
 	case <-ctx.Done():
 		g.forget(id)
-		return nil, "validation-timeout"
+		return nil, timeoutReason
 	}
 }
 

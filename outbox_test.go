@@ -305,3 +305,22 @@ func TestBundleVerdictTakesTheWorst(t *testing.T) {
 		}
 	}
 }
+
+// What the pool did not look at, or found a fault in, may be asked of others:
+// the fault may lie in what a hash does not cover.
+func TestOnlyWhatThePoolHasLookedAtIsSettled(t *testing.T) {
+	for v, want := range map[chain.Verdict]bool{
+		chain.Accepted():                     true,
+		chain.Ignored("known"):               true,
+		chain.Ignored("no-room"):             true,
+		chain.Ignored(chain.Unchecked):       false,
+		chain.Ignored("validation-quota"):    false,
+		chain.Ignored("validation-timeout"):  false,
+		chain.Rejected("bad-signature"):      false,
+		chain.RejectedAt(peer.Low, "unpaid"): false,
+	} {
+		if got := settles(v); got != want {
+			t.Errorf("%v settles: %v, want %v", v, got, want)
+		}
+	}
+}

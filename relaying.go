@@ -34,8 +34,10 @@ func (n *Node) buildRelay() error {
 			Policy: policy, OnlyAnnounced: caps.OnlyAnnounced, AnnounceTxs: caps.TxAnnounce,
 			PushBlocks: caps.BlockPush, AnnounceBlocks: caps.BlockAnnounce, MayBeSilent: caps.SilentRefusal,
 		},
-		Pool:   n.pool,
-		Take:   func(ctx context.Context, s wire.Session, txs []chain.Tx) { n.host.Check(ctx, s, wire.Txs{Txs: txs}) },
+		Pool: n.pool,
+		Take: func(ctx context.Context, s wire.Session, txs []chain.Tx) bool {
+			return settles(n.host.Check(ctx, s, wire.Txs{Txs: txs}))
+		},
 		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
 		Logger: n.log.With("part", "relay"),
 	}
@@ -44,6 +46,16 @@ func (n *Node) buildRelay() error {
 	}
 	n.relay, err = relay.New(cfg)
 	return err
+}
+
+// settles reports whether a verdict on transactions is that of a pool that has
+// looked at all of them and found no fault. A fault may lie in what their
+// hashes do not cover, and others may have them whole.
+func settles(v chain.Verdict) bool {
+	if v.Action == chain.Ignore {
+		return v.Reason != chain.Unchecked && v.Reason != quotaReason && v.Reason != timeoutReason
+	}
+	return v.Action == chain.Accept
 }
 
 // hint takes a block for what it says of its sender's chain, while our own is

@@ -94,6 +94,7 @@ type remote struct {
 	claims    []*want // that it announced, by time; those that are done are swept out now and then
 	announced int     // of claims, those that are not done
 	asked     []*want // the request that is under way; nil: none
+	idle      bool    // none of claims can be asked of it now
 	rests     time.Time
 	misses    int // requests in a row that failed
 	silent    int // requests in a row without an answer
@@ -129,6 +130,10 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.onAdded(ev)
 	case Seen:
 		c.onSeen(ev)
+	case Settled:
+		for _, h := range ev.Hashes {
+			c.forget(h)
+		}
 	case Announced:
 		c.onAnnounced(ev)
 	case Fetched:

@@ -96,7 +96,8 @@ func TestPushedIsNotAsked(t *testing.T) {
 		t.Errorf("asked %v for what is here", f)
 	}
 	b.step(Announced{From: "a", Txs: []wire.TxID{id(2)}})
-	b.step(Seen{From: "b", Hashes: []chain.Hash{id(2).Hash}}) // and the pool refuses it
+	b.step(Seen{From: "b", Hashes: []chain.Hash{id(2).Hash}})
+	b.step(Settled{Hashes: []chain.Hash{id(2).Hash}}) // the pool does not want it
 	if f := only[Fetch](b.wait(time.Minute)); f != nil {
 		t.Errorf("asked %v for what the pool has refused", f)
 	}

@@ -94,8 +94,11 @@ func (r *Relay) ask(ctx context.Context, c *courier, f Fetch) Fetched {
 		out.Failed, out.Silent = true, late && ctx.Err() == nil
 		return out
 	}
-	r.cfg.Take(ctx, c.session, list.Txs)
+	settled := r.cfg.Take(ctx, c.session, list.Txs)
 	for _, tx := range list.Txs {
+		if !settled && (r.cfg.Pool == nil || !r.cfg.Pool.Has(tx.Hash)) {
+			out.Open = append(out.Open, tx.Hash)
+		}
 		out.Got = append(out.Got, wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))})
 	}
 	return out

@@ -24,11 +24,14 @@ type (
 	// Added: transactions entered our pool.
 	Added struct{ Txs []Tx }
 	// Seen: From has delivered these transactions; whether they are any good is
-	// the pool's affair.
+	// not known yet.
 	Seen struct {
 		From   peer.ID
 		Hashes []chain.Hash
 	}
+	// Settled: our pool has looked at these transactions, and need not see them
+	// again.
+	Settled struct{ Hashes []chain.Hash }
 	// Announced: From says that it has these transactions. Known are those of
 	// them that our pool has or does not want.
 	Announced struct {
@@ -36,12 +39,14 @@ type (
 		Txs   []wire.TxID
 		Known []chain.Hash
 	}
-	// Fetched: the answer to a Fetch. Got are the transactions as they came; the
-	// pool has judged them. Failed: there was none; Silent: not even a refusal,
-	// within FetchTimeout.
+	// Fetched: the answer to a Fetch. Got are the transactions as they came;
+	// Open are those of them that are wanted still: the pool did not look at
+	// them, or they were not what their hash stands for. Failed: there was no
+	// answer; Silent: not even a refusal, within FetchTimeout.
 	Fetched struct {
 		From   peer.ID
 		Got    []wire.TxID
+		Open   []chain.Hash
 		Failed bool
 		Silent bool
 	}
@@ -81,6 +86,7 @@ func (Joined) event()    {}
 func (Left) event()      {}
 func (Added) event()     {}
 func (Seen) event()      {}
+func (Settled) event()   {}
 func (Announced) event() {}
 func (Fetched) event()   {}
 func (Sent) event()      {}

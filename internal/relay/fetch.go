@@ -79,6 +79,33 @@ func (c *Core) claim(p *remote, tx wire.TxID) {
 	w.from = append(w.from, claim{p, tx.Kind, tx.Size})
 	p.claims = append(p.claims, w)
 	p.announced++
+	p.sweep()
+	if w.line == nil && w.asked == nil {
+		p.idle = false
+	}
+}
+
+// sweep lets the claims go that are done, once they are the most: however long
+// a peer rests, what others bring meanwhile must not pile up here.
+func (p *remote) sweep() {
+	if len(p.claims) <= 2*p.announced+64 {
+		return
+	}
+	kept := make(map[*want]bool, p.announced) // what is claimed again stands here twice
+	p.claims = slices.DeleteFunc(p.claims, func(w *want) bool {
+		if w.done || kept[w] || !slices.ContainsFunc(w.from, func(cl claim) bool { return cl.by == p }) {
+			return true
+		}
+		kept[w] = true
+		return false
+	})
+}
+
+// free tells those who announced a transaction that they may be asked for it.
+func (w *want) free() {
+	for _, cl := range w.from {
+		cl.by.idle = false
+	}
 }
 
 // forget ends the want of a transaction: it is here, or not wanted any more.
@@ -109,6 +136,7 @@ func (c *Core) disclaim(w *want, p *remote) {
 	}
 	if w.asked == p {
 		w.asked = nil
+		w.free()
 	}
 	w.from = slices.DeleteFunc(w.from, func(cl claim) bool { return cl.by == p })
 	p.announced--
@@ -122,7 +150,9 @@ func (c *Core) disclaim(w *want, p *remote) {
 func (c *Core) fetch() {
 	if e := c.waiting.Front(); e != nil && !e.Value.(*want).due.After(c.now) {
 		for e != nil && !e.Value.(*want).due.After(c.now.Add(gatherSlack)) {
-			c.waiting.Remove(e).(*want).line = nil
+			w := c.waiting.Remove(e).(*want)
+			w.line = nil
+			w.free()
 			e = c.waiting.Front()
 		}
 	}
@@ -137,14 +167,10 @@ func (c *Core) fetch() {
 
 // ask sends a peer one request, if it has what nobody else is asked for.
 func (c *Core) ask(p *remote) {
-	if p.asked != nil || p.announced == 0 || p.rests.After(c.now) {
+	if p.idle || p.asked != nil || p.announced == 0 || p.rests.After(c.now) {
 		return
 	}
-	if len(p.claims) > 2*p.announced+64 {
-		p.claims = slices.DeleteFunc(p.claims, func(w *want) bool {
-			return w.done || !slices.ContainsFunc(w.from, func(cl claim) bool { return cl.by == p })
-		})
-	}
+	p.sweep()
 	var (
 		txs   []wire.TxID
 		bytes uint32
@@ -166,7 +192,7 @@ func (c *Core) ask(p *remote) {
 		p.asked = append(p.asked, w)
 		txs = append(txs, wire.TxID{Hash: w.hash, Kind: w.from[i].kind, Size: w.from[i].size})
 	}
-	if len(txs) > 0 {
+	if p.idle = len(txs) == 0; !p.idle {
 		c.do(Fetch{From: p.id, Txs: txs})
 	}
 }
@@ -185,12 +211,15 @@ func (c *Core) onFetched(ev Fetched) {
 		got[tx.Hash] = tx
 	}
 	for _, w := range asked {
-		if tx, ok := got[w.hash]; ok {
+		tx, ok := got[w.hash]
+		if ok {
 			c.compare(p, w, tx)
-			c.end(w)
-			continue
 		}
-		c.disclaim(w, p)
+		if ok && !slices.Contains(ev.Open, w.hash) {
+			c.end(w)
+		} else {
+			c.disclaim(w, p)
+		}
 	}
 	if !ev.Failed {
 		p.misses, p.silent = 0, 0

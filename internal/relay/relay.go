@@ -21,8 +21,10 @@ type Config struct {
 	Core CoreConfig   // Rand nil: drawn
 	Pool chain.TxPool // nil: no transactions
 	// Take judges transactions that s delivered on our request, charges it and
-	// offers them to the pool. It may block until ctx ends. It calls Have.
-	Take   func(ctx context.Context, s wire.Session, txs []chain.Tx)
+	// offers them to the pool. It may block until ctx ends. It calls Have, and
+	// tells whether the pool looked at them and found no fault: those that are
+	// not in the pool are asked of others otherwise.
+	Take   func(ctx context.Context, s wire.Session, txs []chain.Tx) (settled bool)
 	Charge func(s wire.Session, o peer.Offense, detail string) // never blocks
 	Logger *slog.Logger
 	// Queue bounds the events of each kind that wait for the owner; 0: 1024.
@@ -89,14 +91,24 @@ func (r *Relay) Open() {
 func (r *Relay) IsOpen() bool { return r.open.Load() }
 
 // Have tells that a peer has delivered transactions, before they are offered to
-// the pool: it need not be told of them, and nobody is asked for them. Those
-// that the pool takes it tells of itself.
+// the pool: it need not be told of them. Those that the pool takes it tells of
+// itself.
 func (r *Relay) Have(from peer.ID, txs []chain.Tx) {
-	ev := Seen{From: from, Hashes: make([]chain.Hash, len(txs))}
+	r.mail.offer("seen", letter{event: Seen{From: from, Hashes: hashesOf(txs)}})
+}
+
+// Settled tells that the pool has looked at transactions and found no fault:
+// nobody is asked for them any more, whether it took them or not.
+func (r *Relay) Settled(txs []chain.Tx) {
+	r.mail.offer("settled", letter{event: Settled{hashesOf(txs)}})
+}
+
+func hashesOf(txs []chain.Tx) []chain.Hash {
+	out := make([]chain.Hash, len(txs))
 	for i, tx := range txs {
-		ev.Hashes[i] = tx.Hash
+		out[i] = tx.Hash
 	}
-	r.mail.offer("seen", letter{event: ev})
+	return out
 }
 
 // Announced tells what a peer says it has. It asks the pool what is known.

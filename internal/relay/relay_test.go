@@ -122,9 +122,10 @@ func run(t *testing.T, cfg CoreConfig, queue int) *rig {
 	var err error
 	r.Relay, err = New(Config{
 		Core: cfg, Pool: r.pool, Queue: queue,
-		Take: func(_ context.Context, s wire.Session, txs []chain.Tx) {
+		Take: func(_ context.Context, s wire.Session, txs []chain.Tx) bool {
 			r.Have(s.Peer().ID, txs)
 			r.pool.Add(txs)
+			return true
 		},
 		Charge: func(_ wire.Session, o peer.Offense, _ string) {
 			r.mu.Lock()
@@ -263,7 +264,7 @@ func TestAnAnswerOfAnEndedSessionIsForgotten(t *testing.T) {
 
 func TestWhatIsOverTheQueueIsDroppedAndCounted(t *testing.T) {
 	r, err := New(Config{
-		Core: CoreConfig{Policy: Geth()}, Queue: 2, Take: func(context.Context, wire.Session, []chain.Tx) {},
+		Core: CoreConfig{Policy: Geth()}, Queue: 2, Take: func(context.Context, wire.Session, []chain.Tx) bool { return true },
 		Charge: func(wire.Session, peer.Offense, string) {},
 	})
 	if err != nil {

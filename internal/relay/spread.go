@@ -27,14 +27,16 @@ func (c *Core) onAdded(ev Added) {
 	}
 }
 
-// onSeen notes who has what, and that nobody need be asked for it.
+// onSeen notes who has what. It may be asked of others still: a hash does not
+// cover all of a transaction on every wire, and who delivers more than we look
+// at must not keep us from what others have.
 func (c *Core) onSeen(ev Seen) {
 	from := c.byID[ev.From]
+	if from == nil {
+		return
+	}
 	for _, h := range ev.Hashes {
-		if from != nil {
-			c.txs.note(from.n, h)
-		}
-		c.forget(h)
+		c.txs.note(from.n, h)
 	}
 }
 
