@@ -52,6 +52,8 @@ func TestWebPagesAreKeptOut(t *testing.T) {
 		{"a page that may", []string{"Content-Type", "application/json", "Origin", "https://wallet.example.org"}, 200, "https://wallet.example.org"},
 		{"the node's own page", []string{"Content-Type", "application/json", "Origin", "http://" + host}, 200, "http://" + host},
 		{"an image of another page", []string{"Content-Type", "application/json", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403, ""},
+		{"a frame in another page", []string{"Content-Type", "application/json", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, 403, ""},
+		{"a link in another page", []string{"Content-Type", "application/json", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}, 200, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := do(t, http.MethodPost, url, sum, tt.header...)

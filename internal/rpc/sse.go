@@ -41,7 +41,7 @@ func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handle
 			refuse(w, http.StatusBadRequest, err)
 			return
 		}
-		leave, ok := s.stay(w)
+		leave, ok := s.stay(w, callerOf(r))
 		if !ok {
 			return
 		}

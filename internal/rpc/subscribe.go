@@ -19,6 +19,9 @@ import (
 const (
 	maxSubscriptions = 32  // on one connection
 	maxRemoteSubs    = 128 // over TCP, of all connections without the token
+	// maxFeedParams bounds the params of a subscription in bytes. They are
+	// decoded before they are looked at, and take many times their size.
+	maxFeedParams = 64 << 10
 	// MaxLag is by how many events a reader may be behind before its
 	// subscription ends.
 	MaxLag = 1024
@@ -32,8 +35,8 @@ type Feed struct {
 	Doc             string
 	Params          []starling.Param // after the name
 	Result          any              // an example of what a notification carries
-	// Open checks the params after the name, at most MaxRequestBytes as a JSON
-	// array, and begins: what happens from now on is delivered. It must not block.
+	// Open checks the params after the name, at most 64 KiB as a JSON array, and
+	// begins: what happens from now on is delivered. It must not block.
 	Open func(params json.RawMessage) (Reader, error)
 }
 
@@ -94,6 +97,9 @@ func (s *Server) method(c *caller, name string, after *func(context.Context)) (s
 func (s *Server) subscribe(c *caller, ns string, params json.RawMessage, after *func(context.Context)) (any, error) {
 	if c.stream == nil {
 		return nil, errorf(CodeNoNotify, "notifications not supported; subscribe over WebSocket or the unix socket, or read /events")
+	}
+	if len(params) > maxFeedParams {
+		return nil, BadParams("params of a subscription have %d bytes, want at most %d", len(params), maxFeedParams)
 	}
 	name, rest, err := headOf(params)
 	if err != nil {

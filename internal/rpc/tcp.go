@@ -140,9 +140,10 @@ func (d *door) originAllowed(r *http.Request) (origin string, ok bool) {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
 		// A browser that tells no origin may tell that there is another: an
-		// image, say, whose address is the node's. To follow a link is allowed.
-		site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
-		if (site == "cross-site" || site == "same-site") && mode != "navigate" {
+		// image, say, whose address is the node's, or a frame in another page. To
+		// follow a link is allowed.
+		site, mode, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+		if (site == "cross-site" || site == "same-site") && (mode != "navigate" || dest != "" && dest != "document") {
 			return site, false
 		}
 		return "", true

@@ -128,6 +128,10 @@ func (s *Server) unixHandler() http.Handler {
 // serveRoot is JSON-RPC by POST, and on a WebSocket.
 func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 	if isUpgrade(r) {
+		if c := callerOf(r); c.class < Read {
+			s.strange(w, c)
+			return
+		}
 		s.serveWS(w, r)
 		return
 	}
@@ -140,11 +144,15 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnsupportedMediaType, errorf(CodeInvalid, "rpc: content type is %.80q, want application/json", r.Header.Get("Content-Type")))
 		return
 	}
+	c := callerOf(r)
+	if c.class < Read {
+		s.strange(w, c)
+		return
+	}
 	if r.ContentLength > MaxRequestBytes {
 		refuseBody(w, r, errTooLarge())
 		return
 	}
-	c := callerOf(r)
 	b := body{budget: s.bytesOf(c)}
 	defer b.free()
 	if err := b.readAll(r.Body); err != nil {
@@ -172,6 +180,13 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.reply(w, c, s.handle(r.Context(), c, b.bytes))
+}
+
+// strange refuses who may call nothing, before anything is read or kept for
+// them: they must not be in the way of those who show a token.
+func (s *Server) strange(w http.ResponseWriter, c *caller) {
+	s.events.Add("call-denied", 1)
+	deny(w, c, errorf(CodeDenied, "rpc: calls need authority: use the unix socket in the datadir, or a token"))
 }
 
 // reply writes what became of a message. A single call that lacks authority

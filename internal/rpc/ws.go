@@ -12,7 +12,7 @@ import (
 
 // Bounds of connections that stay, over TCP and over HTTP on the unix socket.
 const (
-	maxStays    = 64               // WebSockets and event streams
+	maxStays    = 64               // WebSockets and event streams, with authority and without
 	pingEvery   = 30 * time.Second // on a WebSocket
 	pongTimeout = 10 * time.Second
 )
@@ -21,12 +21,16 @@ func isUpgrade(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// stay takes one of the places for connections that stay. It answers and
-// reports false where there is none.
-func (s *Server) stay(w http.ResponseWriter) (leave func(), ok bool) {
+// stay takes one of the places for connections that stay: who has authority
+// has places of their own. It answers and reports false where there is none.
+func (s *Server) stay(w http.ResponseWriter, c *caller) (leave func(), ok bool) {
+	places := s.stays
+	if c.class == Admin {
+		places = s.adminStays
+	}
 	select {
-	case s.stays <- struct{}{}:
-		return func() { <-s.stays }, true
+	case places <- struct{}{}:
+		return func() { <-places }, true
 	default:
 		w.Header().Set("Retry-After", "10")
 		refuse(w, http.StatusServiceUnavailable, errorf(CodeLimited, "rpc: %d connections stay open, want at most that many; try again", maxStays))
@@ -37,7 +41,7 @@ func (s *Server) stay(w http.ResponseWriter) (leave func(), ok bool) {
 // serveWS answers calls on a WebSocket until it ends. Host, Origin and token
 // were checked before.
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
-	leave, ok := s.stay(w)
+	leave, ok := s.stay(w, callerOf(r))
 	if !ok {
 		return
 	}
