@@ -66,7 +66,7 @@ type Gossip struct {
 	tracer   *tracer
 	conduct  *conduct
 	barriers atomic.Uint64
-	scores   atomic.Pointer[map[libpeer.ID]float64]
+	scores   atomic.Pointer[map[libpeer.ID]*pubsub.PeerScoreSnapshot]
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -373,20 +373,25 @@ func (j *joined) pass(m *pubsub.Message) bool {
 
 // inspect takes in what gossip thinks of all peers, once a second.
 func (g *Gossip) inspect(all map[libpeer.ID]*pubsub.PeerScoreSnapshot) {
-	scores := make(map[libpeer.ID]float64, len(all))
-	for id, s := range all {
-		scores[id] = s.Score
-	}
-	g.scores.Store(&scores)
+	g.scores.Store(&all)
 	g.conduct.look(all)
 }
 
 // Score is what gossip thinks of a peer, up to a second old.
 func (g *Gossip) Score(id libpeer.ID) float64 {
+	if s := g.Snapshot(id); s != nil {
+		return s.Score
+	}
+	return 0
+}
+
+// Snapshot is what gossip thinks of a peer in detail, up to a second old; nil
+// where it thinks nothing. It must not be changed.
+func (g *Gossip) Snapshot(id libpeer.ID) *pubsub.PeerScoreSnapshot {
 	if all := g.scores.Load(); all != nil {
 		return (*all)[id]
 	}
-	return 0
+	return nil
 }
 
 // Mesh is how many peers the mesh of a topic has.
