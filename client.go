@@ -252,6 +252,10 @@ func (c *Client) Disconnect(ctx context.Context, id peer.ID) error {
 	return c.node.swarm.Disconnect(ctx, id, peer.Requested)
 }
 
+// Protect puts a peer under protection, or ends it: it is neither trimmed nor
+// banned. It never blocks; a node that has not started takes note.
+func (c *Client) Protect(id peer.ID, on bool) { c.node.swarm.Protect(id, on) }
+
 // Ban keeps a peer away for d (0: the next step of the ladder of 1 h, 4 h and
 // 24 h) and ends its session; Unban lifts it. A static, trusted or protected
 // peer cannot be banned.
