@@ -42,6 +42,9 @@ func (n *Node) methods() []starling.Method {
 	for _, part := range [][]starling.Method{n.statusMethods(), n.peerMethods(), n.chainMethods(), n.netMethods(), n.adminMethods(), n.observeMethods()} {
 		all = append(all, part...)
 	}
+	if n.stack.methods != nil {
+		all = append(all, n.stack.methods(n)...)
+	}
 	return all
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/opstack"
 	"github.com/starlingp2p/starling/wire/opstack"
@@ -30,7 +31,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if keyFile == "" {
 		keyFile = filepath.Join("keys", "node.key")
 	}
-	s.wire, err = opstack.New(opstack.Config{
+	w, err := opstack.New(opstack.Config{
 		Rules: fam.Rules(), Status: s.ledger.Status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
 		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version, AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
 		Libraries: librariesOf(log),
@@ -38,6 +39,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	s.wire, s.methods = w, func(n *Node) []starling.Method { return (&opp2p{node: n, wire: w}).methods() }
 	s.chain, s.interval, s.backwardOnly = s.ledger, cfg.BlockTime, true
 	s.txs, s.pending = fam.Txs, func() int { return 0 }
 	return nil

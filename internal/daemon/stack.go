@@ -31,6 +31,8 @@ type stack struct {
 	// backwardOnly: nothing but a trusted block makes a chain of this kind.
 	backwardOnly bool
 	services     []starling.Service // in an order in which they can be registered
+	// methods are those of the RPC that only this wire has; nil: none.
+	methods func(*Node) []starling.Method
 
 	// What the RPC asks of a chain beyond the contracts.
 	txs     func(chain.Block) ([]chain.Tx, error) // of a block
