@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -52,7 +53,13 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 	case "request":
 		return n.request(ctx, c.Peer, c.Number)
 	case "opp2p":
-		return callAll(ctx, c.Addr)
+		var token string
+		if c.Params != nil {
+			if err := json.Unmarshal(c.Params, &token); err != nil {
+				return nil, err
+			}
+		}
+		return callAll(ctx, c.Addr, token)
 	case "scores":
 		scores := map[string]float64{}
 		for _, id := range n.p2p.Peers() {

@@ -14,6 +14,7 @@
 //	publish    Number: signs and gossips that block; Mode, unless empty, spoils it: bad-signature, bad-hash.
 //	sync       Number and End: asks the sync client for the blocks between them (v1.19.0).
 //	request    Peer and Number: asks by the raw protocol. Answers the bytes in hex.
-//	opp2p      Addr: a URL; calls every method of opp2p_* there with op-node's own client.
+//	opp2p      Addr: a URL or a socket's path; calls every method of opp2p_* there with op-node's own client. Params: a
+//	           token, if it needs one.
 //	scores     Answers op-node's gossip scores of its peers.
 package opnode

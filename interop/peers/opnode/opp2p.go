@@ -11,17 +11,23 @@ import (
 	"github.com/ethereum-optimism/optimism/op-service/client"
 	"github.com/ethereum-optimism/optimism/op-service/sources"
 	"github.com/ethereum/go-ethereum/log"
+	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // callAll calls what op-node's client can call, and gives each result or error.
-func callAll(ctx context.Context, url string) (map[string]any, error) {
-	rpc, err := client.NewRPC(ctx, log.NewLogger(log.DiscardHandler()), url)
+// The URL may be the path of a socket; a token is sent as that of a bearer.
+func callAll(ctx context.Context, url, token string) (map[string]any, error) {
+	var opts []client.RPCOption
+	if token != "" {
+		opts = append(opts, client.WithGethRPCOptions(rpc.WithHeader("Authorization", "Bearer "+token)))
+	}
+	conn, err := client.NewRPC(ctx, log.NewLogger(log.DiscardHandler()), url, opts...)
 	if err != nil {
 		return nil, err
 	}
-	defer rpc.Close()
-	c := sources.NewP2PClient(rpc)
+	defer conn.Close()
+	c := sources.NewP2PClient(conn)
 	out := map[string]any{}
 	note := func(method string, v any, err error) {
 		if err != nil {

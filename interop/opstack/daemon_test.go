@@ -1,0 +1,210 @@
+package opstack
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+)
+
+// program is starling's, built once a run.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(peers.dir, "starling")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/starling")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build of starling: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// daemon is a starling process.
+type daemon struct {
+	ID     string   `json:"id"`
+	Addrs  []string `json:"addrs"`
+	Socket string   `json:"socket"`
+	RPC    string   `json:"rpc"`
+	Dir    string   `json:"-"`
+}
+
+// daemon runs starling as a member of the network until the test ends. more are
+// lines of its [[network]] table, and of [network.opstack].
+func (n *network) daemon(t *testing.T, more, opstack string) *daemon {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "st") // short: a socket's path is
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	text := fmt.Sprintf(`config_version = 1
+[rpc]
+listen = "127.0.0.1:0"
+[[network]]
+name = "op"
+wire = "opstack"
+allow_private = true
+listen = ["/ip4/%s/tcp/0"]
+%s
+[network.opstack]
+chain_id = %d
+block_time = "%ds"
+genesis_hash = "%v"
+genesis_time = %d
+sequencer = "%v"
+%s
+`, ip(), more, n.id, blockTime, n.config.Genesis.Hash, n.genesis, n.key.Address(), opstack)
+	text += "[network.opstack.forks]\n"
+	for _, f := range n.config.Forks {
+		text += fmt.Sprintf("%s = %d\n", f.Name, f.Time)
+	}
+	config := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "run", "--config", config, "--datadir", dir, "--json")
+	var log tail
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{Dir: dir}
+	ready, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		lines := bufio.NewScanner(out)
+		for lines.Buffer(nil, 1<<20); lines.Scan(); {
+			var kind struct {
+				Event string `json:"event"`
+			}
+			if json.Unmarshal(lines.Bytes(), &kind) == nil && kind.Event == "ready" && json.Unmarshal(lines.Bytes(), d) == nil {
+				close(ready)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		<-ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("starling ended with %v", err)
+		}
+		late.Stop()
+		if t.Failed() {
+			t.Logf("the end of starling's log:\n%s", log.b)
+		}
+	})
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-ready:
+	case <-ended:
+		t.Fatalf("starling ended before it was ready:\n%s", log.b)
+	case <-late.C:
+		t.Fatalf("starling is not ready within %v", patience)
+	}
+	return d
+}
+
+// opPeer is what op-node's client read of a peer, as it encodes it again.
+type opPeer struct {
+	PeerID        string   `json:"peerID"`
+	NodeID        string   `json:"nodeID"`
+	UserAgent     string   `json:"userAgent"`
+	ENR           string   `json:"ENR"`
+	Addresses     []string `json:"addresses"`
+	Protocols     []string `json:"protocols"`
+	Connectedness int      `json:"connectedness"`
+	Direction     int      `json:"direction"`
+	ChainID       uint64   `json:"chainID"`
+	GossipBlocks  bool     `json:"gossipBlocks"`
+}
+
+// TestOpNodesClientDrivesOurServer calls every opp2p method of a starling
+// process with op-node's own client: over HTTP with the token, and on the unix
+// socket. The peer checks that the lists follow.
+func TestOpNodesClientDrivesOurServer(t *testing.T) {
+	n := newNetwork(t, codec.V4, 20, 1, 100)
+	op := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
+	d := n.daemon(t, fmt.Sprintf("static = [%q]\nno_discovery = true", op.Addrs[0]), "")
+	op.until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
+	token, err := os.ReadFile(filepath.Join(d.Dir, "keys", "rpc.token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range []struct{ name, addr, token string }{
+		{"http", d.RPC, strings.TrimSpace(string(token))},
+		{"unix", d.Socket, ""},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			var got map[string]json.RawMessage
+			deadline := time.Now().Add(patience)
+			var dump struct {
+				Total int               `json:"totalConnected"`
+				Peers map[string]opPeer `json:"peers"`
+			}
+			for { // our session is open a little after op-node's connection, its topics are known later
+				op.do(map[string]any{"do": "opp2p", "addr": way.addr, "params": way.token}, &got)
+				if err := json.Unmarshal(got["peers"], &dump); err != nil {
+					t.Fatalf("peers: %s: %v", got["peers"], err)
+				}
+				if dump.Peers[op.Peer].GossipBlocks {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("op-node is not in the topics: %s", got["peers"])
+				}
+				pause(t, 100*time.Millisecond)
+			}
+			p := dump.Peers[op.Peer]
+			if dump.Total != 1 || p.PeerID != op.Peer || p.UserAgent != "optimism" || p.Connectedness != 1 || p.Direction != 2 || p.ChainID != n.id || len(p.NodeID) != 64 || len(p.Protocols) == 0 || len(p.Addresses) == 0 {
+				t.Errorf("peers: %s", got["peers"])
+			}
+			var self opPeer
+			if err := json.Unmarshal(got["self"], &self); err != nil || self.PeerID != d.ID || self.ChainID != n.id || len(self.NodeID) != 64 || strings.Trim(self.NodeID, "0") == "" {
+				t.Errorf("self: %s (%v)", got["self"], err)
+			}
+			var stats map[string]int
+			if err := json.Unmarshal(got["peerStats"], &stats); err != nil || stats["connected"] != 1 || stats["blocksTopicV4"] != 1 || stats["known"] < 1 {
+				t.Errorf("peerStats: %s (%v)", got["peerStats"], err)
+			}
+			for method, raw := range got {
+				failed := strings.Contains(string(raw), `"error":`)
+				switch method {
+				case "discoveryTable":
+					if !strings.Contains(string(raw), "discovery disabled") {
+						t.Errorf("%s: %s", method, raw)
+					}
+				case "connectPeer": // nobody is there
+					if !failed {
+						t.Errorf("%s: %s", method, raw)
+					}
+				default:
+					if failed {
+						t.Errorf("%s: %s", method, raw)
+					}
+				}
+			}
+			if len(got) != 17 {
+				t.Errorf("%d methods were called", len(got))
+			}
+		})
+	}
+}
