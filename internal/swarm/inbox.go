@@ -111,12 +111,13 @@ func (b *inbox) take() (pending, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.queue) == 0 {
-		b.queue = nil // let a grown array go
 		return nil, false
 	}
 	l := b.queue[0]
 	b.queue[0] = letter{}
-	b.queue = b.queue[1:]
+	if b.queue = b.queue[1:]; len(b.queue) == 0 {
+		b.queue = nil // let a grown array go
+	}
 	if l.kind != "" {
 		b.held[l.kind]--
 	}

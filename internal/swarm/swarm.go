@@ -51,6 +51,7 @@ type Swarm struct {
 	replies  map[uint64]chan error
 	workers  sync.WaitGroup
 	quieted  map[string]quietLog
+	ticked   time.Time // when the core last had a tick
 
 	alarm []Event // from before Run
 }
@@ -126,6 +127,8 @@ func (s *Swarm) Run(ctx context.Context) error {
 			s.drain(work)
 		case <-timer.C:
 			s.loop.Wake()
+		}
+		if s.untilNext() <= 0 { // however much is reported meanwhile
 			s.tick(work)
 		}
 		s.publish()
@@ -137,14 +140,19 @@ func (s *Swarm) Run(ctx context.Context) error {
 
 // tick lets the core look at the time.
 func (s *Swarm) tick(ctx context.Context) {
+	s.ticked = s.now()
 	s.step(ctx, inTick{Wall: s.cfg.Wall.Now()})
 	s.showClock()
 }
 
-// untilNext is how long until the core wants a tick; a little at least, so that
-// a core that is always late cannot spin.
+// tickLeast is between two ticks at least, so that a core that is always late
+// cannot spin.
+const tickLeast = 10 * time.Millisecond
+
+// untilNext is how long until the core is to have a tick; 0 or less: now.
 func (s *Swarm) untilNext() time.Duration {
-	return max(s.core.Next().Sub(s.now()), 10*time.Millisecond)
+	now := s.now()
+	return max(s.core.Next().Sub(now), tickLeast-now.Sub(s.ticked))
 }
 
 // finish ends everything that Run has started, and saves.
@@ -163,14 +171,19 @@ func (s *Swarm) finish(stop context.CancelFunc) {
 	clear(s.replies)
 }
 
-// drain hands the core everything that was reported.
+// drain hands the core everything that was reported until now. What comes
+// meanwhile waits for the next turn, or peers that report without end would
+// keep the owner from all else.
 func (s *Swarm) drain(ctx context.Context) {
-	for {
+	for range s.inbox.waiting() {
 		in, ok := s.inbox.take()
 		if !ok {
 			return
 		}
 		s.step(ctx, in(s))
+	}
+	if s.inbox.waiting() > 0 {
+		s.inbox.ring()
 	}
 }
 
