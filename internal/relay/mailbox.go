@@ -4,6 +4,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
 
@@ -13,11 +14,28 @@ type letter struct {
 	session wire.Session // of a Joined
 	by      *courier     // whose work it is the outcome of; nil: nobody's
 	kind    string       // empty: it is never dropped
+	from    peer.ID      // of a kind: which peer causes it; empty: none
+	items   int          // that it tells of
 }
 
+// What one peer may have waiting, of each kind: so one that tells faster than
+// the owner listens loses its own letters, and not those of others.
+const (
+	peerLetters = 16
+	peerItems   = 2 * maxAnnounced // beside a letter that waits alone
+)
+
+// share is what one peer causes of one kind.
+type share struct {
+	kind string
+	from peer.ID
+}
+
+type load struct{ letters, items int }
+
 // mailbox holds events until the owner takes them, in order. Putting one in
-// never waits. Those that peers can cause are bounded, each kind by itself; the
-// others are bounded by the sessions that they are about. Its mutex is a leaf.
+// never waits. Those that peers can cause are bounded, each kind by itself, and
+// of each peer; the others are bounded by the sessions that they are about. Its mutex is a leaf.
 type mailbox struct {
 	wake chan struct{} // capacity 1
 
@@ -25,24 +43,31 @@ type mailbox struct {
 	queue []letter
 	bound int
 	held  map[string]int
+	of    map[share]load
 	drops map[string]uint64
 }
 
 func (m *mailbox) init(bound int) {
 	m.wake = make(chan struct{}, 1)
 	m.bound = bound
-	m.held, m.drops = map[string]int{}, map[string]uint64{}
+	m.held, m.of, m.drops = map[string]int{}, map[share]load{}, map[string]uint64{}
 }
 
 // offer takes what may be dropped.
 func (m *mailbox) offer(kind string, l letter) {
 	m.mu.Lock()
-	if m.held[kind] >= m.bound {
+	theirs := share{kind, l.from}
+	had := m.of[theirs]
+	greedy := l.from != "" && (had.letters >= peerLetters || had.letters > 0 && had.items+l.items > peerItems)
+	if greedy || m.held[kind] >= m.bound {
 		m.drops["mailbox-"+kind]++
 		m.mu.Unlock()
 		return
 	}
 	m.held[kind]++
+	if l.from != "" {
+		m.of[theirs] = load{had.letters + 1, had.items + l.items}
+	}
 	l.kind = kind
 	m.queue = append(m.queue, l)
 	m.mu.Unlock()
@@ -71,6 +96,7 @@ func (m *mailbox) take() []letter {
 	out := m.queue
 	m.queue = nil
 	clear(m.held)
+	clear(m.of)
 	return out
 }
 

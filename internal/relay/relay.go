@@ -94,7 +94,7 @@ func (r *Relay) IsOpen() bool { return r.open.Load() }
 // the pool: it need not be told of them. Those that the pool takes it tells of
 // itself.
 func (r *Relay) Have(from peer.ID, txs []chain.Tx) {
-	r.mail.offer("seen", letter{event: Seen{From: from, Hashes: hashesOf(txs)}})
+	r.mail.offer("seen", letter{event: Seen{From: from, Hashes: hashesOf(txs)}, from: from, items: len(txs)})
 }
 
 // Settled tells that the pool has looked at transactions and found no fault:
@@ -119,7 +119,7 @@ func (r *Relay) Announced(from peer.ID, txs []wire.TxID) {
 			ev.Known = append(ev.Known, tx.Hash)
 		}
 	}
-	r.mail.offer("announced", letter{event: ev})
+	r.mail.offer("announced", letter{event: ev, from: from, items: len(txs)})
 }
 
 // Checked tells of a block that passed its check and whose parent is known;
@@ -130,7 +130,7 @@ func (r *Relay) Checked(from peer.ID, b chain.Block, w chain.Weight) {
 
 // BlockSeen tells that a peer has a block.
 func (r *Relay) BlockSeen(from peer.ID, h chain.Hash) {
-	r.mail.offer("block-seen", letter{event: BlockSeen{from, h}})
+	r.mail.offer("block-seen", letter{event: BlockSeen{from, h}, from: from})
 }
 
 // Imported tells of blocks that became part of our chain.
