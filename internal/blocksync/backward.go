@@ -202,6 +202,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 		return
 	}
 	j.progress = c.now
+	c.prove(s.from)
 	from, bs := s.from, s.bs
 	c.dropSpan(j, s)
 	hi := uint64(0)
@@ -254,14 +255,14 @@ func (c *Core) askDown(j *job) {
 	if whole {
 		kind, most = "blocks", uint64(max(1, c.cfg.Caps.MaxBatch.Blocks))
 	}
-	if whole && !c.proven() && c.pickDown(j, j.want.Number, kind) == nil && c.allLack(kind) {
+	if whole && !c.proven() && c.pickDown(j, j.want.Number, kind, false) == nil && c.allLack(kind) {
 		whole, kind, most = false, "headers", uint64(c.cfg.Caps.MaxBatch.Headers)
 	}
 	count = min(count, most, j.want.Number+1)
 	if whole {
 		count = min(count, max(2, uint64(c.cfg.MaxBytes/4/c.bodySize())))
 	}
-	p := c.pickDown(j, j.want.Number, kind)
+	p := c.pickDown(j, j.want.Number, kind, s.tried)
 	if p == nil {
 		return
 	}
@@ -312,7 +313,7 @@ func (c *Core) askDownByNumber(j *job) {
 }
 
 func (c *Core) askNumbers(j *job, s *span) bool {
-	p := c.pickDown(j, s.hi, "blocks")
+	p := c.pickDown(j, s.hi, "blocks", s.tried)
 	expect := int(s.hi-s.lo+1) * c.bodySize()
 	top := len(j.spans) == 0 || s == j.spans[0]
 	if p == nil || (!c.room(expect) && !top) {
@@ -345,9 +346,13 @@ func (p *remote) lagging(n uint64) bool {
 
 // pickDown picks who to ask for block n below a trusted one: the best that
 // claims it, else the best whose claim may lag behind gossip.
-func (c *Core) pickDown(j *job, n uint64, kind string) *remote {
+func (c *Core) pickDown(j *job, n uint64, kind string, tried bool) *remote {
 	var lagging *remote
+	tried = tried && c.provenGives(j, n, kind)
 	for _, p := range c.ranked() {
+		if tried && !p.proved {
+			continue
+		}
 		if j.excluded[p] || p.unsupported[kind] || c.slots(p) <= 0 {
 			continue
 		}
@@ -364,6 +369,7 @@ func (c *Core) pickDown(j *job, n uint64, kind string) *remote {
 // onDown takes in an answer to askDown: descending from the trusted block, or
 // ascending by number.
 func (c *Core) onDown(j *job, s *span, r *request, resp wire.Response, descending bool) {
+	s.tried = resp == nil
 	if resp == nil || j.connected || !slices.Contains(j.spans, s) {
 		return
 	}

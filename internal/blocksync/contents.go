@@ -35,9 +35,14 @@ func (c *Core) bodyKind() string {
 	return "blocks"
 }
 
-// pick is the best peer that serves block n and has a slot.
-func (c *Core) pick(j *job, n uint64, kind string) *remote {
+// pick is the best peer that serves block n and has a slot; what was tried
+// before goes to somebody who delivered, if there is one.
+func (c *Core) pick(j *job, n uint64, kind string, tried bool) *remote {
+	tried = tried && c.provenGives(j, n, kind)
 	for _, p := range c.ranked() {
+		if tried && !p.proved {
+			continue
+		}
 		if !j.excluded[p] && !p.unsupported[kind] && c.slots(p) > 0 && c.gives(j, p, n) {
 			return p
 		}
@@ -101,7 +106,7 @@ func (c *Core) nextBodies(j *job, p *remote) ([]uint64, bool) {
 	var numbers []uint64
 	settled := true // nothing missing was passed over
 	for n := j.scan; n >= lo && n <= hi && len(numbers) < most; {
-		if e := j.entry(n); e.state == need && c.gives(j, p, n) {
+		if e := j.entry(n); e.state == need && c.gives(j, p, n) && (!e.tried || p.proved || !c.provenGives(j, n, c.bodyKind())) {
 			numbers = append(numbers, n)
 		} else if len(numbers) > 0 {
 			break
@@ -162,6 +167,7 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Has
 	defer func() {
 		for _, n := range numbers {
 			if e := j.entry(n); e != nil && e.state == flying {
+				e.tried = e.tried || resp == nil
 				j.set(e, need)
 			}
 		}
@@ -332,6 +338,7 @@ func (c *Core) onVerifiedBodies(in VerifiedBodies) {
 		if err == nil {
 			j.set(e, ready)
 			j.progress = c.now
+			c.prove(ck.from)
 			continue
 		}
 		c.empty(e)

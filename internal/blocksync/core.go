@@ -61,6 +61,9 @@ type Core struct {
 	status  chain.Status
 	recent  recentHeaders
 	bad     hashSet // refused by the chain: never asked for again
+	doubted hashSet // heads that were claimed and not delivered
+
+	strangers int // masters in a row that never proved anything
 
 	peers []*remote // by ID
 	byID  map[peer.ID]*remote
@@ -113,6 +116,7 @@ func NewCore(cfg CoreConfig) *Core {
 		loose:   newQuarantine(),
 		recent:  newRecentHeaders(),
 		bad:     newHashSet(maxBad),
+		doubted: newHashSet(maxDoubted),
 	}
 }
 
@@ -244,6 +248,11 @@ func (c *Core) Next() time.Time {
 		}
 		if p.badUntil.After(c.now) && c.better(p) {
 			sooner(p.badUntil)
+		}
+	}
+	if j := c.job; j != nil && j.forward {
+		if at := j.led.Add(scoutAfter); at.After(c.now) && j.master != nil && j.master.standing() < proven {
+			sooner(at)
 		}
 	}
 	sooner(c.recheck)

@@ -18,7 +18,9 @@
 // bodies are verified in parallel and imported in order. A master that fails
 // is replaced without starting again. Wires without headers fetch whole blocks
 // from all peers instead. Masters are chosen by what they deliver: a claim only
-// says that a peer is worth asking.
+// says that a peer is worth asking. Strangers lead in the order in which they
+// came, while nobody who delivered before can; those next in line are asked for
+// a header meanwhile, and who is there takes over.
 //
 // # Backward
 //
@@ -36,11 +38,14 @@
 // # What a hostile peer can do
 //
 // It can claim anything, and be asked for it: three undelivered heads are a
-// FalseHead, and each costs one request. It can be silent, and lose its rank
-// at the first timeout and its turn within the deadline. It can send what was
-// not asked, or does not link, or fails verification, and pays for it. It can
-// not make us hold more than a bounded number of bytes, import out of order,
-// or wait for it for ever; it cannot keep us from what one honest peer serves.
+// FalseHead, and each costs one request. Under ever new names it leads only
+// while nobody can who proved something, and not before those who came first;
+// what it failed to deliver is asked of the proven. It can be silent, and lose
+// its rank at the first timeout and its turn within the deadline. It can send
+// what was not asked, or does not link, or fails verification, and pays for it.
+// It can not make us hold more than a bounded number of bytes, import out of
+// order, or wait for it for ever; it cannot keep us from what one honest peer
+// serves.
 // Sentences of the threat catalogue are named in the tests.
 //
 // # Bounds

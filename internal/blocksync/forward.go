@@ -1,7 +1,6 @@
 package blocksync
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,54 +22,6 @@ func (c *Core) better(p *remote) bool {
 	return p.claim.Head.Number > c.status.Head.Number
 }
 
-// bestMaster picks who is to give headers: first those that do not refuse at the
-// moment, then those that kept their word and answer, then those that claim at least the median of what is claimed, then the ones
-// of the greatest capacity. The height of a claim alone wins nothing. (L-09)
-//
-// With a job, it is about who can go on from its tip.
-func (c *Core) bestMaster(j *job) *remote {
-	var able []*remote
-	var claims []uint64
-	for _, p := range c.ranked() {
-		if j != nil && j.excluded[p] || c.now.Before(p.badUntil) || p.unsupported[c.headerKind()] {
-			continue
-		}
-		if j == nil || j.probe != nil {
-			if !c.better(p) {
-				continue
-			}
-		} else if p.claimless() || !p.mayHave(j.tip.Ref.Number+1, c.now) {
-			continue
-		}
-		able = append(able, p)
-		claims = append(claims, p.claim.Head.Number)
-	}
-	if len(able) == 0 {
-		return nil
-	}
-	slices.Sort(claims)
-	median := claims[(len(claims)-1)/2]
-	best := able[0]
-	for _, p := range able[1:] {
-		if paused := c.now.Before(p.pausedUntil); paused != c.now.Before(best.pausedUntil) {
-			if !paused {
-				best = p
-			}
-			continue
-		}
-		if d := cmp.Or(cmp.Compare(p.undelivered, best.undelivered), cmp.Compare(p.silent, best.silent)); d != 0 {
-			if d < 0 {
-				best = p
-			}
-			continue
-		}
-		if best.claim.Head.Number < median && p.claim.Head.Number >= median {
-			best = p
-		}
-	}
-	return best
-}
-
 // headerKind is the kind of request that brings headers on this wire.
 func (c *Core) headerKind() string {
 	if c.cfg.Caps.Skeleton {
@@ -81,7 +32,7 @@ func (c *Core) headerKind() string {
 
 func (c *Core) startForward(p *remote) {
 	j := c.newJob(true)
-	j.master = p
+	c.lead(j, p)
 	j.goal = p.claim.Head.Number
 	j.probe = c.newProbe(p)
 	c.job = j
@@ -89,14 +40,8 @@ func (c *Core) startForward(p *remote) {
 }
 
 func (c *Core) driveForward(j *job) {
-	if m := j.master; m == nil {
-		if j.master = c.bestMaster(j); j.master != nil && c.cfg.Caps.Skeleton {
-			c.takeOver(j)
-		}
-	} else if m.silent > 0 {
-		if p := c.bestMaster(j); p != nil && p != m && p.silent == 0 {
-			c.replaceMaster(j, p) // nothing waits for a peer that fell silent
-		}
+	if !c.changeMaster(j) {
+		return
 	}
 	if j.probe != nil {
 		if j.master != nil {
@@ -128,7 +73,7 @@ func (c *Core) takeOver(j *job) {
 // replaceMaster gives the headers that were asked of one peer to another.
 func (c *Core) replaceMaster(j *job, p *remote) {
 	for _, s := range j.spans {
-		if s.r != nil && s.r.peer == j.master {
+		if s.r != nil && s.r.peer == j.master && (c.cfg.Caps.Skeleton || j.master.silent > 0) {
 			c.abandon(s.r)
 			s.r = nil
 		}
@@ -137,7 +82,10 @@ func (c *Core) replaceMaster(j *job, p *remote) {
 		j.probe.busy = false
 		j.probe = c.newProbe(p)
 	}
-	j.master = p
+	if j.master != nil {
+		j.master.inLine = c.now // it had its turn
+	}
+	c.lead(j, p)
 }
 
 // cutSpans forgets spans over the goal that nobody was asked for.
@@ -257,7 +205,7 @@ func (c *Core) askSpan(j *job, s *span) bool {
 	p := j.master
 	if !c.cfg.Caps.Skeleton {
 		expect = int(s.hi-s.lo+1) * c.bodySize()
-		p = c.pick(j, s.lo, "blocks")
+		p = c.pick(j, s.lo, "blocks", s.tried)
 	}
 	if p == nil || c.slots(p) <= 0 || p.unsupported[c.headerKind()] {
 		return false
@@ -302,6 +250,7 @@ func (c *Core) rangeRequest(rg chain.Range, whole bool) wire.Request {
 func (c *Core) onSpan(j *job, s *span, r *request, resp wire.Response, err error) {
 	p := r.peer
 	if resp == nil {
+		s.tried = true
 		// The master has had its turn; another one goes on from the tip.
 		if p == j.master && j.entries.len() == 0 && errors.Is(err, notFound) {
 			c.undelivered(p, s.lo)
@@ -364,6 +313,8 @@ func (c *Core) onSpan(j *job, s *span, r *request, resp wire.Response, err error
 // notFound matches a refusal of a peer that does not have what it was asked for.
 var notFound error = &wire.Refusal{Code: wire.RefusedNotFound}
 
+func isNotFound(err error) bool { return errors.Is(err, notFound) }
+
 // emptyRange is an empty answer for a range that p claimed. (L-05)
 func (c *Core) emptyRange(j *job, p *remote, lo uint64) {
 	if j.master == p {
@@ -393,8 +344,10 @@ func (c *Core) undelivered(p *remote, lo uint64) {
 		p.lower(lo - 1)
 		return
 	}
+	c.doubt(p)
 	p.undelivered++
 	if p.undelivered >= falseHeadAt {
+		p.proved = false
 		c.emit(Charge{p.id, peer.FalseHead, fmt.Sprintf("claimed %v, delivered nothing from %d", p.claim.Head, lo)})
 		p.badUntil = c.now.Add(lackFor)
 		p.undelivered = 0
@@ -422,6 +375,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 	if n > 0 {
 		j.tip, j.tipOf = s.hs[n-1], s.from
 		j.progress = c.now
+		c.prove(s.from)
 		c.checkAdded(j, lo, s.lo+uint64(n)-1)
 	}
 	switch {

@@ -42,6 +42,8 @@ type job struct {
 
 	// forward
 	master *remote
+	tries  int          // masters since one delivered
+	led    time.Time    // since when master is
 	probe  *probe       // nil once the common ancestor is known
 	tip    chain.Header // the highest verified header
 	tipOf  peer.ID      // who gave it
@@ -63,7 +65,8 @@ type entry struct {
 	header      peer.ID // who delivered the header
 	from        peer.ID // who delivered the body; empty where nobody pays for it
 	state       entryState
-	cost        int // bytes held
+	tried       bool // somebody was asked for the body and did not answer
+	cost        int  // bytes held
 }
 
 type entryState uint8
@@ -92,6 +95,7 @@ type span struct {
 	hs       []chain.Header // ascending
 	bs       []chain.Block  // the same as whole blocks, or nil
 	cost     int
+	tried    bool // somebody was asked and did not answer
 	paired   bool // it is verified together with the lowest entry of the path
 }
 
@@ -274,10 +278,17 @@ func (j *job) vouched(p *remote, n uint64) bool {
 	return e != nil && e.hdr.Ref == p.claim.Head
 }
 
-// ranked gives the peers, best first: by capacity, then by chance.
+// ranked gives the peers, best first: who delivered before whoever may come and
+// go under a new name, then by capacity, then by chance.
 func (c *Core) ranked() []*remote {
 	ps := slices.Clone(c.peers)
 	slices.SortStableFunc(ps, func(a, b *remote) int {
+		if pa, pb := a.standing() == proven, b.standing() == proven; pa != pb {
+			if pa {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(cmp.Compare(b.capacity(), a.capacity()), cmp.Compare(a.tie, b.tie))
 	})
 	return ps

@@ -39,6 +39,11 @@ type remote struct {
 	undelivered int    // heads claimed and not delivered, in a row
 	badUntil    time.Time
 	reached     chain.Ref // the claimed head up to which everything was fetched
+
+	// Standing.
+	proved  bool      // something that it delivered was verified
+	inLine  time.Time // since when it waits to be master, among those who proved nothing
+	scouted time.Time // when it was last asked as a candidate
 }
 
 // lack is a range that a peer is not asked for.
@@ -60,6 +65,7 @@ type request struct {
 	cancelled bool
 	done      func(wire.Response, error) // nil response and nil error: timed out
 	lo, hi    uint64
+	scout     bool // it asks a candidate whether it is there
 	byHash    bool // it asks for blocks of one branch, which the peer need not be on
 }
 
@@ -71,6 +77,7 @@ func (c *Core) onJoined(in Joined) {
 	if c.cfg.Rand != nil {
 		p.tie = c.cfg.Rand.Uint64()
 	}
+	c.line(p)
 	c.byID[p.id] = p
 	c.targetRetry = time.Time{} // it may have what nobody had
 	i, _ := slices.BinarySearchFunc(c.peers, p.id, func(r *remote, id peer.ID) int { return cmp.Compare(r.id, id) })
@@ -92,6 +99,7 @@ func (c *Core) onLeft(id peer.ID) {
 		}
 	}
 	if c.job != nil && c.job.master == p {
+		c.doubt(p)
 		c.job.master = nil
 	}
 }
@@ -99,6 +107,7 @@ func (c *Core) onLeft(id peer.ID) {
 func (c *Core) onClaims(in Claims) {
 	if p, ok := c.byID[in.Peer]; ok {
 		p.claim, p.told = in.Status, in.Status.Head.Number
+		c.line(p)
 	}
 }
 
@@ -276,6 +285,12 @@ func (c *Core) unanswered(p *remote, r *request) {
 	p.silent++
 	p.stall = min(2*p.stall, maxStall)
 	p.window = 1
+	if c.job != nil && c.job.master == p || r.scout {
+		c.doubt(p)
+	}
+	if p.silent >= 3 {
+		p.proved = false
+	}
 	if p.silent >= 3 && !c.cfg.Caps.SilentRefusal {
 		c.emit(Charge{p.id, peer.NoAnswer, "requests in a row without an answer"})
 	}
