@@ -201,12 +201,13 @@ func (s *session) mayAsk(h codec.Hash) time.Duration {
 			return wait
 		}
 	}
-	if len(s.asked) >= 4*maxAsked {
+	if len(s.asked) >= max(4*maxAsked, s.sweepAt) {
 		for k, at := range s.asked { // each is judged alone: the order has no effect
 			if now.Sub(at) >= repeatAfter {
 				delete(s.asked, k)
 			}
 		}
+		s.sweepAt = 2 * len(s.asked) // all may be new: looking through them each time would cost much
 	}
 	s.asked[h] = now
 	return 0

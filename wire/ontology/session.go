@@ -53,13 +53,14 @@ type session struct {
 
 	unknown, unasked, odd framed.Tally
 
-	mu     sync.Mutex // a leaf
-	second *framed.Link
-	height uint64                   // that the peer claimed last
-	asked  map[codec.Hash]time.Time // getdata that was sent, and when
-	behind codec.Hash               // of the question for headers that is under way
-	addrs  bool                     // we have asked for addresses
-	told   time.Time                // when we last told the peer addresses
+	mu      sync.Mutex // a leaf
+	second  *framed.Link
+	height  uint64                   // that the peer claimed last
+	asked   map[codec.Hash]time.Time // getdata that was sent, and when
+	sweepAt int                      // of asked, when it is looked through again
+	behind  codec.Hash               // of the question for headers that is under way
+	addrs   bool                     // we have asked for addresses
+	told    time.Time                // when we last told the peer addresses
 }
 
 var (
