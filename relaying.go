@@ -33,6 +33,7 @@ func (n *Node) buildRelay() error {
 		Core: relay.CoreConfig{
 			Policy: policy, OnlyAnnounced: caps.OnlyAnnounced, AnnounceTxs: caps.TxAnnounce,
 			PushBlocks: caps.BlockPush, AnnounceBlocks: caps.BlockAnnounce, MayBeSilent: caps.SilentRefusal,
+			FetchTxs: caps.MaxBatch.Txs,
 		},
 		Pool: n.pool,
 		Take: func(ctx context.Context, s wire.Session, txs []chain.Tx) bool {

@@ -50,6 +50,9 @@ type CoreConfig struct {
 	// AnnounceTxs, PushBlocks and AnnounceBlocks are what the wire can send.
 	// Without AnnounceTxs every transaction goes in full to all.
 	AnnounceTxs, PushBlocks, AnnounceBlocks bool
+	// FetchTxs is how many transactions one Fetch may ask for; 0: 256, which is
+	// the most.
+	FetchTxs int
 	// MayBeSilent: the wire lets a peer leave a request unanswered.
 	MayBeSilent bool
 }
@@ -105,6 +108,9 @@ type remote struct {
 func NewCore(cfg CoreConfig) *Core {
 	if cfg.PushBytes == 0 {
 		cfg.PushBytes = 4096
+	}
+	if cfg.FetchTxs <= 0 || cfg.FetchTxs > fetchTxs {
+		cfg.FetchTxs = fetchTxs
 	}
 	c := &Core{
 		cfg: cfg, byID: make(map[peer.ID]*remote), wants: make(map[chain.Hash]*want),

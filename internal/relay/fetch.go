@@ -184,7 +184,7 @@ func (c *Core) ask(p *remote) {
 			continue // it did not deliver it before
 		}
 		size := min(w.from[i].size, fetchBytes)
-		if len(txs) == fetchTxs || len(txs) > 0 && bytes+size > fetchBytes {
+		if len(txs) == c.cfg.FetchTxs || len(txs) > 0 && bytes+size > fetchBytes {
 			break
 		}
 		bytes += size

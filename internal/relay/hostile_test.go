@@ -117,3 +117,23 @@ func TestIdlePeersHaveNothingToBeAskedFor(t *testing.T) {
 		}
 	})
 }
+
+// Some wires refuse to ask for many at once: all that was announced is asked
+// for, a few at a time.
+func TestNoMoreAreAskedForThanTheWireTakes(t *testing.T) {
+	cfg := eth
+	cfg.FetchTxs = 16
+	b := newBench(t, cfg, "a")
+	b.step(Announced{From: "a", Txs: ids(40)})
+	asked, es := 0, b.wait(time.Second)
+	for f := only[Fetch](es); len(f) > 0; f = only[Fetch](es) {
+		if len(f) != 1 || len(f[0].Txs) > 16 {
+			t.Fatalf("asked for %d in %d requests, want 16 in one", len(f[0].Txs), len(f))
+		}
+		asked += len(f[0].Txs)
+		es = b.step(Fetched{From: "a", Got: f[0].Txs})
+	}
+	if asked != 40 {
+		t.Errorf("%d were asked for, want 40", asked)
+	}
+}
