@@ -31,15 +31,17 @@ func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request) (wire
 		}
 		return wire.Blocks{Blocks: fitting(bs, r.Range.Count, s.cfg.AnswerMax, chain.Block.Size)}, nil
 	case wire.GetBlocksByHash:
-		bs, err := s.blocks(ctx, r.Hashes)
+		bs, err := s.blocks(ctx, r.Hashes, chain.Block.Size)
 		return wire.Blocks{Blocks: bs}, err
 	case wire.GetBodies:
-		bs, err := s.blocks(ctx, r.Hashes)
+		bs, err := s.blocks(ctx, r.Hashes, chain.Block.Size)
 		out := wire.Bodies{Hashes: make([]chain.Hash, len(bs)), Bodies: make([]wire.Body, len(bs))}
 		for i, b := range bs {
 			out.Hashes[i], out.Bodies[i] = b.Header.Ref.Hash, wire.Body{Body: b.Body, Extra: b.Extra}
 		}
 		return out, err
+	case wire.GetReceipts:
+		return s.receipts(ctx, r.Hashes)
 	case wire.GetTxs:
 		return s.txs(ctx, r.Hashes)
 	case wire.GetAddrs:
@@ -77,9 +79,24 @@ func fitting[T any](items []T, count, bytes int, size func(T) int) []T {
 	return items
 }
 
-// blocks gives the blocks of hashes that we have, up to the bound of an
-// answer. chain.ErrNotFound if we have none of them.
-func (s *Server) blocks(ctx context.Context, hashes []chain.Hash) ([]chain.Block, error) {
+// receipts gives the receipts of blocks, which are their Extra on the wires
+// where this can be asked for. Blocks that were fetched without are left out.
+func (s *Server) receipts(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
+	bs, err := s.blocks(ctx, hashes, func(b chain.Block) int { return len(b.Extra) })
+	if err != nil {
+		return nil, err
+	}
+	var out wire.Receipts
+	for _, b := range bs {
+		out.Hashes, out.Receipts = append(out.Hashes, b.Header.Ref.Hash), append(out.Receipts, b.Extra)
+	}
+	return out, nil
+}
+
+// blocks gives the blocks of hashes that we have and of which something is
+// wanted, up to the bound of an answer; size is how many bytes are wanted.
+// chain.ErrNotFound if there are none.
+func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, size func(chain.Block) int) ([]chain.Block, error) {
 	var out []chain.Block
 	sum := 0
 	for _, h := range hashes {
@@ -93,7 +110,11 @@ func (s *Server) blocks(ctx context.Context, hashes []chain.Hash) ([]chain.Block
 		if err != nil {
 			return nil, err
 		}
-		if sum += b.Size(); sum > s.cfg.AnswerMax && len(out) > 0 {
+		want := size(b)
+		if want == 0 {
+			continue
+		}
+		if sum += want; sum > s.cfg.AnswerMax && len(out) > 0 {
 			break
 		}
 		out = append(out, b)

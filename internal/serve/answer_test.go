@@ -168,7 +168,7 @@ func TestTransactionsComeFromThePoolThenTheLedger(t *testing.T) {
 
 func TestKindsThatNobodyAnswersAreUnsupported(t *testing.T) {
 	s := serve.New(serve.Config{Chain: &fakeChain{}})
-	for _, r := range []wire.Request{wire.GetTxs{Hashes: []chain.Hash{hash(1)}}, wire.GetAddrs{Max: 1}, wire.AppRequest{}, wire.GetReceipts{}} {
+	for _, r := range []wire.Request{wire.GetTxs{Hashes: []chain.Hash{hash(1)}}, wire.GetAddrs{Max: 1}, wire.AppRequest{}} {
 		_, err := s.Serve(t.Context(), alice, r)
 		wantRefusal(t, err, wire.RefusedUnsupported, "")
 	}

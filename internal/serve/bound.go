@@ -24,6 +24,9 @@ func (s *Server) bounded(r wire.Request) (wire.Request, int) {
 	case wire.GetBodies:
 		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxBlocks)]
 		return r, len(r.Hashes)
+	case wire.GetReceipts:
+		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxBlocks)]
+		return r, len(r.Hashes)
 	case wire.GetTxs:
 		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxTxs)]
 		return r, len(r.Hashes)
@@ -58,6 +61,7 @@ func cutRange(r chain.Range, count, bytes int) chain.Range {
 const (
 	ofHeaders = iota
 	ofBlocks
+	ofReceipts
 	ofTxs
 	ofAddrs
 	ofApp
@@ -65,7 +69,7 @@ const (
 )
 
 // firstGuess is the size of an item, in bytes, before any was served.
-var firstGuess = [numKinds]float64{512, 16 << 10, 512, 64, 1 << 10}
+var firstGuess = [numKinds]float64{512, 16 << 10, 16 << 10, 512, 64, 1 << 10}
 
 func kindOf(r wire.Request) int {
 	switch r.(type) {
@@ -73,6 +77,8 @@ func kindOf(r wire.Request) int {
 		return ofHeaders
 	case wire.GetBlocks, wire.GetBlocksByHash, wire.GetBodies:
 		return ofBlocks
+	case wire.GetReceipts:
+		return ofReceipts
 	case wire.GetTxs:
 		return ofTxs
 	case wire.GetAddrs:

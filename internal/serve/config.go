@@ -35,7 +35,7 @@ type Config struct {
 	ServeTime  time.Duration // that one answer may take; 0: 20 s
 	AnswerMax  int           // bytes of one answer; 0: 10 MiB
 	MaxHeaders int           // in one answer; 0: 1024
-	MaxBlocks  int           // and bodies; 0: 256
+	MaxBlocks  int           // and bodies, and blocks whose receipts are asked for; 0: 256
 	MaxTxs     int           // 0: 1024
 	MaxAddrs   int           // 0: 128
 

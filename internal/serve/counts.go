@@ -20,7 +20,7 @@ type Counters struct {
 }
 
 var (
-	kindNames    = [...]string{"headers", "bodies", "blocks", "txs", "addrs", "app"}
+	kindNames    = [...]string{"headers", "bodies", "blocks", "receipts", "txs", "addrs", "app"}
 	refusalNames = [...]string{
 		PeerBytes, PrefixBytes, GlobalBytes, PeerStreams, Workers,
 		"not-found", "bad-request", "unsupported", "busy", "internal", "ended",

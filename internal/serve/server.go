@@ -154,6 +154,11 @@ func measure(resp wire.Response) (items, bytes int) {
 			bytes += len(b.Body) + len(b.Extra) + itemOverhead
 		}
 		return len(r.Bodies), bytes
+	case wire.Receipts:
+		for _, b := range r.Receipts {
+			bytes += len(b) + itemOverhead
+		}
+		return len(r.Receipts), bytes
 	case wire.TxList:
 		for _, tx := range r.Txs {
 			bytes += len(tx.Bytes)
