@@ -1,15 +1,17 @@
 package sequenced
 
+import "github.com/starlingp2p/starling/ledger/internal/txjournal"
+
 // JournalHead begins a journal.
-const JournalHead = journalHead
+const JournalHead = txjournal.Head
 
 // DecodeJournal is what restores a journal.
 func DecodeJournal(b []byte, maxTx int) (txs [][]byte, good int, err error) {
-	return decodeJournal(b, maxTx)
+	return txjournal.Decode(b, maxTx)
 }
 
 // AppendRecord appends a record of a journal.
-func AppendRecord(dst, tx []byte) []byte { return appendRecord(dst, tx) }
+func AppendRecord(dst, tx []byte) []byte { return txjournal.AppendRecord(dst, tx) }
 
 // JournalSize is the size of the pool's journal.
-func (p *Pool) JournalSize() int64 { return p.journal.size }
+func (p *Pool) JournalSize() int64 { return p.journal.Size() }

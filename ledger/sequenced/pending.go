@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txjournal"
 )
 
 // Pending implements chain.TxPool: by fee, then by arrival, each sender's in
@@ -255,11 +256,11 @@ func (p *Pool) rotate(force bool) error {
 	for _, e := range p.txs {
 		if e.local {
 			live = append(live, e)
-			size += int64(len(e.tx.Bytes) + recordOverhead)
+			size += int64(len(e.tx.Bytes) + txjournal.RecordOverhead)
 		}
 	}
 	p.mu.Unlock()
-	if p.journal.closed || !force && p.journal.size <= 2*size+rotateSlack {
+	if p.journal.Closed() || !force && !p.journal.Due(size) {
 		return nil
 	}
 	slices.SortFunc(live, func(a, b *pooled) int { return int(int64(a.arrival) - int64(b.arrival)) })
@@ -267,5 +268,5 @@ func (p *Pool) rotate(force bool) error {
 	for i, e := range live {
 		txs[i] = e.tx
 	}
-	return p.journal.rewrite(txs)
+	return p.journal.Rewrite(txs)
 }

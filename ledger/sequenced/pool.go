@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txjournal"
 )
 
 // Limits of a Pool, where its configuration says nothing.
@@ -79,7 +80,7 @@ type Pool struct {
 	dropped  map[string]uint64
 
 	journalMu sync.Mutex // guards journal, and is taken before mu
-	journal   *journal
+	journal   *txjournal.Journal
 }
 
 type pooled struct {
@@ -136,7 +137,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if c.Journal == "" {
 		return p, nil
 	}
-	j, restored, lost, err := openJournal(c.FS, c.Journal, c.Family.c.MaxTxBytes)
+	j, restored, lost, err := txjournal.Open(c.FS, c.Journal, c.Family.c.MaxTxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 		p.admit(b, true)
 	}
 	if err := p.load(ctx); err != nil {
-		return nil, errors.Join(err, j.close())
+		return nil, errors.Join(err, j.Close())
 	}
 	return p, p.rotate(true)
 }
@@ -160,7 +161,7 @@ func (p *Pool) Close() error {
 	if p.journal == nil {
 		return nil
 	}
-	return p.journal.close()
+	return p.journal.Close()
 }
 
 // Has implements chain.TxPool.
@@ -239,7 +240,7 @@ func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
 		}
 	}
 	if p.journal != nil && len(added) > 0 {
-		if err := p.journal.append(added); err != nil {
+		if err := p.journal.Append(added); err != nil {
 			p.c.Logger.Warn("sequenced: transactions could not be journalled", "err", err)
 			for k, tx := range added {
 				p.drop(tx.Hash, "journal-failed")
