@@ -59,6 +59,9 @@ func (n *Node) callBan(ctx context.Context, params json.RawMessage) (any, error)
 	if prefix.IsValid() {
 		return true, n.node.Client().BanPrefix(ctx, prefix, d, reason, force)
 	}
+	if id, err = identity(n.stack.wire.Caps().Name, id); err != nil {
+		return nil, err
+	}
 	return true, n.node.Client().Ban(ctx, id, d, reason)
 }
 
@@ -91,9 +94,34 @@ func whom(text string) (peer.ID, netip.Prefix, error) {
 		return "", p.Masked(), nil
 	}
 	if strings.ContainsAny(text, "/@") {
-		return "", netip.Prefix{}, rpc.BadParams("%.100q is neither an identity nor an IP address nor a prefix as in \"10.0.0.0/8\"", text)
+		return "", netip.Prefix{}, rpc.BadParams("%.100q is neither an identity nor an IP address nor a prefix as in \"192.0.2.0/24\"", text)
 	}
 	return peer.ID(text), netip.Prefix{}, nil
+}
+
+// identity refuses what can be nobody's identity on a wire: a ban of it would
+// keep nobody away, and look as if it did. Where addresses of a wire hold no
+// identity, only what was meant as an address is refused.
+func identity(wire string, id peer.ID) (peer.ID, error) {
+	bad := func(want string) error {
+		return rpc.BadParams("%.100q is no identity of the wire %s; want %s, an IP address or a prefix as in \"192.0.2.0/24\"", string(id), wire, want)
+	}
+	if strings.ContainsAny(string(id), ".:/@ ") {
+		return "", bad("an identity")
+	}
+	k, err := kindOf(wire)
+	if err != nil || !strings.Contains(k.example, "ID") {
+		return id, nil
+	}
+	addr, err := k.addrs.ParseAddr(strings.Replace(k.example, "ID", string(id), 1))
+	if err != nil {
+		return "", bad("the ID in " + k.example)
+	}
+	_, known, ok := k.addrs.Locate(addr)
+	if !ok || known == "" {
+		return "", bad("the ID in " + k.example)
+	}
+	return known, nil
 }
 
 func checkID(id string) error {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/starlingp2p/starling/internal/rpc"
+	"github.com/starlingp2p/starling/peer"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -192,6 +193,10 @@ func TestBansAreMadeListedAndLiftedOverTheSocket(t *testing.T) {
 	}
 	for name, params := range map[string][]any{
 		"nobody":            {""},
+		"no identity":       {"somebody"},
+		"a cut identity":    {who[:40]},
+		"no IP address":     {"300.2.3.4"},
+		"a host and a port": {"192.0.2.1:4001"},
 		"a long name":       {strings.Repeat("x", 200)},
 		"a negative time":   {who, -1},
 		"more than decades": {who, int64(1) << 40},
@@ -238,5 +243,30 @@ func TestMethodsRefuseNonsense(t *testing.T) {
 	var none *string
 	if err := c.Call(ctx, "starling_transaction", &none, strings.Repeat("00", 32)); err != nil || none != nil {
 		t.Errorf("an unknown transaction: %v, %v, want null", none, err)
+	}
+}
+
+// A ban of what is nobody's identity would keep nobody away.
+func TestIdentitiesAreThoseOfTheWire(t *testing.T) {
+	const p2p = "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"
+	const enode = "3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0"
+	for _, tt := range []struct {
+		wire, id string
+		good     bool
+	}{
+		{"native", p2p, true},
+		{"opstack", p2p, true},
+		{"devp2p", enode, true},
+		{"ontology", "00000000deadbeef", true},
+		{"native", enode, false},
+		{"devp2p", p2p, false},
+		{"devp2p", enode[:126], false},
+		{"ontology", "300.2.3.4", false},
+		{"native", p2p + "/", false},
+	} {
+		got, err := identity(tt.wire, peer.ID(tt.id))
+		if (err == nil) != tt.good || tt.good && string(got) != tt.id {
+			t.Errorf("%s of %s gave %q, %v", tt.id, tt.wire, got, err)
+		}
 	}
 }
