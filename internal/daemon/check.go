@@ -48,7 +48,7 @@ func (p *problems) add(err error) {
 func (c *Config) validate() error {
 	var p problems
 	if c.ConfigVersion != ConfigVersion {
-		p.bad("config_version is %d, this program reads %d", c.ConfigVersion, ConfigVersion)
+		p.bad("config_version is %d, this program reads %d; \"starling config docs\" prints a config of that version", c.ConfigVersion, ConfigVersion)
 	}
 	_, err := c.Level()
 	p.add(err)

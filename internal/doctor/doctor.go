@@ -2,8 +2,11 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -106,7 +109,11 @@ const checkTime = 5 * time.Second
 func Run(ctx context.Context, in Input, env Env) Report {
 	env = env.withDefaults()
 	if in.ConfigErr != nil {
-		return Of(Result{CheckConfig, Fail, in.ConfigErr.Error(), `correct the line that it names; "starling config check" says whether it is right then`})
+		remedy := `correct the line that it names; "starling config check" says whether it is right then`
+		if errors.Is(in.ConfigErr, fs.ErrNotExist) {
+			remedy = `make one with "starling init", or name the right one with --config or --datadir`
+		}
+		return Of(Result{CheckConfig, Fail, strings.ReplaceAll(in.ConfigErr.Error(), "\n", "; "), remedy})
 	}
 	out := append([]Result{}, in.Notes...)
 	if len(in.Notes) == 0 {

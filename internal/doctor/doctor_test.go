@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -90,6 +91,12 @@ func TestEachTroubleIsNamedFirst(t *testing.T) {
 		{"config", func(in *doctor.Input, _ *doctor.Env) {
 			in.ConfigErr = errors.New("config.toml line 3: max_peers is -1")
 		}, doctor.CheckConfig, doctor.Fail, []string{"line 3", "config check"}},
+		{"config with several mistakes", func(in *doctor.Input, _ *doctor.Env) {
+			in.ConfigErr = errors.Join(errors.New("line 3: max_peers is -1"), errors.New("line 4: wire is \"x\""))
+		}, doctor.CheckConfig, doctor.Fail, []string{"is -1; line 4"}},
+		{"no config", func(in *doctor.Input, _ *doctor.Env) {
+			in.ConfigErr = &fs.PathError{Op: "open", Path: "config.toml", Err: fs.ErrNotExist}
+		}, doctor.CheckConfig, doctor.Fail, []string{"config.toml", "starling init", "--datadir"}},
 		{"disk full", func(_ *doctor.Input, env *doctor.Env) {
 			env.Space = func(string) (uint64, uint64, error) { return 1 << 20, 100 << 30, nil }
 		}, doctor.CheckDisk, doctor.Fail, []string{"disk is full", "1024 KiB", "make room"}},
