@@ -78,12 +78,12 @@ func (c *Core) Sample(now time.Time, sums []starling.DecisionCount) {
 	for _, s := range sums {
 		n := s.Count
 		s.Count = 0
-		if old := c.tallies[s]; n > old {
-			c.counts.add(now, key{s.Kind, string(s.Reason), s.ByRemote}, n-old)
+		old, known := c.tallies[s]
+		if n <= old || !known && len(c.tallies) >= maxKeys {
+			continue // an older look, which came late; or one that could not be told from the next
 		}
-		if len(c.tallies) < maxKeys {
-			c.tallies[s] = n
-		}
+		c.tallies[s] = n
+		c.counts.add(now, key{s.Kind, string(s.Reason), s.ByRemote}, n-old)
 	}
 }
 

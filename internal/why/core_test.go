@@ -45,6 +45,42 @@ func TestCountsRunOut(t *testing.T) {
 	}
 }
 
+// Looks at the peer table may come late, after newer ones, and there may be
+// more kinds of decisions than are kept: none is counted twice.
+func TestLateAndManySamplesAreCountedOnce(t *testing.T) {
+	c := New(true)
+	sum := func(n uint64) []starling.DecisionCount {
+		return []starling.DecisionCount{{Kind: "refused", Reason: peer.HandshakeRate, Count: n}}
+	}
+	for _, n := range []uint64{10, 8, 10, 8, 12} {
+		c.Sample(noon, sum(n))
+	}
+	if got := c.Node(noon, nil).Counts; len(got) != 1 || got[0].Total != 12 {
+		t.Errorf("after looks out of order: %+v, want 12", got)
+	}
+	var many []starling.DecisionCount
+	for i := range 2 * maxKeys {
+		many = append(many, starling.DecisionCount{Kind: fmt.Sprintf("kind-%d", i), Count: 1})
+	}
+	for range 3 {
+		c.Sample(noon, many)
+	}
+	c.Sample(noon, sum(13))
+	for _, n := range c.Node(noon, nil).Counts {
+		if n.Kind == "refused" && n.Total != 13 || n.Kind != "refused" && n.Total != 1 {
+			t.Errorf("after many kinds: %+v", n)
+		}
+	}
+}
+
+// A node of which nothing is known yet has empty lists, not none.
+func TestListsAreNeverNull(t *testing.T) {
+	raw, err := json.Marshal(New(true).Node(noon, nil))
+	if err != nil || bytes.Contains(raw, []byte("null")) {
+		t.Errorf("%v %s", err, raw)
+	}
+}
+
 // A live core counts what the peer table says, which counts what never became
 // an event too, and counts nothing twice.
 func TestLiveCountsComeFromTheTable(t *testing.T) {

@@ -96,7 +96,7 @@ func (c *Core) Node(now time.Time, st *State) Report {
 	q.alarmed()
 	r := q.report(NodeSubject)
 	r.Counts = c.counts.list(now)
-	r.Decisions = c.lastDecisions(st)
+	r.Decisions = append(r.Decisions, c.lastDecisions(st)...) // an empty list where there are none
 	if st != nil {
 		r.Tried = tried(st)
 		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Trouble }) && len(st.Peers) > 0 {
