@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/rpc"
 )
 
 // one gives the only argument of a verb.
@@ -59,8 +61,10 @@ func connectCommand(datadir cli.Flag) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := n.call(ctx, "starling_connect", nil, full); err != nil {
+			if err := n.call(ctx, "starling_connect", nil, full); errors.Is(err, rpc.ErrUnreachable) {
 				return err
+			} else if err != nil {
+				return fmt.Errorf("%w; \"starling why %s\" says what helps", err, full)
 			}
 			return done(cmd, "connected", map[string]any{"connected": full})
 		},
@@ -130,7 +134,7 @@ func banCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "ban", Category: categoryAct, Usage: "keep a peer, an address or a range of addresses away", ArgsUsage: "WHO",
 		Description: "WHO is an identity, also of one that is not connected, the beginning or end of the identity of one that is, an IP\n" +
-			"address, or a range as in 10.0.0.0/8.",
+			"address, or a range as in 192.0.2.0/24.",
 		Flags: actFlags(datadir,
 			&cli.DurationFlag{Name: "for", Usage: "how long; left out: the next step of 1h, 4h, 24h, an hour for a range", HideDefault: true},
 			&cli.BoolFlag{Name: "force", Usage: "also a very wide range, or one that holds a configured peer", HideDefault: true},
@@ -141,8 +145,8 @@ func banCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			d := cmd.Duration("for")
-			if d < 0 || d > 0 && d < time.Second {
-				return &usageError{fmt.Errorf("--for is %v, want at least 1s, as in --for 1h", d)}
+			if d < 0 || d > 0 && d < time.Second || d > daemon.MaxBanFor {
+				return &usageError{fmt.Errorf("--for is %v, want 1s to %v, as in --for 1h", d, daemon.MaxBanFor)}
 			}
 			n, err := reach(ctx, cmd)
 			if err != nil {
@@ -297,7 +301,7 @@ func tailCommand(datadir cli.Flag) *cli.Command {
 		Description: "A block that takes the place of one that was printed before is printed again, and standard error says so.",
 		Flags: actFlags(datadir,
 			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
-			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true}),
+			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true, Validator: between(1, math.MaxInt32)}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -264,12 +265,15 @@ func debugRecordCommand(datadir cli.Flag) *cli.Command {
 					return &usageError{fmt.Errorf("--size: %w", err)}
 				}
 			}
+			d := cmd.Duration("for")
+			if d < 0 || d > 0 && d < time.Second || d > eventlog.MaxRecordFor {
+				return &usageError{fmt.Errorf("--for is %v, want 1s to %v", d, eventlog.MaxRecordFor)}
+			}
 			n, err := reach(ctx, cmd)
 			if err != nil {
 				return err
 			}
 			defer n.close()
-			d := cmd.Duration("for")
 			var r daemon.RecordReply
 			if err := n.call(ctx, "starling_record", &r, int64(d/time.Second), int64(size)); err != nil {
 				return err

@@ -42,7 +42,7 @@ func configFlags() []cli.Flag {
 			DefaultText: "config.toml in the datadir",
 		},
 		&cli.StringFlag{Name: "datadir", Usage: "the node's `FOLDER`", TakesFile: true, DefaultText: "that of the config file"},
-		&cli.IntFlag{Name: "port", Usage: "listen on port `N` of each address; 0: any free one", HideDefault: true},
+		&cli.IntFlag{Name: "port", Usage: "listen on port `N` of each address; 0: any free one", HideDefault: true, Validator: between(0, 65535)},
 	}
 	for _, f := range keyFlags() {
 		usage := f.usage

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -76,8 +78,6 @@ func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "starling: "), "\n", "; ")
-	fmt.Fprintln(stderr, "starling:", text)
 	var (
 		usage  *usageError
 		config *daemon.ConfigError
@@ -85,6 +85,11 @@ func report(err error, stderr io.Writer) int {
 		gone   *unreachable
 		addr   *daemon.AddrError
 	)
+	if name, ok := strings.CutPrefix(err.Error(), "No help topic for "); ok { // the library has no value for it
+		err = &usageError{fmt.Errorf("no verb %s to help with; see \"starling --help\"", name)}
+	}
+	text := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "starling: "), "\n", "; ")
+	fmt.Fprintln(stderr, "starling:", text)
 	switch {
 	case errors.Is(err, rpc.ErrUnreachable), errors.As(err, &gone):
 		return exitUnreachable
@@ -197,7 +202,45 @@ func badFlag(cmd *cli.Command, err error) error {
 		}
 		return &usageError{fmt.Errorf("%s has no flag --%.80s; see \"%[1]s --help\"", cmd.FullName(), name)}
 	}
+	if m := badValue.FindStringSubmatch(text); m != nil {
+		return &usageError{fmt.Errorf("--%s is %.80s, want %s; see \"%s --help\"", m[2], m[1], wanted(cmd, m[2], m[3]), cmd.FullName())}
+	}
 	return &usageError{fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())}
+}
+
+// badValue is how the library tells of a value that a flag does not take.
+var badValue = regexp.MustCompile(`^invalid value "(.*)" for flag -(\S+): (.*)$`)
+
+// wanted says what a flag takes: the bounds, where the value was beyond them,
+// else the kind.
+func wanted(cmd *cli.Command, name, why string) string {
+	if bounds, ok := strings.CutPrefix(why, "want "); ok {
+		return bounds
+	}
+	for _, f := range cmd.Flags {
+		if !slices.Contains(f.Names(), name) {
+			continue
+		}
+		switch f.(type) {
+		case *cli.IntFlag:
+			return "a whole number"
+		case *cli.DurationFlag:
+			return `a duration as in "30s"`
+		case *cli.BoolFlag:
+			return "true or false"
+		}
+	}
+	return "another: " + why
+}
+
+// between is a flag's check that a number is within bounds.
+func between(least, most int) func(int) error {
+	return func(n int) error {
+		if n < least || n > most {
+			return fmt.Errorf("want %d to %d", least, most)
+		}
+		return nil
+	}
 }
 
 // similar is the name that is most like a misspelt one, if any is.

@@ -93,6 +93,9 @@ func initCommand(datadir cli.Flag) *cli.Command {
 // is to be one.
 func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	cfg := daemon.Config{ConfigVersion: daemon.ConfigVersion, LogLevel: "info"}
+	if d := cmd.Duration("block-time"); d <= 0 {
+		return cfg, nil, fmt.Errorf("--block-time is %v, want more than 0, as in --block-time 2s", d)
+	}
 	network := daemon.Network{Wire: "native", Listen: cmd.StringSlice("listen"), AllowPrivate: true}
 	cfg.RPC.Listen = fmt.Sprintf("127.0.0.1:%d", freePort())
 	if len(network.Listen) == 0 {

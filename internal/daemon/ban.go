@@ -22,6 +22,7 @@ type BanReply struct {
 // Bounds of what starling_ban takes.
 const (
 	maxBanSeconds = 10 * 365 * 24 * 60 * 60
+	MaxBanFor     = maxBanSeconds * time.Second
 	maxBanReason  = 200 // bytes
 	maxIDText     = 128 // bytes
 )

@@ -28,6 +28,10 @@ func Init(dir string, cfg Config, sequencer ed25519.PrivateKey) error {
 		return err
 	}
 	if _, err := ParseConfig(raw); err != nil {
+		var bad *ConfigError
+		if errors.As(err, &bad) {
+			err = bad.Err // there is no file yet that has lines
+		}
 		return fmt.Errorf("init: %w", err)
 	}
 	if err := makeDatadir(dir); err != nil {
