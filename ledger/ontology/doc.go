@@ -6,6 +6,8 @@
 //
 //   - Family is a ledger.Family and a ledger.Executor: its state is the merkle
 //     tree over the transaction roots of all blocks.
+//   - Pool is a chain.TxPool: transactions whose encoding, proofs and gas are
+//     right, bounded by payer, in bytes and in count.
 //   - Genesis computes the genesis block of a network, as the node does:
 //     MainNet, Polaris, or a configuration file's.
 //
@@ -29,4 +31,9 @@
 // keys in force, squared; that keys are in force is checked first. It cannot
 // get a header taken that is not signed. Bodies whose transactions occur twice
 // are refused, though their root be right.
+//
+// It can send transactions whose payer owns nothing, and offer for them what it
+// will never pay: without state that cannot be told. They are bounded by payer
+// and in sum, and leave the pool after 1024 blocks. A forged copy of a
+// transaction, whose hash does not cover its signatures, hides nothing.
 package ontology

@@ -378,6 +378,7 @@ func TestLedgerConforms(t *testing.T) {
 			return on(t, disks[c].CrashClone(vfs.CrashCloneCfg{}))
 		},
 		MaxReorg: 16,
+		Pool:     poolOf,
 		Txs: func(b chain.Block) []chain.Tx {
 			txs, _ := f.Txs(b)
 			return txs

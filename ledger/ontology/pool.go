@@ -1,0 +1,278 @@
+package ontology
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// Limits of a Pool, where its configuration says nothing.
+const (
+	DefaultPerPayer    = 64
+	DefaultPoolBytes   = 64 << 20
+	DefaultPoolTxs     = 65536
+	DefaultMinGasLimit = 20000 // v1.0.0's DEFAULT_GAS_LIMIT, and every release's
+	// localPerPayer and localBytes are for this node's own transactions, which
+	// do not compete with those of others.
+	localPerPayer = 4096
+	localBytes    = 64 << 20
+	// unfitKept is how many hashes and forged copies are remembered.
+	unfitKept = 16384
+	// subscriberQueue is how many bundles a subscriber may lag behind.
+	subscriberQueue = 64
+	// walkBlocks is how far a change of head is followed block by block.
+	walkBlocks = 128
+	// keepBlocks is how many blocks a transaction may wait: what its payer
+	// cannot pay is never included, and we do not know who can.
+	keepBlocks = 1024
+	// txOverhead is what a transaction costs beside its bytes.
+	txOverhead = 512
+)
+
+// PoolState is what a Pool needs of a ledger.
+type PoolState interface {
+	chain.Reader
+	chain.TxReader
+}
+
+// PoolConfig configures a Pool. State must be set.
+type PoolConfig struct {
+	State PoolState
+	// MinGasPrice and MinGasLimit are the least that a transaction offers; 0:
+	// any price, a limit of 20000.
+	MinGasPrice, MinGasLimit uint64
+	// EVMChainID is the one that EIP-155 transactions must be signed for; 0: any.
+	EVMChainID uint64
+	// PerPayer bounds the transactions of a payer; 0: 64.
+	PerPayer int
+	// MaxBytes and MaxTxs bound the transactions of others in sum, bytes with
+	// some overhead each; 0: 64 MiB and 65536. Own ones have as much for
+	// themselves.
+	MaxBytes, MaxTxs int
+	Logger           *slog.Logger
+}
+
+// Pool holds transactions that wait for a block. It knows no state: neither
+// what a payer owns, nor what a contract would do. So it checks what can be
+// checked without: encodings, signatures, gas. It is safe for concurrent use
+// and starts no goroutine. Where it is full, a transaction that offers more for
+// its gas takes the place of those that offer least, the latest first.
+type Pool struct {
+	c  PoolConfig
+	mu sync.Mutex
+	// All below is guarded by mu, which is never held while the disk is read
+	// or a signature is checked.
+	head     chain.Ref
+	txs      map[chain.Hash]*pooled
+	payers   map[codec.Address]int
+	cheapest order  // those of others
+	bytes    [2]int // of others, of our own
+	count    [2]int
+	arrivals uint64
+	// unfit are transactions, by their hashes; forged are encodings, by their
+	// digests: a hash does not cover the signatures, so a forged copy must not
+	// keep the authentic one out.
+	unfit, forged ring
+	subs          map[int]chan []chain.Tx
+	nextSub       int
+	dropped       map[string]uint64
+
+	following sync.Mutex // one OnHead at a time; taken before mu
+}
+
+type pooled struct {
+	tx      chain.Tx
+	payer   codec.Address
+	price   uint64 // of gas
+	local   bool
+	arrival uint64
+	since   uint64 // the number of the head when it came
+	at      int    // in Pool.cheapest
+}
+
+func (e *pooled) cost() int { return len(e.tx.Bytes) + txOverhead }
+
+func (e *pooled) pile() int {
+	if e.local {
+		return 1
+	}
+	return 0
+}
+
+var (
+	_ chain.TxPool      = (*Pool)(nil)
+	_ chain.LocalTxPool = (*Pool)(nil)
+)
+
+// NewPool makes a pool.
+func NewPool(c PoolConfig) (*Pool, error) {
+	if c.State == nil {
+		return nil, errors.New("ontology: PoolConfig needs State")
+	}
+	if c.PerPayer < 0 || c.MaxBytes < 0 || c.MaxTxs < 0 {
+		return nil, fmt.Errorf("ontology: PoolConfig has limits below zero: %d a payer, %d bytes, %d transactions", c.PerPayer, c.MaxBytes, c.MaxTxs)
+	}
+	c.PerPayer = cmp.Or(c.PerPayer, DefaultPerPayer)
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultPoolBytes)
+	c.MaxTxs = cmp.Or(c.MaxTxs, DefaultPoolTxs)
+	c.MinGasLimit = cmp.Or(c.MinGasLimit, DefaultMinGasLimit)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{
+		c: c, head: c.State.Status().Head,
+		txs: map[chain.Hash]*pooled{}, payers: map[codec.Address]int{},
+		unfit: emptyRing(), forged: emptyRing(),
+		subs: map[int]chan []chain.Tx{}, dropped: map[string]uint64{},
+	}, nil
+}
+
+// Has implements chain.TxPool.
+func (p *Pool) Has(h chain.Hash) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.txs[h] != nil || p.unfit.has(h)
+}
+
+// Get implements chain.TxPool.
+func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.txs[h]; e != nil {
+		return e.tx, true
+	}
+	return chain.Tx{}, false
+}
+
+// Len is the number of transactions and what they cost in bytes.
+func (p *Pool) Len() (n, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.txs), p.bytes[0] + p.bytes[1]
+}
+
+// Dropped counts, by reason, what was not taken, left the pool without a block
+// or was lost to a lagging subscriber.
+func (p *Pool) Dropped() map[string]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.dropped)
+}
+
+// Add implements chain.TxPool.
+func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
+	vs := make([]chain.Verdict, len(txs))
+	var added []chain.Tx
+	for i, tx := range txs {
+		var e *pooled
+		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
+			added = append(added, e.tx)
+		}
+		if vs[i].Reason == badSignature { // it cost us the most, and must not do so again and again
+			for k := i + 1; k < len(txs); k++ {
+				vs[k] = chain.Ignored(chain.Unchecked)
+			}
+			break
+		}
+	}
+	if len(added) > 0 && len(added) < len(txs) {
+		p.unchecked(txs, vs)
+	}
+	p.publish(added)
+	return vs
+}
+
+// unchecked marks what was ignored in a bundle that brings something new, where
+// it was not looked at: such a bundle must not be relayed. What is in the pool,
+// signatures and all, has been.
+func (p *Pool) unchecked(txs []chain.Tx, vs []chain.Verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, v := range vs {
+		if v.Action != chain.Ignore {
+			continue
+		}
+		if t, err := codec.DecodeTx(txs[i].Bytes, codec.Strict); err == nil {
+			if e := p.txs[t.Hash.Chain()]; e != nil && bytes.Equal(e.tx.Bytes, t.Raw) {
+				continue
+			}
+		}
+		vs[i] = chain.Ignored(chain.Unchecked)
+	}
+}
+
+// Pending implements chain.TxPool: by the price of gas, then as they came.
+func (p *Pool) Pending(most, maxBytes int) []chain.Tx {
+	p.mu.Lock()
+	all := slices.Collect(maps.Values(p.txs))
+	p.mu.Unlock()
+	slices.SortFunc(all, func(a, b *pooled) int {
+		return cmp.Or(cmp.Compare(b.price, a.price), cmp.Compare(a.arrival, b.arrival))
+	})
+	var out []chain.Tx
+	sum := 0
+	for _, e := range all {
+		if most > 0 && len(out) == most || maxBytes > 0 && sum+len(e.tx.Bytes) > maxBytes {
+			break
+		}
+		sum += len(e.tx.Bytes)
+		out = append(out, e.tx)
+	}
+	return out
+}
+
+// Subscribe implements chain.TxPool.
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
+	c := make(chan []chain.Tx, subscriberQueue)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.nextSub
+	p.nextSub++
+	p.subs[id] = c
+	context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.subs, id)
+		close(c)
+	})
+	return c
+}
+
+// publish hands new transactions to subscribers; the oldest bundle of one that
+// lags is dropped. No send here waits.
+func (p *Pool) publish(txs []chain.Tx) {
+	if len(txs) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.subs { // each gets the same
+		p.dropped["subscriber-lags"] += uint64(offer(c, txs, func(old []chain.Tx) int { return len(old) }))
+	}
+}
+
+// offer sends without waiting: the oldest makes room. It gives how much was
+// lost. The caller is the only sender.
+func offer[T any](c chan T, v T, size func(T) int) (lost int) {
+	for {
+		select {
+		case c <- v:
+			return lost
+		default:
+		}
+		select {
+		case old := <-c:
+			lost += size(old)
+		default:
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package ontology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/ontology/codec"
+)
+
+// OnHead follows the ledger's head: what blocks include leaves the pool and is
+// not taken again; what has waited for 1024 blocks leaves it too. It reads the
+// disk. Call it when the head has changed; calls may be concurrent. Blocks are
+// final here, so nothing comes back.
+func (p *Pool) OnHead(ctx context.Context) error {
+	p.following.Lock()
+	defer p.following.Unlock()
+	p.mu.Lock()
+	from, held := p.head, len(p.txs)
+	p.mu.Unlock()
+	head := p.c.State.Status().Head
+	if head == from {
+		return nil
+	}
+	var included []chain.Hash
+	var err error
+	switch {
+	case head.Number > from.Number && head.Number-from.Number <= walkBlocks:
+		included, err = p.walk(ctx, from.Number+1, head.Number)
+	case held > 0:
+		included, err = p.lookUp(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.head = head
+	for _, h := range included {
+		p.unfit.add(h)
+		if e := p.txs[h]; e != nil {
+			p.take(e)
+		}
+	}
+	for _, e := range p.txs { // in any order: each on its own
+		if e.since+keepBlocks < head.Number {
+			p.take(e)
+			p.unfit.add(e.tx.Hash)
+			p.dropped["expired"]++
+		}
+	}
+	return nil
+}
+
+// walk gives the hashes of all transactions of some blocks.
+func (p *Pool) walk(ctx context.Context, from, to uint64) (all []chain.Hash, err error) {
+	for n := from; n <= to; n++ {
+		b, err := p.c.State.Block(ctx, chain.Ref{Number: n})
+		if err != nil {
+			return nil, fmt.Errorf("ontology: pool: block %d: %w", n, err)
+		}
+		txs, err := codec.DecodeBody(b.Body)
+		if err != nil {
+			return nil, fmt.Errorf("ontology: pool: block %d: %w", n, err)
+		}
+		for _, t := range txs {
+			all = append(all, t.Hash.Chain())
+		}
+	}
+	return all, nil
+}
+
+// lookUp gives those of the pool's transactions that a block includes.
+func (p *Pool) lookUp(ctx context.Context) (all []chain.Hash, err error) {
+	for _, tx := range p.Pending(0, 0) {
+		switch _, err := p.c.State.Tx(ctx, tx.Hash); {
+		case err == nil:
+			all = append(all, tx.Hash)
+		case !errors.Is(err, chain.ErrNotFound):
+			return nil, fmt.Errorf("ontology: pool: transaction %s: %w", tx.Hash, err)
+		}
+	}
+	return all, nil
+}
