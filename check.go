@@ -178,14 +178,13 @@ func (h *host) judge(ctx context.Context, s wire.Session, id peer.ID, m wire.Mes
 // be relayed spoils it, one that is new carries it, unless the pool has not
 // looked at another.
 func bundleVerdict(vs []chain.Verdict) chain.Verdict {
-	out := chain.Ignored("known-txs")
+	out, unchecked := chain.Ignored("known-txs"), chain.Ignored(chain.Unchecked)
 	for _, v := range vs {
 		switch {
-		case v == chain.Ignored(chain.Unchecked) && out.Action == chain.Accept, out == chain.Ignored(chain.Unchecked) && v.Action == chain.Accept:
-			out = chain.Ignored(chain.Unchecked)
 		case v.Action == chain.Reject && (out.Action != chain.Reject || v.Severity < out.Severity):
 			out = v
-		case v.Action == chain.Accept && out.Action == chain.Ignore:
+		case out.Action == chain.Reject || out == unchecked:
+		case v.Action == chain.Accept, v == unchecked:
 			out = v
 		case v.Action == chain.Ignore && out.Action == chain.Ignore && v.Reason != "":
 			out = v

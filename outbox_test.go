@@ -297,6 +297,7 @@ func TestBundleVerdictTakesTheWorst(t *testing.T) {
 		{"one new", []chain.Verdict{chain.Ignored("known"), chain.Accepted()}, chain.Accepted()},
 		{"one not looked at", []chain.Verdict{chain.Accepted(), chain.Ignored("unchecked"), chain.Accepted()}, chain.Ignored("unchecked")}, // E-13
 		{"not looked at first", []chain.Verdict{chain.Ignored("unchecked"), chain.Accepted()}, chain.Ignored("unchecked")},
+		{"one not looked at, another known", []chain.Verdict{chain.Ignored("unchecked"), chain.Ignored("known")}, chain.Ignored("unchecked")},
 		{"one bad", []chain.Verdict{chain.Accepted(), bad, worse, chain.Accepted()}, worse},
 	}
 	for _, tt := range tests {
