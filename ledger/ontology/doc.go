@@ -8,6 +8,8 @@
 //     tree over the transaction roots of all blocks.
 //   - Pool is a chain.TxPool: transactions whose encoding, proofs and gas are
 //     right, bounded by payer, in bytes and in count.
+//   - Consensus is a chain.Consensus that listens: messages of those whom the
+//     chain names, for whoever subscribes.
 //   - Genesis computes the genesis block of a network, as the node does:
 //     MainNet, Polaris, or a configuration file's.
 //
