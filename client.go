@@ -83,6 +83,18 @@ func (c *Client) topical(do func(wire.Topical) error) error {
 	return do(t)
 }
 
+// ImportBlock imports a block of ours and tells nobody; SubmitBlock may follow.
+// It blocks until the block is durable. It must build on the head's chain.
+func (c *Client) ImportBlock(ctx context.Context, b chain.Block) error {
+	if err := c.ready(); err != nil {
+		return err
+	}
+	if err := c.node.sync.ImportLocal(ctx, b); err != nil {
+		return fmt.Errorf("starling: import of our block %v: %w", b.Ref(), err)
+	}
+	return nil
+}
+
 // SubmitBlock imports a block of ours and queues it for publishing. It blocks
 // until the block is durable and never waits for the network; what became of
 // the publication is a Published event. The block must build on the head's
@@ -111,13 +123,10 @@ func (c *Client) PublishBlock(ctx context.Context, b chain.Block) (wire.Receipt,
 }
 
 func (c *Client) submit(ctx context.Context, b chain.Block) (<-chan outcome, error) {
-	if err := c.ready(); err != nil {
+	if err := c.ImportBlock(ctx, b); err != nil {
 		return nil, err
 	}
 	n := c.node
-	if err := n.sync.ImportLocal(ctx, b); err != nil {
-		return nil, fmt.Errorf("starling: import of our block %v: %w", b.Ref(), err)
-	}
 	// Peers would charge us for what their check rejects: a block that had to
 	// wait for the disk, say, and is stale by now. They can still ask for it.
 	if v := n.chain.Check(b); v.Action == chain.Reject {
