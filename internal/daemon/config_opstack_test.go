@@ -49,6 +49,15 @@ func TestBadOPStackNetworksAreRefused(t *testing.T) {
 		{"signer", "0x19E7", "0x19", "network.opstack.sequencer"},
 		{"listen", "/tcp/0", "/udp/0/quic-v1", "want /ip4, /ip6 with /tcp/PORT"},
 		{"two chains", "forks = {", "[network.sequenced]\nsequencer = \"01\"\n[network.opstack.forks]\n#", "[network.sequenced] describes a chain of the wire \"native\""},
+		{"two sources", "chain_id", "sequencer_file = \"a\"\nl1 = \"http://127.0.0.1:1\"\nsystem_config = \"0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A\"\nchain_id", "sequencer_file and l1 both tell"},
+		{"l1", "chain_id", "l1 = \"127.0.0.1:8545\"\nsystem_config = \"0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A\"\nchain_id", "l1 is no URL"},
+		{"no contract", "chain_id", "l1 = \"http://127.0.0.1:1\"\nchain_id", "opstack.system_config"},
+		{"no l1", "chain_id", "system_config = \"0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A\"\nchain_id", "l1 is not"},
+		{"depth without l1", "chain_id", "l1_depth = 4\nchain_id", "l1_depth is set"},
+		{"discovery", "chain_id", "discovery = \"9222\"\nchain_id", "discovery is \"9222\""},
+		{"discovery off and on", "[network.opstack]", "no_discovery = true\n[network.opstack]\ndiscovery = \"0.0.0.0:9222\"", "no_discovery is set"},
+		{"nobody to ask", "[network.opstack]", "no_discovery = true\n[network.opstack]\nbootnodes = [\"enr:-\"]", "bootnodes names"},
+		{"boot node", "chain_id", "bootnodes = [\"enr:-\"]\nchain_id", "opstack.bootnodes: boot node"},
 		{"wire", `wire = "opstack"`, `wire = "opstak"`, "this program has [\"native\" \"opstack\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,5 +66,24 @@ func TestBadOPStackNetworksAreRefused(t *testing.T) {
 				t.Errorf("ParseConfig = %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestDiscoveryIsWhereTheNodeListens(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		n    Network
+		want string
+	}{
+		{"default", Network{}, "0.0.0.0:9222"},
+		{"listen", Network{Listen: []string{"/ip4/127.0.0.1/tcp/4000", "/ip4/127.0.0.2/tcp/4001"}}, "127.0.0.1:4000"},
+		{"listen on IPv6", Network{Listen: []string{"/ip6/::1/tcp/4000"}}, "[::1]:4000"},
+		{"dialling only", Network{NoListen: true}, "0.0.0.0:0"},
+		{"said", Network{OPStack: OPStack{Discovery: "0.0.0.0:1"}}, "0.0.0.0:1"},
+		{"off", Network{NoDiscovery: true}, ""},
+	} {
+		if got, err := tt.n.OPStack.discoverOn(&tt.n); err != nil || got != tt.want {
+			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)
+		}
 	}
 }

@@ -75,6 +75,9 @@ func examined(cfg Config) doctor.Input {
 	if n.Sequenced.ProduceKey != "" {
 		in.Keys = append(in.Keys, doctor.Key{What: "the sequencer's key", Path: dir.resolve(n.Sequenced.ProduceKey), Needed: true})
 	}
+	if n.OPStack.SequencerKey != "" {
+		in.Keys = append(in.Keys, doctor.Key{What: "the sequencer's key", Path: dir.resolve(n.OPStack.SequencerKey), Needed: true})
+	}
 	for _, list := range [][]string{n.Seeds, n.Static, n.Trusted} {
 		for _, text := range list {
 			if name := nameIn(text); name != "" {
@@ -86,15 +89,16 @@ func examined(cfg Config) doctor.Input {
 	warn := func(detail, remedy string) {
 		in.Notes = append(in.Notes, doctor.Result{Check: doctor.CheckConfig, Level: doctor.Warn, Detail: detail, Remedy: remedy})
 	}
-	known := len(n.Seeds) + len(n.Static) + len(n.Trusted)
+	known := len(n.Seeds) + len(n.Static) + len(n.Trusted) + len(n.OPStack.Bootnodes) + len(n.Ethereum.Bootnodes) + len(n.Ethereum.Lists)
+	produces := n.Sequenced.ProduceKey != "" || n.OPStack.SequencerKey != ""
 	switch {
 	case n.NoDial && n.NoListen:
 		in.Notes = append(in.Notes, doctor.Result{
 			Check: doctor.CheckConfig, Level: doctor.Fail, Detail: "network.no_dial and no_listen are both set: this node can have no peers", Remedy: "take one of them out",
 		})
-	case known == 0 && n.NoDiscovery && n.Sequenced.ProduceKey == "":
+	case known == 0 && n.NoDiscovery && !produces:
 		warn("no seeds, no static peers, and discovery is off: this node can only wait to be called", "name a node of the network in network.seeds")
-	case known == 0 && !n.MDNS && n.Sequenced.ProduceKey == "" && !hasBook(dir):
+	case known == 0 && !n.MDNS && !produces && !hasBook(dir):
 		warn("no seeds, no static peers and an empty address book: discovery has nobody to begin with", "name a node of the network in network.seeds, or set network.mdns on a local network")
 	}
 	return in

@@ -84,9 +84,21 @@ func create(path string, content []byte) error {
 // maxSeedFile bounds a key file, in bytes; a key takes 65.
 const maxSeedFile = 256
 
-// loadSeed reads an ed25519 key that is stored as its seed in hex. It refuses
-// a file that others can read, and a link.
+// loadSeed reads an ed25519 key that is stored as its seed in hex.
 func loadSeed(path string) (ed25519.PrivateKey, error) {
+	text, err := readSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil, fmt.Errorf("key file %s does not hold %d hex digits; restore it from a backup", path, 2*ed25519.SeedSize)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// readSecret reads a key file. It refuses one that others can read, and a link.
+func readSecret(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ELOOP):
@@ -111,9 +123,5 @@ func loadSeed(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fmt.Errorf("key file %s does not hold %d hex digits; restore it from a backup", path, 2*ed25519.SeedSize)
-	}
-	return ed25519.NewKeyFromSeed(seed), nil
+	return text, nil
 }

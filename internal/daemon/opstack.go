@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/opstack"
 	"github.com/starlingp2p/starling/wire/opstack"
@@ -17,6 +20,20 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	cfg, err := network.OPStack.family(network.Name)
 	if err != nil {
 		return err
+	}
+	var key *codec.Key
+	if file := network.OPStack.SequencerKey; file != "" {
+		k, err := loadOPKey(dir.resolve(file))
+		if err != nil {
+			return fmt.Errorf("network.opstack.sequencer_key: %w", err)
+		}
+		switch key = &k; cfg.Signer {
+		case codec.Address{}:
+			cfg.Signer = k.Address()
+		case k.Address():
+		default:
+			return fmt.Errorf("network.opstack.sequencer_key: the key in %s is of %v, not of the sequencer %v; restore the right one, or take the key out of the config to run a follower", file, k.Address(), cfg.Signer)
+		}
 	}
 	cfg.Logger = log.With("part", "opstack")
 	fam, err := family.New(cfg)
@@ -31,18 +48,61 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if keyFile == "" {
 		keyFile = filepath.Join("keys", "node.key")
 	}
+	discoverOn, err := network.OPStack.discoverOn(&network)
+	if err != nil {
+		return fmt.Errorf("network.listen: %w", err)
+	}
 	w, err := opstack.New(opstack.Config{
 		Rules: fam.Rules(), Status: s.ledger.Status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
 		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version, AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
-		Libraries: librariesOf(log),
+		Libraries:  librariesOf(log),
+		DiscoverOn: discoverOn, Bootnodes: network.OPStack.Bootnodes, DiscoveryDB: dir.Sub("peers", "nodes"), NetRestrict: strings.Join(network.NetRestrict, ","),
 	})
 	if err != nil {
 		return err
+	}
+	source, every, err := network.OPStack.source(dir)
+	if err != nil {
+		return fmt.Errorf("network.opstack: %w", err)
+	}
+	if source != nil {
+		s.services = append(s.services, &signerWatch{source: source, every: every, signers: fam.Rules().Signers(), log: log.With("part", "opstack")})
+	}
+	if key != nil {
+		s.services = append(s.services, &opSequencer{make: func(c *starling.Client) (*family.Producer, error) {
+			return family.NewProducer(family.ProducerConfig{
+				Family: fam, State: s.ledger, Signer: family.KeySigner{Key: *key}, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
+				Import: func(ctx context.Context, blocks []chain.Block) (n int, err error) {
+					for ; n < len(blocks) && err == nil; n++ {
+						err = c.ImportBlock(ctx, blocks[n])
+					}
+					return n, err
+				},
+			})
+		}})
 	}
 	s.wire, s.methods = w, func(n *Node) []starling.Method { return (&opp2p{node: n, wire: w}).methods() }
 	s.chain, s.interval, s.backwardOnly = s.ledger, cfg.BlockTime, true
 	s.txs, s.pending = fam.Txs, func() int { return 0 }
 	return nil
+}
+
+func checkOPStack(n *Network, p *problems) {
+	n.OPStack.check(p)
+	n.OPStack.checkDiscovery(n, p)
+}
+
+// loadOPKey reads a secp256k1 key of 64 hex digits.
+func loadOPKey(path string) (codec.Key, error) {
+	text, err := readSecret(path)
+	if err != nil {
+		return codec.Key{}, err
+	}
+	k, err := codec.ParseKey(string(text))
+	if err != nil {
+		return codec.Key{}, fmt.Errorf("key file %s: %w", path, withoutPackage(err))
+	}
+	return k, nil
 }
 
 // opstackProtocols are the wire's protocols on chain 10; another chain has its

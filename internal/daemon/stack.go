@@ -85,7 +85,7 @@ func wires() []wireKind {
 		{
 			name: opstack.Name, open: openOPStack, protocols: opstackProtocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID",
-			check: func(n *Network, p *problems) { n.OPStack.check(p) }, addrs: new(opstack.Wire), listen: multiaddrOf("tcp"),
+			check: checkOPStack, addrs: new(opstack.Wire), listen: multiaddrOf("tcp"),
 		},
 		{
 			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,

@@ -139,6 +139,12 @@ func foundPeer(r *enode.Node) (wire.FoundPeer, error) {
 	return wire.FoundPeer{ID: peer.ID(id.String()), Addrs: []peer.Addr{addr}}, nil
 }
 
+// CheckNodes reports all texts that name no node that discovery could ask.
+func CheckNodes(texts []string) error {
+	_, err := discv.ParseNodes(texts)
+	return err
+}
+
 // Record is our node record in text; empty where peers are not looked for.
 func (w *Wire) Record() string {
 	n := w.node.Load()
