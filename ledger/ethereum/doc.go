@@ -22,4 +22,10 @@
 // reader. It starts no goroutine. A hostile peer can send any bytes as headers
 // and bodies: decoding is strict and bounded by their length, and whatever is
 // wrong wraps chain.ErrInvalid.
+//
+// Pool holds transactions that wait, without a state: form, signature, chain,
+// fees and blobs' proofs are checked, balances are not, and nonces only as far
+// as blocks tell them. So a stranger can fill it with transactions that never
+// pay, if each bids more than those that it pushes out; they leave after hours,
+// own ones are apart, and no sender has more than 64.
 package ethereum

@@ -1,0 +1,194 @@
+package ethereum
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// Add implements chain.TxPool.
+func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
+	vs := make([]chain.Verdict, len(txs))
+	var added []chain.Tx
+	for i, tx := range txs {
+		var e *pooled
+		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
+			added = append(added, e.tx)
+		}
+		if vs[i].Reason == badProof { // it cost us the most, and must not do so again and again
+			for k := i + 1; k < len(txs); k++ {
+				vs[k] = chain.Ignored(chain.Unchecked)
+			}
+			break
+		}
+	}
+	p.publish(added)
+	return vs
+}
+
+// AddLocal implements chain.LocalTxPool. A transaction that is accepted is in
+// the journal, synced, when AddLocal returns. One that came from a peer before
+// becomes our own. It blocks on the disk.
+func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
+	vs := make([]chain.Verdict, len(txs))
+	p.journalMu.Lock()
+	defer p.journalMu.Unlock()
+	var added []chain.Tx
+	var at []int
+	for i, tx := range txs {
+		if ctx.Err() != nil {
+			vs[i] = chain.Ignored("cancelled")
+			continue
+		}
+		var e *pooled
+		if e, vs[i] = p.admit(tx.Bytes, true); e != nil {
+			added, at = append(added, e.tx), append(at, i)
+		}
+	}
+	if p.journal != nil && len(added) > 0 {
+		if err := p.journal.Append(added); err != nil {
+			p.c.Logger.Warn("ethereum: transactions could not be journalled", "err", err)
+			for k, tx := range added {
+				p.drop(tx.Hash, "journal-failed")
+				vs[at[k]] = chain.Ignored("journal-failed")
+			}
+			return vs
+		}
+	}
+	p.publish(added)
+	return vs
+}
+
+// admit checks an encoded transaction, cheapest first, and takes it in. It
+// gives nil where it did not.
+func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
+	at, v := p.seen(b, local)
+	if v.Reason != "" {
+		return nil, v
+	}
+	j := p.judge(b, at)
+	if j.verdict.Reason == "" {
+		j.e.local = local
+		if j.verdict = p.wanted(j.e); j.verdict.Reason == "" && j.e.blobCap != nil {
+			j.verdict = verifyBlobs(j.t)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if j.verdict.Reason == "" {
+		j.verdict = p.fit(j.e) // another may have come meanwhile
+	}
+	if j.verdict.Reason == "" {
+		if old := p.txs[j.e.tx.Hash]; old != nil { // it becomes our own
+			p.remove(old)
+		}
+		j.e.tx.Bytes = slices.Clone(b) // which may lie in a large message
+		j.verdict = p.insert(j.e)
+	}
+	if v := j.verdict; v.Reason != "" {
+		p.dropped[v.Reason]++
+		if j.e != nil && p.txs[j.e.tx.Hash] == nil && (j.lasting || !local && needNotBeFetched(v.Reason)) {
+			p.recent.add(j.e.tx.Hash, v, j.lasting, time.Now())
+		}
+		return nil, v
+	}
+	return j.e, chain.Accepted()
+}
+
+// seen gives the head, and the verdict on a transaction that is here or was
+// judged for good. Those with blobs are not looked for: their hash is not that
+// of their bytes.
+func (p *Pool) seen(b []byte, local bool) (head, chain.Verdict) {
+	var h chain.Hash
+	plain := len(b) > 0 && len(b) <= maxTx && b[0] != types.BlobTxType
+	if plain {
+		h = chain.Hash(crypto.Keccak256Hash(b))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !plain {
+		return p.head, chain.Verdict{}
+	}
+	var v chain.Verdict
+	if old := p.txs[h]; old != nil && (old.local || !local) {
+		v = chain.Ignored("known")
+	} else if r, ok := p.recent.get(h, time.Now()); ok && r.lasting {
+		v = r.verdict
+	}
+	if v.Reason != "" {
+		p.dropped[v.Reason]++
+	}
+	return p.head, v
+}
+
+// wanted is fit, for whoever does not hold mu.
+func (p *Pool) wanted(e *pooled) chain.Verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fit(e)
+}
+
+// needNotBeFetched tells the reasons for which a transaction that is not wanted
+// now is not wanted in some minutes either.
+func needNotBeFetched(reason string) bool {
+	switch reason {
+	case underpriced, nonceUsed, underpricedReplacement, nonceTooFar:
+		return true
+	}
+	return false
+}
+
+// Reasons that the pool branches on.
+const (
+	badProof               = "bad-proof"
+	underpriced            = "underpriced"
+	nonceUsed              = "nonce-used"
+	nonceTooFar            = "nonce-too-far-ahead"
+	underpricedReplacement = "underpriced-replacement"
+)
+
+// Subscribe implements chain.TxPool.
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
+	c := make(chan []chain.Tx, subscriberQueue)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.nextSub
+	p.nextSub++
+	p.subs[id] = c
+	context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.subs, id)
+		close(c)
+	})
+	return c
+}
+
+// publish hands new transactions to subscribers; the oldest bundle of one that
+// lags is dropped. No send here waits.
+func (p *Pool) publish(txs []chain.Tx) {
+	if len(txs) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.subs { // each gets the same
+		for sent := false; !sent; {
+			select {
+			case c <- txs:
+				sent = true
+			default:
+				select {
+				case old := <-c:
+					p.dropped["subscriber-lags"] += uint64(len(old))
+				default:
+				}
+			}
+		}
+	}
+}

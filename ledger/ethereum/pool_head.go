@@ -1,0 +1,252 @@
+package ethereum
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+)
+
+// readHead reads what the rules need of a head.
+func (p *Pool) readHead(ctx context.Context, ref chain.Ref) (head, error) {
+	ch, err := p.c.Chain.Header(ctx, ref)
+	if err != nil {
+		return head{}, fmt.Errorf("ethereum: header of the head %v: %w", ref, err)
+	}
+	_, h, err := decodeHeader(ch.Bytes)
+	if err != nil {
+		return head{}, err
+	}
+	return head{ref: ref, number: h.Number, time: h.Time, gasLimit: h.GasLimit, baseFee: h.BaseFee}, nil
+}
+
+// spent is a transaction of a block.
+type spent struct {
+	hash  chain.Hash
+	from  common.Address
+	nonce uint64
+	raw   []byte
+	blobs bool // its sidecar is not in the block
+}
+
+// OnHead brings the pool to the chain's head: of each sender that a new block
+// has a transaction of, all up to its nonce go; what a reorganisation undid
+// comes back; what is too old goes. The node calls it after each change of head,
+// from one goroutine; it reads the disk and recovers the senders of blocks.
+func (p *Pool) OnHead(ctx context.Context) error {
+	p.mu.Lock()
+	old := p.head.ref
+	p.mu.Unlock()
+	now, err := p.readHead(ctx, p.c.Chain.Status().Head)
+	if err != nil {
+		return err
+	}
+	if now.ref == old {
+		return p.rotate(false)
+	}
+	if n, _ := p.Len(); n == 0 && now.ref.Number > old.Number+strideBlocks {
+		p.leap(now) // a sync goes on: nothing to drop, and nobody to ask for it
+		return nil
+	}
+	undone, done, whole, err := p.between(ctx, old, now.ref)
+	if err != nil {
+		return err
+	}
+	gone, err := p.spentBy(undone)
+	if err != nil {
+		return err
+	}
+	in, err := p.spentBy(done)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		p.leap(now)
+		return errors.Join(p.sift(ctx), p.rotate(false))
+	}
+	p.follow(now, gone, in)
+	for _, s := range gone {
+		if !s.blobs {
+			p.admit(s.raw, false) // ignored if the new branch has it too
+		}
+	}
+	return p.rotate(false)
+}
+
+// leap takes a head in that is too far from the last one to be followed. What is
+// known of nonces may be of another branch.
+func (p *Pool) leap(now head) {
+	p.mu.Lock()
+	p.floors.Purge()
+	p.mu.Unlock()
+	p.follow(now, nil, nil)
+}
+
+// follow takes the new head in, with what left the chain and what came.
+func (p *Pool) follow(now head, gone, in []spent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.head = now
+	for _, s := range gone {
+		if next, ok := p.floors.Get(s.from); ok && s.nonce < next {
+			p.floors.Add(s.from, s.nonce)
+		}
+		p.recent.forget(s.hash)
+	}
+	at := time.Now()
+	for _, s := range in {
+		p.recent.add(s.hash, chain.Ignored(nonceUsed), true, at)
+		p.include(s.from, s.nonce)
+	}
+	var old []*pooled
+	for _, e := range p.txs { // each is looked at alone: the order has no effect
+		if !e.local && at.Sub(e.since) > p.c.Lifetime {
+			old = append(old, e)
+		}
+		e.tip = e.effectiveTip(now.baseFee)
+	}
+	for i := range p.piles {
+		heap.Init(&p.piles[i].cheap)
+	}
+	for _, e := range old {
+		p.remove(e)
+		p.dropped["too-old"]++
+	}
+}
+
+// include drops what a sender cannot use any more, since a block has a
+// transaction of that nonce. The caller holds mu.
+func (p *Pool) include(from common.Address, nonce uint64) {
+	if next, ok := p.floors.Get(from); !ok || nonce >= next {
+		p.floors.Add(from, nonce+1)
+	}
+	if q := p.senders[from]; q != nil {
+		for len(q.txs) > 0 && q.txs[0].nonce <= nonce {
+			p.remove(q.txs[0])
+		}
+	}
+}
+
+// spentBy lists the transactions of blocks with their senders.
+func (p *Pool) spentBy(blocks []chain.Block) (out []spent, err error) {
+	for _, b := range blocks {
+		txs, err := p.c.Family.Txs(b)
+		if err != nil {
+			return nil, err
+		}
+		for _, raw := range txs {
+			s := spent{hash: raw.Hash, raw: raw.Bytes, blobs: raw.Kind == types.BlobTxType}
+			p.mu.Lock()
+			e := p.txs[raw.Hash]
+			p.mu.Unlock()
+			if e != nil { // its sender is known
+				s.from, s.nonce = e.from, e.nonce
+			} else {
+				t := new(types.Transaction)
+				if err := t.UnmarshalBinary(raw.Bytes); err != nil {
+					continue // of a fork that this program does not know: none of ours
+				}
+				if s.from, err = types.Sender(p.signer, t); err != nil {
+					continue
+				}
+				s.nonce = t.Nonce()
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// between walks from one head to another. whole is false where it is too far,
+// or where the old one is gone.
+func (p *Pool) between(ctx context.Context, old, now chain.Ref) (undone, done []chain.Block, whole bool, err error) {
+	a, b := old, now
+	for n := 0; a != b; n++ {
+		if n == walkBlocks {
+			return nil, nil, false, nil
+		}
+		up := b.Number > a.Number
+		at := a
+		if up {
+			at = b
+		}
+		blk, err := p.c.Chain.Block(ctx, at)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, nil, false, err
+			}
+			return nil, nil, false, nil
+		}
+		parent := chain.Ref{Number: at.Number - 1, Hash: blk.Header.Parent}
+		if up {
+			done, b = append(done, blk), parent
+		} else {
+			undone, a = append(undone, blk), parent
+		}
+	}
+	return undone, done, true, nil
+}
+
+// sift looks each transaction of the pool up in the chain, where that was not
+// followed block by block, and drops those that it has.
+func (p *Pool) sift(ctx context.Context) error {
+	r, ok := p.c.Chain.(chain.TxReader)
+	if !ok {
+		return nil
+	}
+	p.mu.Lock()
+	all := make([]*pooled, 0, len(p.txs))
+	for _, e := range p.txs {
+		all = append(all, e)
+	}
+	p.mu.Unlock()
+	slices.SortFunc(all, func(a, b *pooled) int { return bytes.Compare(a.tx.Hash[:], b.tx.Hash[:]) })
+	for _, e := range all {
+		_, err := r.Tx(ctx, e.tx.Hash)
+		if errors.Is(err, chain.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("ethereum: transaction %v: %w", e.tx.Hash, err)
+		}
+		p.mu.Lock()
+		p.include(e.from, e.nonce)
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// rotate writes the journal anew where most of it is no longer in the pool.
+func (p *Pool) rotate(force bool) error {
+	if p.c.Journal == "" {
+		return nil
+	}
+	p.journalMu.Lock()
+	defer p.journalMu.Unlock()
+	p.mu.Lock()
+	live := p.own()
+	p.mu.Unlock()
+	size := int64(0)
+	for _, e := range live {
+		size += int64(len(e.tx.Bytes) + txjournal.RecordOverhead)
+	}
+	if p.journal.Closed() || !force && !p.journal.Due(size) {
+		return nil
+	}
+	slices.SortFunc(live, func(a, b *pooled) int { return cmp.Compare(a.arrival, b.arrival) })
+	txs := make([]chain.Tx, len(live))
+	for i, e := range live {
+		txs[i] = e.tx
+	}
+	return p.journal.Rewrite(txs)
+}
