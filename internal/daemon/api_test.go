@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/eventlog"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -429,6 +432,29 @@ func TestEventsHeadsAndBlocksCanBeSubscribedTo(t *testing.T) {
 	}
 	if status, text := n.post(t, `{"jsonrpc":"2.0","id":1,"method":"admin_subscribe","params":["peerEvents"]}`, false); status != 200 || !strings.Contains(text, "notifications not supported") {
 		t.Errorf("over HTTP: %d %s", status, text)
+	}
+}
+
+// What a reader that leaves had made of a block is whole for those who stay.
+func TestAReaderThatLeavesSpoilsNoBlockOfOthers(t *testing.T) {
+	n := serveNode(t, newConfig(t)).node
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	head := n.stack.chain.Status().Head
+	recs := []eventlog.Record{{Event: starling.HeadChanged{Blocks: []chain.Ref{head}}}}
+	var told []BlockEvent
+	for _, ctx := range []context.Context{gone, t.Context()} {
+		if err := n.blockEvents(ctx, recs, func(v any) error {
+			var ev BlockEvent
+			err := json.Unmarshal(v.(json.RawMessage), &ev)
+			told = append(told, ev)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 2 || told[1].Number != head.Number || told[1].Txs == nil || told[1].Bytes == 0 {
+		t.Errorf("told of block %d: %+v", head.Number, told)
 	}
 }
 

@@ -192,7 +192,8 @@ func (n *Node) blockEvents(ctx context.Context, recs []eventlog.Record, send fun
 			text, err := n.texts.blocks.get(ref, func() any {
 				out := BlockEvent{V: 1, Number: ref.Number, Hash: ref.Hash.String()}
 				if len(ev.Blocks) <= blocksAtOnce {
-					n.lookInto(ctx, ref, &out)
+					// Others share what is made here, so it does not end with this reader.
+					n.lookInto(context.WithoutCancel(ctx), ref, &out)
 				}
 				return out
 			})
