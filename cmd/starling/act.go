@@ -333,6 +333,14 @@ func tail(ctx context.Context, cmd *cli.Command, n *node) error {
 		next = uint64(from)
 	}
 	var last daemon.BlockReply
+	shown := map[uint64]string{} // hashes of the last blocks that were printed
+	// again goes back to where the chain parts from what was printed.
+	again := func(from uint64) (err error) {
+		fmt.Fprintf(cmd.Root().ErrWriter, "reorganised: block %d is no longer %s\n", last.Number, last.Hash)
+		last = daemon.BlockReply{}
+		next, err = parted(ctx, n, shown, from)
+		return err
+	}
 	for printed, head := 0, s.Head; ; {
 		for next <= head.Number {
 			var b daemon.BlockReply
@@ -340,15 +348,17 @@ func tail(ctx context.Context, cmd *cli.Command, n *node) error {
 				return err
 			}
 			if last.V != 0 && b.Parent != last.Hash {
-				// Print from where the chains part; a few steps back are enough to see it.
-				fmt.Fprintf(cmd.Root().ErrWriter, "reorganised: block %d is no longer %s\n", last.Number, last.Hash)
-				last, next = daemon.BlockReply{}, max(last.Number, 1)
+				if err := again(last.Number); err != nil {
+					return err
+				}
 				continue
 			}
 			if err := printBlock(cmd.Root().Writer, b, cmd.Bool("json")); err != nil {
 				return err
 			}
 			last, next = b, next+1
+			shown[b.Number] = b.Hash
+			delete(shown, b.Number-shownBlocks) // wraps below it, where nothing is
 			if printed++; cmd.Int("count") > 0 && printed >= cmd.Int("count") {
 				return nil
 			}
@@ -361,10 +371,33 @@ func tail(ctx context.Context, cmd *cli.Command, n *node) error {
 			return err
 		}
 		if s.Head.Number == last.Number && s.Head.Hash != last.Hash || s.Head.Number < last.Number {
-			fmt.Fprintf(cmd.Root().ErrWriter, "reorganised: block %d is no longer %s\n", last.Number, last.Hash)
-			last, next = daemon.BlockReply{}, s.Head.Number
+			if err := again(s.Head.Number); err != nil {
+				return err
+			}
 		}
 		head = s.Head
+	}
+}
+
+// shownBlocks is how many blocks back a reorganisation is followed.
+const shownBlocks = 256
+
+// parted gives the first number, from one downwards, at which the chain has
+// another block than was printed.
+func parted(ctx context.Context, n *node, shown map[uint64]string, from uint64) (uint64, error) {
+	for at := from; ; at-- {
+		hash, ok := shown[at]
+		if !ok {
+			return at + 1, nil
+		}
+		var b daemon.BlockReply
+		if err := n.call(ctx, "starling_block", &b, at); err != nil {
+			return 0, err
+		}
+		if b.Hash == hash {
+			return at + 1, nil
+		}
+		delete(shown, at)
 	}
 }
 

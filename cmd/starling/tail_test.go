@@ -84,12 +84,15 @@ func (f *fakeNode) serve(t *testing.T) (dir string) {
 // A block that takes the place of one that was printed is printed again, and
 // standard error says so; no block is printed twice otherwise, and none is left out.
 func TestTailTellsOfAReorganisation(t *testing.T) {
-	for name, tt := range map[string]struct{ turn, fork uint64 }{"at the head": {3, 4}, "below it": {3, 3}, "none": {100, 100}} {
+	for name, tt := range map[string]struct {
+		turn, fork uint64
+		count      string
+	}{"at the head": {3, 4, "5"}, "below it": {3, 3, "5"}, "deep below it": {6, 4, "8"}, "none": {100, 100, "5"}} {
 		t.Run(name, func(t *testing.T) {
 			f := &fakeNode{turn: tt.turn, fork: tt.fork}
 			dir := f.serve(t)
 			var out, errs bytes.Buffer
-			if code := run([]string{"starling", "tail", "--datadir", dir, "--count", "5", "--json"}, &out, &errs); code != exitOK {
+			if code := run([]string{"starling", "tail", "--datadir", dir, "--count", tt.count, "--json"}, &out, &errs); code != exitOK {
 				t.Fatalf("exit code %d and %s", code, errs.String())
 			}
 			var last daemon.BlockReply
@@ -101,6 +104,9 @@ func TestTailTellsOfAReorganisation(t *testing.T) {
 				again := b.Number <= last.Number
 				if last.V != 0 && !again && (b.Number != last.Number+1 || b.Parent != last.Hash) {
 					t.Errorf("after %d %s comes %d %s on %s", last.Number, last.Hash, b.Number, b.Hash, b.Parent)
+				}
+				if again && b.Number != tt.fork {
+					t.Errorf("after %d %s it began anew at %d, want %d, where the chains part", last.Number, last.Hash, b.Number, tt.fork)
 				}
 				if again && b.Hash == last.Hash {
 					t.Errorf("block %d %s was printed twice", b.Number, b.Hash)
