@@ -50,6 +50,7 @@ type SyncStatus struct {
 	Stuck     string // why it makes no progress; empty: it does, or need not
 	Cause     string // a fixed word for Stuck
 	BytesHeld int    // blocks in memory that wait
+	Staged    int    // blocks on disk that a backward sync has fetched and not imported yet
 }
 
 // Peers are the open sessions.
@@ -90,6 +91,6 @@ func (c *Client) Status() Status {
 	s.Bans = len(n.swarm.Bans())
 	s.BansByScore = n.counts.bansByScore.Load()
 	y := n.sync.Status()
-	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, Cause: string(y.StuckCause), BytesHeld: y.BytesHeld}
+	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, Cause: string(y.StuckCause), BytesHeld: y.BytesHeld, Staged: y.Fetched}
 	return s
 }

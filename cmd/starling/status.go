@@ -37,6 +37,9 @@ func printStatus(w io.Writer, s daemon.StatusReply) error {
 		fmt.Fprintf(tw, "sync\t%s", s.Sync.Mode)
 		if s.Sync.Target > s.Head.Number {
 			fmt.Fprintf(tw, ", %d blocks to go", s.Sync.Target-s.Head.Number)
+			if s.Sync.Staged > 0 {
+				fmt.Fprintf(tw, ", %d of them fetched", s.Sync.Staged)
+			}
 		}
 		if s.Sync.Stuck != "" {
 			fmt.Fprint(tw, tint(w, red, fmt.Sprintf(", stuck: %s; \"starling why\" says more", s.Sync.Stuck)))

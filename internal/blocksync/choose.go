@@ -302,7 +302,9 @@ func (c *Core) Snapshot() Snapshot {
 	}
 	if j := c.job; j != nil {
 		s.Target = j.target
-		if j.forward {
+		if !j.forward {
+			s.Fetched = j.entries.len() - j.pending
+		} else {
 			s.Target = chain.Ref{Number: j.goal}
 			if j.master != nil {
 				s.Master = j.master.id

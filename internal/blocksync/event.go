@@ -93,6 +93,7 @@ type Snapshot struct {
 	Quarantined int    // offered blocks that wait for their parent
 	QueuedGaps  int    // missing parents of those
 	Staged      int    // blocks on disk that are not linked to the chain yet
+	Fetched     int    // those of them that the present backward sync will import
 	Highest     uint64 // the highest head that a peer claims, unproven
 	Imported    uint64 // blocks since start
 	Rate        float64

@@ -327,3 +327,22 @@ func TestOrphanOnTheStageDelaysNothing(t *testing.T) {
 		n.innocent(ps...)
 	})
 }
+
+// TestStagedBlocksAreToldBeforeTheFirstImport: a sync backwards shows how far it is.
+func TestStagedBlocksAreToldBeforeTheFirstImport(t *testing.T) {
+	full, fresh := source(3000)
+	w := newWorld(fresh, CoreConfig{Caps: nativeCaps, BackwardOnly: true})
+	w.add(&actor{id: "p", chain: full, act: slowly(w, 256<<10)}, full.Status())
+	w.step(Targeted{full.Head().Ref()})
+	if !w.run(time.Minute, func() bool { return w.core.Snapshot().Fetched >= 800 }) {
+		t.Fatalf("after a minute: %+v", w.core.Snapshot())
+	}
+	if h := fresh.Status().Head.Number; h != 0 {
+		t.Errorf("%d blocks were imported before the path was whole", h)
+	}
+	w.run(time.Minute, func() bool { return fresh.Status().Head.Number == 3000 })
+	w.run(time.Second, nil)
+	if s := w.core.Snapshot(); s.Fetched != 0 || s.Head.Number != 3000 {
+		t.Errorf("at the end %d are told, head %v", s.Fetched, s.Head)
+	}
+}

@@ -45,6 +45,7 @@ type BlockName struct {
 type SyncReply struct {
 	Mode   string `json:"mode"`
 	Target uint64 `json:"target"`
+	Staged int    `json:"staged,omitempty"` // fetched backwards, and not imported yet
 	Stuck  string `json:"stuck,omitempty"`
 }
 

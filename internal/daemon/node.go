@@ -129,7 +129,7 @@ func (n *Node) Status() StatusReply {
 		V: 1, Agent: "starling/" + Version, ID: string(st.Self), Network: st.Chain.Network, Wire: st.Wire, Addrs: []string{},
 		Genesis: st.Chain.Genesis.String(), Head: nameOf(st.Chain.Head), Finalized: nameOf(st.Chain.Finalized), Earliest: st.Chain.Earliest,
 		Peers: st.Inbound + st.Outbound, Inbound: st.Inbound, Outbound: st.Outbound, Bans: st.Bans, BansEver: st.BansByScore,
-		Sync:         SyncReply{Mode: st.Sync.Mode, Target: st.Sync.Target, Stuck: st.Sync.Stuck},
+		Sync:         SyncReply{Mode: st.Sync.Mode, Target: st.Sync.Target, Staged: st.Sync.Staged, Stuck: st.Sync.Stuck},
 		ClockSuspect: st.ClockSuspect, Uptime: time.Since(n.began).Round(time.Second).String(),
 	}
 	r.PoolTxs = n.stack.pending()

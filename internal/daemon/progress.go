@@ -25,29 +25,37 @@ type progress struct {
 type look struct {
 	at   time.Time
 	head uint64
+	done uint64 // with what is staged
 }
 
 // step takes a look and gives the line; empty while there is nothing to tell.
-func (p *progress) step(now time.Time, head, target uint64) string {
+// staged blocks were fetched backwards from the target: they are on disk, and
+// imported once the last of them came.
+func (p *progress) step(now time.Time, head, target, staged uint64) string {
 	if target < head+progressLeast {
 		p.looks = nil
 		return ""
 	}
-	p.looks = append(p.looks, look{now, head})
+	staged = min(staged, target-head)
+	done := head + staged
+	p.looks = append(p.looks, look{now, head, done})
 	if len(p.looks) > progressSamples {
 		p.looks = p.looks[1:]
 	}
-	first := p.looks[0]
 	line := fmt.Sprintf("syncing  block %d of %d (%.1f %%)", head, target, 100*float64(head)/float64(target))
-	took := now.Sub(first.at)
-	if took <= 0 {
-		return line
+	if staged > 0 {
+		line += fmt.Sprintf(", %d fetched (%.1f %%)", staged, 100*float64(done)/float64(target))
 	}
-	if head <= first.head {
+	first := p.looks[0]
+	took := now.Sub(first.at)
+	if took <= 0 || done <= first.done && head > first.head {
+		return line // what was fetched is being imported
+	}
+	if done <= first.done {
 		return line + ", no block for " + took.Round(time.Second).String() + "; \"starling why\" says more"
 	}
-	rate := float64(head-first.head) / took.Seconds()
-	left := time.Duration(float64(target-head) / rate * float64(time.Second))
+	rate := float64(done-first.done) / took.Seconds()
+	left := time.Duration(float64(target-done) / rate * float64(time.Second))
 	return fmt.Sprintf("%s, %.0f blocks/s, %s left", line, rate, min(left, 999*time.Hour).Round(time.Second))
 }
 
@@ -83,8 +91,8 @@ func (s *statusLine) set(text string) {
 }
 
 // tellProgress tells of a sync until ctx ends: on one line of a terminal, or
-// with a line now and then. at gives the head and the target.
-func tellProgress(ctx context.Context, out io.Writer, at func() (head, target uint64)) {
+// with a line now and then. at gives the head, the target and what is staged.
+func tellProgress(ctx context.Context, out io.Writer, at func() (head, target, staged uint64)) {
 	line, terminal := out.(*statusLine)
 	if terminal {
 		defer line.set("")
@@ -96,8 +104,8 @@ func tellProgress(ctx context.Context, out io.Writer, at func() (head, target ui
 	for {
 		select {
 		case now := <-tick.C:
-			head, target := at()
-			text := p.step(now, head, target)
+			head, target, staged := at()
+			text := p.step(now, head, target, staged)
 			switch {
 			case terminal:
 				line.set(text)
@@ -112,7 +120,7 @@ func tellProgress(ctx context.Context, out io.Writer, at func() (head, target ui
 }
 
 // syncAt is where the sync stands.
-func (n *Node) syncAt() (head, target uint64) {
+func (n *Node) syncAt() (head, target, staged uint64) {
 	st := n.node.Client().Status()
-	return st.Chain.Head.Number, st.Sync.Target
+	return st.Chain.Head.Number, st.Sync.Target, uint64(st.Sync.Staged)
 }

@@ -12,24 +12,44 @@ import (
 func TestProgressTellsRateAndWhatIsLeft(t *testing.T) {
 	var p progress
 	at := time.Unix(1000, 0)
-	if line := p.step(at, 100, 110); line != "" {
+	if line := p.step(at, 100, 110, 0); line != "" {
 		t.Errorf("ten blocks to go: %q", line)
 	}
-	p.step(at, 0, 10_000)
-	line := p.step(at.Add(10*time.Second), 1000, 10_000)
+	p.step(at, 0, 10_000, 0)
+	line := p.step(at.Add(10*time.Second), 1000, 10_000, 0)
 	for _, want := range []string{"block 1000 of 10000", "10.0 %", "100 blocks/s", "1m30s left"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%q does not say %q", line, want)
 		}
 	}
 	for i := range 2 * progressSamples {
-		line = p.step(at.Add(time.Duration(20+i)*time.Second), 1000, 10_000)
+		line = p.step(at.Add(time.Duration(20+i)*time.Second), 1000, 10_000, 0)
 	}
 	if !strings.Contains(line, "no block for") || !strings.Contains(line, "starling why") {
 		t.Errorf("a sync that stands still is told as %q", line)
 	}
-	if line := p.step(at.Add(time.Hour), 10_000, 10_000); line != "" || len(p.looks) != 0 {
+	if line := p.step(at.Add(time.Hour), 10_000, 10_000, 0); line != "" || len(p.looks) != 0 {
 		t.Errorf("at the end: %q, %d looks are kept", line, len(p.looks))
+	}
+}
+
+// A sync backwards imports nothing for long: what it fetched is told instead.
+func TestProgressTellsWhatIsFetchedBackwards(t *testing.T) {
+	var p progress
+	at := time.Unix(1000, 0)
+	p.step(at, 0, 10_000, 0)
+	line := p.step(at.Add(10*time.Second), 0, 10_000, 1000)
+	for _, want := range []string{"block 0 of 10000", "1000 fetched (10.0 %)", "100 blocks/s", "1m30s left"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("%q does not say %q", line, want)
+		}
+	}
+	p.step(at.Add(20*time.Second), 0, 10_000, 10_000)
+	for i := range 2 * progressSamples {
+		line = p.step(at.Add(time.Duration(21+i)*time.Second), uint64(100*i), 10_000, uint64(10_000-100*i))
+	}
+	if strings.Contains(line, "no block for") {
+		t.Errorf("the import of what was fetched is told as %q", line)
 	}
 }
 
@@ -58,8 +78,8 @@ func TestAFirstSyncIsToldAsItGoes(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second+time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			tellProgress(ctx, out, func() (uint64, uint64) { // 100 blocks a second, and done after 30 s
-				return min(3000, uint64(time.Since(began)/(10*time.Millisecond))), 3000
+			tellProgress(ctx, out, func() (head, target, staged uint64) { // 100 blocks a second, and done after 30 s
+				return min(3000, uint64(time.Since(began)/(10*time.Millisecond))), 3000, 0
 			})
 			text := b.String()
 			if !strings.Contains(text, "100 blocks/s, 10s left") {
