@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/p2p/enode"
+
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -206,5 +208,41 @@ func TestOpNodesClientDrivesOurServer(t *testing.T) {
 				t.Errorf("%d methods were called", len(got))
 			}
 		})
+	}
+}
+
+// TestDaemonFindsAnOpNodeAndMakesItsBlocks gives a starling process nothing but
+// a boot node and the sequencer's key: it finds op-node by discv5, whose record
+// op-node's own client then reads, and op-node gets the blocks that it makes.
+func TestDaemonFindsAnOpNodeAndMakesItsBlocks(t *testing.T) {
+	n := newNetwork(t, codec.V4, 5, 1, 100)
+	op := runOpNode(t, newest, n.start(map[string]any{"head": 0, "discovery": true}))
+	key := filepath.Join(t.TempDir(), "sequencer.key")
+	if err := os.WriteFile(key, []byte(signerKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := n.daemon(t, `discovery_interval = "2s"`, fmt.Sprintf("bootnodes = [%q]\nsequencer_key = %q", op.ENR, key))
+	op.until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
+	op.until("a block of ours", func(e event) bool { return e.Event == "payload" && e.Peer == d.ID })
+
+	var got map[string]json.RawMessage
+	op.do(map[string]any{"do": "opp2p", "addr": d.Socket}, &got)
+	var self opPeer
+	if err := json.Unmarshal(got["self"], &self); err != nil || !strings.HasPrefix(self.ENR, "enr:") {
+		t.Errorf("self: %s (%v)", got["self"], err)
+	}
+	var dump struct {
+		Peers map[string]opPeer `json:"peers"`
+	}
+	theirs, err := enode.Parse(enode.ValidSchemes, op.ENR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(got["peers"], &dump); err != nil || !strings.HasPrefix(dump.Peers[op.Peer].ENR, "enr:") || dump.Peers[op.Peer].NodeID != theirs.ID().String() {
+		t.Errorf("peers: %s (%v)", got["peers"], err)
+	}
+	var table []string
+	if err := json.Unmarshal(got["discoveryTable"], &table); err != nil || len(table) == 0 {
+		t.Errorf("discoveryTable: %s (%v)", got["discoveryTable"], err)
 	}
 }

@@ -2,7 +2,10 @@ module github.com/starlingp2p/starling/interop/opstack
 
 go 1.26.0
 
-require github.com/starlingp2p/starling v0.0.0
+require (
+	github.com/ethereum/go-ethereum v1.17.10
+	github.com/starlingp2p/starling v0.0.0
+)
 
 require (
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
@@ -30,7 +33,6 @@ require (
 	github.com/dunglas/httpsfv v1.1.1 // indirect
 	github.com/emicklei/dot v1.6.2 // indirect
 	github.com/ethereum/c-kzg-4844/v2 v2.1.8 // indirect
-	github.com/ethereum/go-ethereum v1.17.10 // indirect
 	github.com/ferranbt/fastssz v0.1.4 // indirect
 	github.com/filecoin-project/go-clock v0.1.0 // indirect
 	github.com/flynn/noise v1.1.0 // indirect
