@@ -55,31 +55,31 @@ func (o *opp2p) methods() []starling.Method {
 			option("connected", "leave out those that have no session", false)),
 		read("opp2p_peerStats", "How many peers there are of each sort.", o.stats, OPPeerStats{}),
 		read("opp2p_discoveryTable", "The node records that discovery knows, in text; fails where discovery is off.", o.table, []string{}),
-		write("opp2p_blockPeer", "Keeps a peer away until it is unblocked.", byPeer(func(ctx context.Context, id peer.ID) error {
+		write("opp2p_blockPeer", "Keeps a peer away until it is unblocked.", o.byPeer(func(ctx context.Context, id peer.ID) error {
 			return client().Ban(ctx, id, maxBanSeconds*time.Second, opBlocked)
 		}), nil, id),
-		write("opp2p_unblockPeer", "Ends that.", byPeer(o.unblock), nil, id),
+		write("opp2p_unblockPeer", "Ends that.", o.byPeer(o.unblock), nil, id),
 		read("opp2p_listBlockedPeers", "The peers that are blocked.", asks(func() []string { return o.blocked().peers }), []string{}),
-		write("opp2p_blockAddr", "Keeps an IP address away until it is unblocked.", byAddr(func(ctx context.Context, p netip.Prefix) error {
+		write("opp2p_blockAddr", "Keeps an IP address away until it is unblocked.", o.byAddr(func(ctx context.Context, p netip.Prefix) error {
 			return client().BanPrefix(ctx, p, maxBanSeconds*time.Second, opBlocked, true)
 		}), nil, ip),
-		write("opp2p_unblockAddr", "Ends that.", byAddr(o.unblockPrefix), nil, ip),
+		write("opp2p_unblockAddr", "Ends that.", o.byAddr(o.unblockPrefix), nil, ip),
 		read("opp2p_listBlockedAddrs", "The IP addresses that are blocked.", asks(func() []netip.Addr { return o.blocked().addrs }), []netip.Addr{}),
-		write("opp2p_blockSubnet", "Keeps a subnet away until it is unblocked.", bySubnet(func(ctx context.Context, p netip.Prefix) error {
+		write("opp2p_blockSubnet", "Keeps a subnet away until it is unblocked.", o.bySubnet(func(ctx context.Context, p netip.Prefix) error {
 			return client().BanPrefix(ctx, p, maxBanSeconds*time.Second, opBlockedSubnet, true)
 		}), nil, subnet),
-		write("opp2p_unblockSubnet", "Ends that.", bySubnet(o.unblockPrefix), nil, subnet),
+		write("opp2p_unblockSubnet", "Ends that.", o.bySubnet(o.unblockPrefix), nil, subnet),
 		read("opp2p_listBlockedSubnets", "The subnets that are blocked.", asks(func() []OPSubnet { return o.blocked().subnets }), []OPSubnet{}),
-		write("opp2p_protectPeer", "Keeps a peer from being trimmed or banned, until the node stops.", byPeer(o.protect(true)), nil, id),
-		write("opp2p_unprotectPeer", "Ends that.", byPeer(o.protect(false)), nil, id),
+		write("opp2p_protectPeer", "Keeps a peer from being trimmed or banned, until the node stops.", o.byPeer(o.protect(true)), nil, id),
+		write("opp2p_unprotectPeer", "Ends that.", o.byPeer(o.protect(false)), nil, id),
 		write("opp2p_connectPeer", "Dials a multiaddr now, and waits until a session is open or the attempt has failed, 30 s at most.", o.connect, nil,
 			param("address", "a multiaddr that ends in /p2p/ID", "")),
-		write("opp2p_disconnectPeer", "Ends the session with a peer, and unblocks it.", byPeer(o.disconnect), nil, id),
+		write("opp2p_disconnectPeer", "Ends the session with a peer, and unblocks it.", o.byPeer(o.disconnect), nil, id),
 	}
 }
 
 // byPeer makes a call of a change about a peer.
-func byPeer(do func(context.Context, peer.ID) error) call {
+func (o *opp2p) byPeer(do func(context.Context, peer.ID) error) call {
 	return func(ctx context.Context, params json.RawMessage) (any, error) {
 		var text string
 		if err := rpc.Params(params, &text); err != nil {
@@ -92,12 +92,12 @@ func byPeer(do func(context.Context, peer.ID) error) call {
 		if err != nil {
 			return nil, rpc.BadParams("invalid argument 0: %v", err)
 		}
-		return nil, do(ctx, id)
+		return nil, o.shown(do(ctx, id))
 	}
 }
 
 // byAddr makes a call of a change about an IP address.
-func byAddr(do func(context.Context, netip.Prefix) error) call {
+func (o *opp2p) byAddr(do func(context.Context, netip.Prefix) error) call {
 	return func(ctx context.Context, params json.RawMessage) (any, error) {
 		var ip netip.Addr
 		if err := rpc.Params(params, &ip); err != nil {
@@ -106,12 +106,12 @@ func byAddr(do func(context.Context, netip.Prefix) error) call {
 		if ip = ip.WithZone("").Unmap(); !ip.IsValid() {
 			return nil, errOPRequest
 		}
-		return nil, do(ctx, netip.PrefixFrom(ip, ip.BitLen()))
+		return nil, o.shown(do(ctx, netip.PrefixFrom(ip, ip.BitLen())))
 	}
 }
 
 // bySubnet makes a call of a change about a subnet.
-func bySubnet(do func(context.Context, netip.Prefix) error) call {
+func (o *opp2p) bySubnet(do func(context.Context, netip.Prefix) error) call {
 	return func(ctx context.Context, params json.RawMessage) (any, error) {
 		var s OPSubnet
 		if err := rpc.Params(params, &s); err != nil {
@@ -121,8 +121,18 @@ func bySubnet(do func(context.Context, netip.Prefix) error) call {
 		if !ok {
 			return nil, errOPRequest
 		}
-		return nil, do(ctx, p)
+		return nil, o.shown(do(ctx, p))
 	}
+}
+
+// shown waits, after a change, until what the node shows has it: whoever blocks
+// a peer looks for it in the list next. The owner of the peers shows what it did
+// before it answers another question.
+func (o *opp2p) shown(err error) error {
+	if err == nil {
+		o.node.node.Client().KnownPeers(1)
+	}
+	return err
 }
 
 // blockLists are the bans by hand, none of them nil.
