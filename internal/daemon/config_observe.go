@@ -19,7 +19,7 @@ type Metrics struct {
 
 // Health is the [health] table: when /readyz says that the node is ready.
 type Health struct {
-	MinPeers   int      `toml:"min_peers,omitzero" comment:"peers that a ready node has at least" default:"1"`
+	MinPeers   int      `toml:"min_peers,omitzero" comment:"peers that a ready node has at least" default:"1; of an Ontology network what its nodes wait for: 4, or 1 if it is solo" example:"1"`
 	Alone      bool     `toml:"alone,omitempty" comment:"a node without any peer can be ready too" default:"false"`
 	MaxHeadAge Duration `toml:"max_head_age,omitzero" comment:"how old a ready node's head is at most" default:"ten blocks, and 30s at least" example:"1m"`
 }

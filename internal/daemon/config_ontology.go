@@ -1,7 +1,13 @@
 package daemon
 
 import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
+	"github.com/starlingp2p/starling/wire/ontology"
 )
 
 // Ontology is the [network.ontology] table: a network of Ontology's kind.
@@ -11,8 +17,10 @@ type Ontology struct {
 	Magic        uint32 `toml:"magic,omitzero" comment:"the network id of a private network" example:"299"`
 	SingleScript bool   `toml:"single_script,omitempty" comment:"a lone bookkeeper's address is written as releases from v1.0.1 on do" default:"false"`
 	// ConsensusListen is the second port.
-	ConsensusListen string `toml:"consensus_listen,omitempty" comment:"where nodes before v1.7.0 open their second link, for consensus" default:"nowhere" example:"0.0.0.0:20339"`
-	StateRootFrom   uint64 `toml:"state_root_from,omitzero" comment:"the height from which newer releases want a state root behind each block" default:"the network's" example:"3000000"`
+	ConsensusListen string   `toml:"consensus_listen,omitempty" comment:"where nodes before v1.7.0 open their second link, for consensus" default:"nowhere" example:"0.0.0.0:20339"`
+	StateRootFrom   uint64   `toml:"state_root_from,omitzero" comment:"the height from which newer releases want a state root behind each block" default:"the network's" example:"3000000"`
+	MinGasPrice     uint64   `toml:"min_gas_price,omitzero" comment:"the least that a transaction from peers offers for its gas" default:"500 with a preset, else 0" example:"2500"`
+	Mask            []string `toml:"mask,omitempty" comment:"IP addresses that others are never told" example:"203.0.113.7"`
 }
 
 // The presets, and from where the newer releases want a state root.
@@ -20,6 +28,10 @@ const (
 	ontMain          = "main"
 	ontPolaris       = "polaris"
 	ontMainStateFrom = 3_000_000
+	ontGasPrice      = 500 // of the public networks at first; newer releases ask for more
+	// The ids for which EIP-155 transactions of the public networks are signed.
+	ontMainEVM    = 58
+	ontPolarisEVM = 5851
 )
 
 func (o *Ontology) check(p *problems) {
@@ -34,6 +46,9 @@ func (o *Ontology) check(p *problems) {
 		p.bad("network.ontology.magic is missing; it is the private network's id (--networkid), and names it in each frame")
 	case o.Preset != "" && o.Magic != 0:
 		p.bad("network.ontology.magic is set, but a preset has its own; leave one of them out")
+	}
+	if _, err := o.masked(); err != nil {
+		p.bad("%w", err)
 	}
 	if o.ConsensusListen != "" {
 		if err := checkHostPort("listen", o.ConsensusListen); err != nil {
@@ -62,6 +77,44 @@ func (o *Ontology) network(name string, read func(path string) ([]byte, error)) 
 	}
 	n.Name = name
 	return n, nil
+}
+
+// masked are the addresses that others are never told.
+func (o *Ontology) masked() (out []netip.Addr, err error) {
+	for _, text := range o.Mask {
+		a, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil, fmt.Errorf("network.ontology.mask is %.80q, want IP addresses without ports", text)
+		}
+		out = append(out, a.Unmap().WithZone(""))
+	}
+	return out, nil
+}
+
+// seeds are those of the network, for a config that names none. In the file of
+// a private one they are what its nodes would use.
+func (o *Ontology) seeds(n family.Network) (out []string) {
+	for _, s := range n.SeedList {
+		if _, err := new(ontology.Wire).ParseAddr(s); err == nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// pool is for transactions that wait for a block.
+func (o *Ontology) pool(l *ledger.Ledger, log *slog.Logger) (*family.Pool, error) {
+	c := family.PoolConfig{State: l, MinGasPrice: o.MinGasPrice, Logger: log}
+	if o.Preset != "" && c.MinGasPrice == 0 {
+		c.MinGasPrice = ontGasPrice
+	}
+	switch o.Preset {
+	case ontMain:
+		c.EVMChainID = ontMainEVM
+	case ontPolaris:
+		c.EVMChainID = ontPolarisEVM
+	}
+	return family.NewPool(c)
 }
 
 func (o *Ontology) stateRootFrom() uint64 {

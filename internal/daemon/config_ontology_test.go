@@ -25,6 +25,10 @@ func TestAnOntologyNetworkIsOpened(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What the config leaves out, the network brings along.
+	if n.health.peers() != 4 || len(n.stack.seeds) != 5 || n.stack.pool == nil || n.stack.consensus == nil {
+		t.Errorf("%d peers, seeds %q, pool %v, consensus %v", n.health.peers(), n.stack.seeds, n.stack.pool, n.stack.consensus)
+	}
 	defer func() {
 		if err := n.Close(); err != nil {
 			t.Error(err)
@@ -53,6 +57,7 @@ func TestBadOntologyNetworksAreRefused(t *testing.T) {
 		{"both", `preset = "main"`, "preset = \"main\"\nconfig = \"config.json\"", "leave one of them out"},
 		{"magic", `preset = "main"`, `config = "config.json"`, "magic is missing"},
 		{"second port", `preset = "main"`, "preset = \"main\"\nconsensus_listen = \"20339\"", "consensus_listen is"},
+		{"mask", `preset = "main"`, "preset = \"main\"\nmask = [\"1.2.3\"]", "mask is"},
 		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,5 +66,25 @@ func TestBadOntologyNetworksAreRefused(t *testing.T) {
 				t.Errorf("ParseConfig = %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+// Ontology's own methods have the shapes of its nodes.
+func TestOntologyMethods(t *testing.T) {
+	cfg, err := ParseConfig([]byte(strings.Replace(ontConfig, `wire =`, "no_dial = true\nwire =", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Datadir = t.TempDir()
+	c := serveNode(t, cfg).dial(t)
+	for method, want := range map[string]string{
+		"getconnectioncount": `0`,
+		"getblockcount":      `1`,
+		"getversion":         `""`,
+		"getneighbor":        `[]`,
+		"getnodestate":       `{"NodeState":4,"NodePort":1,"ID":0,"NodeTime":0,"NodeVersion":0,"NodeType":2,"Relay":true,"Height":0,"TxnCnt":[0]}`,
+		"getsyncstatus":      `{"CurrentBlockHeight":0,"ConnectCount":0,"MaxPeerBlockHeight":0}`,
+	} {
+		hasForm(t, method, askOP(t, c, method), want)
 	}
 }

@@ -57,6 +57,9 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	if err = openStack(n.stack, network, dir, log); err != nil {
 		return n, err
 	}
+	if n.health.MinPeers == 0 {
+		n.health.MinPeers = n.stack.minPeers
+	}
 	if n.node, err = newNode(network, n, log); err != nil {
 		return n, err
 	}
@@ -80,9 +83,12 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 	if err != nil {
 		return nil, err
 	}
-	limits := network.Limits
+	limits, seeds := network.Limits, network.Seeds
+	if len(seeds) == 0 {
+		seeds = n.stack.seeds
+	}
 	return starling.New(starling.Config{
-		Static: network.Static, Trusted: network.Trusted, Seeds: network.Seeds,
+		Static: network.Static, Trusted: network.Trusted, Seeds: seeds,
 		MaxPeers: network.MaxPeers, MaxInbound: network.MaxInbound, MinScore: network.MinScore,
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
 		NoDial: network.NoDial, NoListen: network.NoListen, NoDiscovery: network.NoDiscovery,
@@ -91,7 +97,7 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 		Serving: starling.Budget{
 			Off: limits.NoBudgets, PeerRate: int(limits.PeerRate), PrefixRate: int(limits.PrefixRate), GlobalRate: int(limits.GlobalRate),
 		},
-		Pool: n.stack.pool, Logger: log,
+		Pool: n.stack.pool, Consensus: n.stack.consensus, Logger: log,
 	}, n.stack.chain, n.stack.wire)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology"
@@ -36,6 +37,14 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if err := fam.Attach(context.Background(), s.ledger); err != nil {
 		return err
 	}
+	pool, err := o.pool(s.ledger, log.With("part", "pool"))
+	if err != nil {
+		return err
+	}
+	mask, err := o.masked()
+	if err != nil {
+		return err
+	}
 	listen, err := oneListen(network.Listen)
 	if err != nil {
 		return err
@@ -46,13 +55,19 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	}
 	s.wire, err = ontology.New(ontology.Config{
 		Magic: n.Magic, Status: s.ledger.Status, Header: s.ledger.Header, Listen: listen, ConsensusListen: o.ConsensusListen, Advertise: advertise,
-		NodeKeyFile: dir.Sub("keys", "ontology.key"), StateRootFrom: o.stateRootFrom(), Logger: log.With("part", "wire"),
+		NodeKeyFile: dir.Sub("keys", "ontology.key"), Mask: mask, Logger: log.With("part", "wire"),
+		StateRoots: o.Preset != "" || o.StateRootFrom != 0, StateRootFrom: o.stateRootFrom(),
 	})
 	if err != nil {
 		return err
 	}
+	s.seeds, s.minPeers = o.seeds(n), n.MinPeers()
 	s.chain, s.interval = s.ledger, ontBlockTime
-	s.txs, s.pending = fam.Txs, func() int { return 0 }
+	s.pool, s.consensus = pool, family.NewConsensus(fam, s.ledger)
+	s.txs, s.hashOf = fam.Txs, family.HashOf
+	s.pending = func() int { n, _ := pool.Len(); return n }
+	s.services = []starling.Service{&poolKeeper{pool: pool, log: log.With("part", "pool")}}
+	s.methods = ontMethods
 	return nil
 }
 

@@ -5,13 +5,20 @@ import (
 	"log/slog"
 
 	"github.com/starlingp2p/starling"
-	"github.com/starlingp2p/starling/ledger/sequenced"
+	"github.com/starlingp2p/starling/chain"
 )
+
+// keptPool is a pool that follows a ledger's head.
+type keptPool interface {
+	chain.TxPool
+	// OnHead looks at what has happened since the last call. It reads the disk.
+	OnHead(ctx context.Context) error
+}
 
 // poolKeeper is the service that keeps the pool up with the head: what a block
 // includes leaves the pool.
 type poolKeeper struct {
-	pool   *sequenced.Pool
+	pool   keptPool
 	log    *slog.Logger
 	client *starling.Client
 }

@@ -23,9 +23,15 @@ import (
 // goes with them. Its opener fills it in from the top, so that what is open can
 // be closed even if the rest does not open.
 type stack struct {
-	ledger   *ledger.Ledger
-	chain    chain.Chain
-	pool     chain.TxPool // nil: none
+	ledger *ledger.Ledger
+	chain  chain.Chain
+	pool   chain.TxPool // nil: none
+	// consensus takes what comes on the consensus lane; nil: nobody.
+	consensus chain.Consensus
+	// seeds are the network's own, for a config that names none, and minPeers is
+	// how many peers its nodes wait for; 0: one.
+	seeds    []string
+	minPeers int
 	wire     nodeWire
 	interval time.Duration // between two blocks
 	// backwardOnly: nothing but a trusted block makes a chain of this kind.
