@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -147,4 +148,9 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// serveConn serves a connection as one of the unix socket that speaks no HTTP.
+func (s *Server) serveConn(ctx context.Context, conn net.Conn) {
+	s.serveStream(ctx, conn, bufio.NewReaderSize(conn, 4<<10))
 }

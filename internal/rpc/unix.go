@@ -142,11 +142,7 @@ func (s *Server) serveUnix(ctx context.Context, conn net.Conn, web *handoff) {
 	}
 }
 
-// serveConn answers the calls of one connection of the unix socket.
-func (s *Server) serveConn(ctx context.Context, conn net.Conn) {
-	s.serveStream(ctx, conn, bufio.NewReaderSize(conn, 4<<10))
-}
-
+// serveStream answers the calls of one connection of the unix socket.
 func (s *Server) serveStream(ctx context.Context, conn net.Conn, in *bufio.Reader) {
 	st := newStream(s, &pipe{framer{conn, in}}, &caller{class: Admin, slots: s.local}, &s.localBytes)
 	st.run(ctx)
