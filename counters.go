@@ -150,6 +150,7 @@ func (c *Client) Counters() Counters {
 		{"sync-quarantine", "duplicate"}: st.Drops.Duplicate,
 		{"sync-quarantine", "stale"}:     st.Drops.Stale,
 		{"sync-answers", "over-budget"}:  st.Drops.OverBudget,
+		{"sync-stage", "full"}:           st.Drops.Stage,
 		{"sync-answers", "late"}:         st.Drops.Late,
 		{"sync-events", "full"}:          st.Drops.Events,
 		{"subscriptions", "full"}:        n.bus.dropped.Load(),

@@ -70,7 +70,7 @@ func (c *Core) descend(j *job) {
 			return
 		}
 		if h, ok := c.staged[j.want.Hash]; ok && h.Ref.Number == j.want.Number && j.want.Number > 0 {
-			c.add(j, h, nil, "", true)
+			c.add(j, h.Header, nil, "", true)
 			j.want = chain.Ref{Number: h.Ref.Number - 1, Hash: h.Parent}
 			j.progress = c.now
 			continue

@@ -278,7 +278,7 @@ func (c *Core) tellSyncing() {
 func (c *Core) Snapshot() Snapshot {
 	s := Snapshot{
 		Head: c.status.Head, Finalized: c.status.Finalized, Peers: len(c.peers), InFlight: len(c.asked),
-		BytesHeld: c.held, BytesAsked: c.reserved, Quarantined: c.loose.len(), QueuedGaps: c.gaps(), Staged: len(c.staged),
+		BytesHeld: c.held, BytesAsked: c.reserved, Quarantined: c.loose.len(), QueuedGaps: c.gaps(), Staged: len(c.staged), StagedBytes: c.stagedBytes,
 		Imported: c.imported, Rate: c.rate, StuckReason: c.stuck.text, StuckCause: c.stuck.cause, Drops: c.drops, Taken: c.now,
 	}
 	for _, p := range c.peers {

@@ -53,8 +53,8 @@ func (c *Core) pick(j *job, n uint64, kind string, tried bool) *remote {
 // askBodies hands the missing bodies to all peers, one request each in turn,
 // the best first, until the slots or the memory are used up.
 func (c *Core) askBodies(j *job) {
-	if j.needs == 0 {
-		return
+	if j.needs == 0 || !j.connected && j.bare {
+		return // what could not be staged is fetched once the path is linked
 	}
 	kind := c.bodyKind()
 	ranked := c.ranked()

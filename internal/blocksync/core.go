@@ -15,6 +15,7 @@ type CoreConfig struct {
 	Rand               *rand.Rand    // breaks ties between peers; nil: none are broken by chance
 	BlockInterval      time.Duration // 0: 2 s
 	MaxBytes           int           // 0: 128 MiB
+	MaxStagedBytes     int64         // 0: 16 GiB
 	MaxInFlightPerPeer int           // 0: 4; never over Caps.MaxInFlight
 	BackwardOnly       bool          // see Config
 }
@@ -25,6 +26,9 @@ func (cfg CoreConfig) withDefaults() CoreConfig {
 	}
 	if cfg.MaxBytes <= 0 {
 		cfg.MaxBytes = 128 << 20
+	}
+	if cfg.MaxStagedBytes <= 0 {
+		cfg.MaxStagedBytes = defaultStaged
 	}
 	if cfg.MaxInFlightPerPeer <= 0 {
 		cfg.MaxInFlightPerPeer = 4
@@ -78,7 +82,8 @@ type Core struct {
 	recheck     time.Time     // when to look for a job again, after one has ended
 	job         *job
 	tip         tipImport
-	staged      map[chain.Hash]chain.Header // on disk; Bytes nil
+	staged      map[chain.Hash]staged // on disk
+	stagedBytes int64
 	lookups     map[uint64]func(Looked)
 
 	avgBody  float64 // bytes of a block, smoothed
@@ -111,7 +116,7 @@ func NewCore(cfg CoreConfig) *Core {
 		cfg:     cfg.withDefaults(),
 		byID:    map[peer.ID]*remote{},
 		asked:   map[uint64]*request{},
-		staged:  map[chain.Hash]chain.Header{},
+		staged:  map[chain.Hash]staged{},
 		lookups: map[uint64]func(Looked){},
 		loose:   newQuarantine(),
 		recent:  newRecentHeaders(),
@@ -188,8 +193,7 @@ func (c *Core) onReady(in Ready) {
 		if len(c.staged) >= maxStagedHeaders {
 			break
 		}
-		h.Bytes = nil
-		c.staged[h.Ref.Hash] = h
+		c.stage(h, in.StagedSize)
 	}
 	// The highest staged block is the target of the sync that a crash cut
 	// short: it was linked to one that we trusted.

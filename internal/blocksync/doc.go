@@ -60,6 +60,9 @@
 // Config.MaxBytes bounds what is held and what was asked for, by its expected
 // size; one answer more is let in if it holds the lowest block that is
 // missing, so that progress never waits for itself. Offered blocks take at
-// most half of it; over that the furthest ahead is dropped. Every drop is
+// most half of it; over that the furthest ahead is dropped. Config.MaxStagedBytes
+// bounds what is staged on disk, beside a bound of 2^20 blocks: over it a sync
+// backwards goes on with headers alone, and fetches bodies once they are linked
+// to our chain; a path of over 16384 more is not followed. Every drop is
 // counted, by its reason, in Snapshot.Drops.
 package blocksync

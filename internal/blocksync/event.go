@@ -93,6 +93,7 @@ type Snapshot struct {
 	Quarantined int    // offered blocks that wait for their parent
 	QueuedGaps  int    // missing parents of those
 	Staged      int    // blocks on disk that are not linked to the chain yet
+	StagedBytes int64  // what those take
 	Fetched     int    // those of them that the present backward sync will import
 	Highest     uint64 // the highest head that a peer claims, unproven
 	Imported    uint64 // blocks since start
@@ -110,6 +111,7 @@ type Drops struct {
 	Duplicate  uint64 // offered again
 	Stale      uint64 // offered at or below what is final, or known to be bad
 	OverBudget uint64 // answers that came while memory was full
+	Stage      uint64 // bodies that came while the stage was full
 	Late       uint64 // answers after their deadline, or of a job that ended
 	Events     uint64 // events that nobody read in time
 }

@@ -171,7 +171,11 @@ func (c *Core) importPath(j *job) {
 
 // stagePath puts on disk what is linked to the target and not to our chain.
 func (c *Core) stagePath(j *job) {
-	if j.connected || j.staging != 0 || c.pausedByTrouble() || j.pending == 0 || len(c.staged) >= maxStagedHeaders {
+	if j.connected || j.staging != 0 || c.pausedByTrouble() || j.pending == 0 {
+		return
+	}
+	if j.bare {
+		c.shed(j)
 		return
 	}
 	var blocks []chain.Block
@@ -183,6 +187,10 @@ func (c *Core) stagePath(j *job) {
 		e := j.entries.at(i)
 		if e.state != ready {
 			continue
+		}
+		if !c.stageTakes(len(blocks)+1, int64(bytes+e.cost)) {
+			j.bare = true
+			break
 		}
 		blocks = append(blocks, chain.Block{Header: e.hdr, Body: e.body, Extra: e.extra})
 		bytes += e.cost
@@ -221,11 +229,12 @@ func (c *Core) onStaged(in StagedBlocks) {
 			j.set(e, ready)
 			continue
 		}
+		size := int64(e.cost)
 		c.empty(e)
 		e.cost -= len(e.hdr.Bytes)
 		c.held -= len(e.hdr.Bytes)
 		e.hdr.Bytes = nil
-		c.staged[e.hdr.Ref.Hash] = e.hdr
+		c.stage(e.hdr, size)
 		j.set(e, onDisk)
 		j.progress = c.now
 	}
@@ -319,7 +328,7 @@ func (c *Core) importFailed(j *job, err error) {
 	case errors.Is(err, chain.ErrUnknownParent):
 		c.abort(j, "the chain does not know the parent that it had")
 	case errors.Is(err, chain.ErrNotFound) && e.state == onDisk:
-		delete(c.staged, h.Hash) // the chain has let go of it: fetched again
+		c.unstage(h.Hash) // the chain has let go of it: fetched again
 		c.abort(j, "a staged block is gone")
 	default:
 		c.ownTrouble("importing", err, errors.Is(err, chain.ErrCorrupt))

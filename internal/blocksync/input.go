@@ -18,6 +18,8 @@ type (
 		Status chain.Status
 		Head   chain.Header
 		Staged []chain.Header // ascending
+		// StagedSize is the bytes of a staged block, on average.
+		StagedSize int64
 	}
 	// Joined: a session is open. A peer that is there already starts anew.
 	Joined struct {

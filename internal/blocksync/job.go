@@ -51,6 +51,7 @@ type job struct {
 	goal   uint64
 
 	// backward
+	bare    bool // the stage is full: headers only, until the path is linked
 	target  chain.Ref
 	gap     chain.Hash // the offered block above target, if it is a gap
 	want    chain.Ref  // trusted, and the next to be fetched

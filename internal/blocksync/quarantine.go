@@ -167,7 +167,7 @@ func (c *Core) afterImport(hs []chain.Header) {
 	for _, h := range hs {
 		c.loose.remove(c, h.Ref.Hash)
 		c.loose.ready = append(c.loose.ready, c.loose.byParent[h.Ref.Hash]...)
-		delete(c.staged, h.Ref.Hash)
+		c.unstage(h.Ref.Hash)
 		if h.Ref.Hash == c.target.Hash {
 			if c.job == nil || c.job.forward {
 				c.emit(Tell{GapClosed{Target: c.target}})

@@ -36,6 +36,7 @@ type Config struct {
 
 	BlockInterval      time.Duration // how often blocks come, a hint; 0: 2 s
 	MaxBytes           int           // held and asked for; 0: 128 MiB
+	MaxStagedBytes     int64         // on disk, not linked to our chain yet; 0: 16 GiB
 	MaxInFlightPerPeer int           // requests; 0: 4; never over Caps.MaxInFlight
 	Workers            int           // that verify; 0: one for each processor
 	// BackwardOnly turns forward sync off: for chains whose headers prove
@@ -75,6 +76,9 @@ func (cfg Config) Validate() error {
 		if f.n < 0 {
 			errs = append(errs, fmt.Errorf("blocksync: config: %s is %d, must not be negative", f.name, f.n))
 		}
+	}
+	if cfg.MaxStagedBytes < 0 {
+		errs = append(errs, fmt.Errorf("blocksync: config: MaxStagedBytes is %d, must not be negative", cfg.MaxStagedBytes))
 	}
 	if cfg.BlockInterval < 0 {
 		errs = append(errs, fmt.Errorf("blocksync: config: BlockInterval is %v, must not be negative", cfg.BlockInterval))

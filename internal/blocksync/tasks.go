@@ -29,7 +29,23 @@ func (o *owner) load(ctx context.Context) Input {
 		h.Bytes = nil
 		in.Staged = append(in.Staged, h)
 	}
+	in.StagedSize = o.stagedSize(ctx, in.Staged)
 	return in
+}
+
+// stagedSamples is how many staged blocks are read to know their size.
+const stagedSamples = 32
+
+// stagedSize is the average size of staged blocks, from some of them all over
+// the stage: to read all would take long.
+func (o *owner) stagedSize(ctx context.Context, hs []chain.Header) int64 {
+	var sum, n int64
+	for i := 0; i < len(hs) && ctx.Err() == nil; i += max(1, len(hs)/stagedSamples) {
+		if b, err := o.cfg.Chain.Block(ctx, hs[i].Ref); err == nil {
+			sum, n = sum+int64(b.Size()), n+1
+		}
+	}
+	return sum / max(n, 1)
 }
 
 // headHeader is the header of the head; zero if it cannot be read, which the

@@ -208,6 +208,13 @@ func (w *world) check() {
 	if slack := 3 << 20; mem > c.cfg.MaxBytes+slack {
 		w.fail("%d bytes held and asked for, bound %d", mem, c.cfg.MaxBytes)
 	}
+	var staged int64
+	for _, b := range c.staged {
+		staged += b.size
+	}
+	if staged != c.stagedBytes || staged > c.cfg.MaxStagedBytes {
+		w.fail("%d bytes staged, %d counted, bound %d", staged, c.stagedBytes, c.cfg.MaxStagedBytes)
+	}
 	n := 0
 	for _, p := range c.peers {
 		n += len(p.asked)
