@@ -47,12 +47,13 @@ func (p *Pool) OnHead(ctx context.Context) error {
 	p.mu.Lock()
 	old := p.head.ref
 	p.mu.Unlock()
-	now, err := p.readHead(ctx, p.c.Chain.Status().Head)
+	at := p.c.Chain.Status().Head
+	if at == old {
+		return p.rotate(false)
+	}
+	now, err := p.readHead(ctx, at)
 	if err != nil {
 		return err
-	}
-	if now.ref == old {
-		return p.rotate(false)
 	}
 	if n, _ := p.Len(); n == 0 && now.ref.Number > old.Number+strideBlocks {
 		p.leap(now) // a sync goes on: nothing to drop, and nobody to ask for it
