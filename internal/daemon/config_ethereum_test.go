@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/starlingp2p/starling/chain"
 )
 
 const ethConfig = `config_version = 1
@@ -50,6 +53,50 @@ func TestAnEthereumNetworkIsOpened(t *testing.T) {
 	}()
 	if st := n.Status(); st.Wire != "devp2p" || st.Head.Hash != st.Genesis {
 		t.Errorf("status %+v", st)
+	}
+}
+
+// ownTx is a transfer for chain 1338 as geth v1.17.10 signs it, and its hash.
+const (
+	ownTx = "02f86c82053a80843b9aca0084773594008252089401000000000000000000000000000000000000000180c001a045e7a53acdc97eccc3d9697723520f0" +
+		"d196c516c220f018701f102767d71dd66a02278d9640db4d0f5306561343c058c4dcde57179a1d61a17634fd935d70822b1"
+	ownTxHash = "0x22ebd304e9ca4f9f93a184fa58c44e495eebd352543ac0033123b6ed42ec0688"
+)
+
+// What a user sent waits in the pool of the network, over a restart too.
+func TestAnEthereumNetworkHoldsTransactions(t *testing.T) {
+	cfg, err := ParseConfig([]byte(ethConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Datadir = t.TempDir()
+	cfg.Networks[0].Ethereum.Genesis = filepath.Join(t.TempDir(), "genesis.json")
+	if err := os.WriteFile(cfg.Networks[0].Ethereum.Genesis, []byte(cliqueGenesis), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := hex.DecodeString(ownTx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, restarted := range []bool{false, true} {
+		n, err := Open(cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !restarted {
+			if v := n.stack.pool.(chain.LocalTxPool).AddLocal(t.Context(), []chain.Tx{{Bytes: raw}})[0]; v.Action != chain.Accept {
+				t.Errorf("our transaction: %v", v)
+			}
+		}
+		if hash, ok := n.stack.hashOf(raw); !ok || hash.String() != ownTxHash {
+			t.Errorf("its hash is %v, want %s", hash, ownTxHash)
+		}
+		if got := n.Status().PoolTxs; got != 1 {
+			t.Errorf("restarted %v: %d transactions wait, want 1", restarted, got)
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/ethereum"
@@ -35,11 +36,20 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
 	fam.Attach(s.ledger)
+	pool, err := ethereum.NewPool(context.Background(), ethereum.PoolConfig{
+		Family: fam, Chain: s.ledger, Journal: dir.Sub("chain", "pool.journal"), Logger: log.With("part", "pool"),
+	})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, pool.Close)
 	if s.wire, err = newDevp2p(network, genesis, fam.NeedsTarget(), s.ledger, block, dir, log); err != nil {
 		return err
 	}
-	s.chain, s.interval, s.backwardOnly = s.ledger, ethBlockTime, fam.NeedsTarget()
-	s.txs, s.pending = fam.Txs, func() int { return 0 }
+	s.chain, s.pool, s.interval, s.backwardOnly = s.ledger, pool, ethBlockTime, fam.NeedsTarget()
+	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
+	s.pending = func() int { n, _ := pool.Len(); return n }
+	s.services = []starling.Service{&poolKeeper{pool: pool, warm: pool.Warm, log: log.With("part", "pool")}}
 	return nil
 }
 

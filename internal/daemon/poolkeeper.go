@@ -19,6 +19,7 @@ type keptPool interface {
 // includes leaves the pool.
 type poolKeeper struct {
 	pool   keptPool
+	warm   func() // done once, beside the rest; nil: nothing
 	log    *slog.Logger
 	client *starling.Client
 }
@@ -35,6 +36,14 @@ func (k *poolKeeper) Build(b *starling.Builder) (starling.Part, error) {
 // transaction after the block that includes it. The pool finds by itself what
 // has happened since it last looked, so an event that is lost does no harm.
 func (k *poolKeeper) Run(ctx context.Context, ready func()) error {
+	if k.warm != nil {
+		warmed := make(chan struct{})
+		go func() {
+			defer close(warmed)
+			k.warm()
+		}()
+		defer func() { <-warmed }()
+	}
 	heads, fresh := k.client.Subscribe(ctx, 64), k.pool.Subscribe(ctx)
 	ready()
 	for {
