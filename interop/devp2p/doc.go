@@ -3,5 +3,7 @@
 // handshakes, the download of a chain with its receipts and geth's full sync
 // from us after the Merge, and a chain that is followed and passed on by total
 // difficulty while a clique signer seals it; and that nodes find each other by
-// discv4 and by discv5, and transactions cross from one geth to another.
+// discv4 and by discv5, and transactions cross from one geth to another
+// through the ethereum ledger's pool. What was downloaded with receipts is
+// served to another Starling, receipts included.
 package devp2p

@@ -61,16 +61,17 @@ func startGethAt(t *testing.T, version uint, blocks uint64, at string, more map[
 // node is a Starling on the chain.
 type node struct {
 	*starling.Node
-	ledger *ledger.Ledger
-	wire   *wiredevp2p.Wire
+	ledger  *ledger.Ledger
+	wire    *wiredevp2p.Wire
+	genesis []byte
 }
 
 func startStarling(t *testing.T, genesis []byte, change ...func(*wiredevp2p.Config)) *node {
 	t.Helper()
-	return startStarlingAs(t, genesis, func(*starling.Config) {}, change...)
+	return startStarlingAs(t, genesis, func(*starling.Config, *ethereum.Family, *ledger.Ledger) {}, change...)
 }
 
-func startStarlingAs(t *testing.T, genesis []byte, as func(*starling.Config), change ...func(*wiredevp2p.Config)) *node {
+func startStarlingAs(t *testing.T, genesis []byte, as func(*starling.Config, *ethereum.Family, *ledger.Ledger), change ...func(*wiredevp2p.Config)) *node {
 	t.Helper()
 	g, err := ethereum.ParseGenesis(genesis)
 	if err != nil {
@@ -103,7 +104,7 @@ func startStarlingAs(t *testing.T, genesis []byte, as func(*starling.Config), ch
 		t.Fatal(err)
 	}
 	cfg := starling.DevConfig()
-	as(&cfg)
+	as(&cfg, family, l)
 	n, err := starling.New(cfg, l, w)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func startStarlingAs(t *testing.T, genesis []byte, as func(*starling.Config), ch
 	case err := <-done:
 		t.Fatalf("Run = %v", err)
 	}
-	return &node{n, l, w}
+	return &node{n, l, w, genesis}
 }
 
 // head waits until the ledger has a block as its head.
@@ -201,6 +202,7 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 				}
 				g.mu.Unlock()
 			}
+			receiptsFromUs(t, n, target)
 			peers = n.Client().Peers()
 			for _, p := range peers {
 				if p.Score < 0 {
@@ -208,6 +210,32 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// receiptsFromUs lets another of our nodes, which shares nothing with n, download
+// the chain with its receipts from n alone: the bytes that geth served once.
+func receiptsFromUs(t *testing.T, n *node, target chain.Ref) {
+	t.Helper()
+	next := startStarling(t, n.genesis)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := next.Client().Connect(ctx, n.wire.Addrs()[0].Text); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Client().SetTarget(ctx, target); err != nil {
+		t.Fatal(err)
+	}
+	next.head(t, target)
+	for number := target.Number; number > 0; number -= min(number, 50) {
+		want, err := n.ledger.Block(ctx, chain.Ref{Number: number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := next.ledger.Block(ctx, chain.Ref{Number: number})
+		if err != nil || len(got.Extra) == 0 || string(got.Extra) != string(want.Extra) {
+			t.Errorf("block %d came from us with %d bytes of receipts, %v; want %d", number, len(got.Extra), err, len(want.Extra))
+		}
 	}
 }
 

@@ -3,88 +3,26 @@ package devp2p
 import (
 	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/ethereum/go-ethereum/core/types"
-
 	"github.com/starlingp2p/starling"
-	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
 )
-
-// pool takes every transaction that is signed: what a relay needs of one.
-type pool struct {
-	mu   sync.Mutex
-	txs  map[chain.Hash]chain.Tx
-	subs []chan []chain.Tx
-}
-
-func (p *pool) Has(h chain.Hash) bool { _, ok := p.Get(h); return ok }
-
-func (p *pool) Get(h chain.Hash) (chain.Tx, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	tx, ok := p.txs[h]
-	return tx, ok
-}
-
-func (p *pool) Add(txs []chain.Tx) []chain.Verdict {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]chain.Verdict, len(txs))
-	var fresh []chain.Tx
-	for i, raw := range txs {
-		var tx types.Transaction
-		if err := tx.UnmarshalBinary(raw.Bytes); err != nil {
-			out[i] = chain.Rejected("malformed")
-			continue
-		}
-		from, err := types.Sender(types.LatestSignerForChainID(tx.ChainId()), &tx)
-		if err != nil {
-			out[i] = chain.Rejected("unsigned")
-			continue
-		}
-		h := chain.Hash(tx.Hash())
-		if _, ok := p.txs[h]; ok {
-			out[i] = chain.Ignored("known")
-			continue
-		}
-		p.txs[h] = chain.Tx{Hash: h, Sender: string(from[:]), Kind: tx.Type(), Bytes: raw.Bytes}
-		fresh = append(fresh, p.txs[h])
-		out[i] = chain.Accepted()
-	}
-	for _, s := range p.subs {
-		select {
-		case s <- fresh:
-		default:
-		}
-	}
-	return out
-}
-
-func (p *pool) Pending(int, int) []chain.Tx { return nil }
-
-func (p *pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
-	c := make(chan []chain.Tx, 256)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.subs = append(p.subs, c)
-	context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.subs = slices.DeleteFunc(p.subs, func(s chan []chain.Tx) bool { return s == c })
-		close(c)
-	})
-	return c
-}
 
 // TestTransactionsCrossABridge: two geths that know only us hear each other's
 // transactions.
 func TestTransactionsCrossABridge(t *testing.T) {
 	a, b := startGeth(t, 69, 10), startGeth(t, 70, 10)
-	p := &pool{txs: map[chain.Hash]chain.Tx{}}
-	n := startStarlingAs(t, a.Genesis, func(c *starling.Config) { c.Pool = p })
+	var p *ethereum.Pool
+	n := startStarlingAs(t, a.Genesis, func(c *starling.Config, f *ethereum.Family, l *ledger.Ledger) {
+		var err error
+		if p, err = ethereum.NewPool(t.Context(), ethereum.PoolConfig{Family: f, Chain: l}); err != nil {
+			t.Fatal(err)
+		}
+		c.Pool = p
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, g := range []*gethNode{a, b} {
@@ -98,6 +36,9 @@ func TestTransactionsCrossABridge(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.head(t, target)
+	if err := p.OnHead(ctx); err != nil {
+		t.Fatal(err)
+	}
 	heard := p.Subscribe(ctx)
 	for k, way := range [][2]*gethNode{{a, b}, {b, a}} {
 		var sent []string
@@ -123,11 +64,9 @@ func TestTransactionsCrossABridge(t *testing.T) {
 				t.Fatalf("not all of %d transactions crossed", len(sent))
 			}
 		}
-		p.mu.Lock()
-		if want := 8 * (k + 1); len(sent) != 8 || len(p.txs) != want {
-			t.Errorf("%d were sent, our pool has %d, want %d", len(sent), len(p.txs), want)
+		if got, want := len(p.Pending(0, 0)), 8*(k+1); len(sent) != 8 || got != want {
+			t.Errorf("%d were sent, our pool has %d, want %d; not taken: %v", len(sent), got, want, p.Dropped())
 		}
-		p.mu.Unlock()
 	}
 	for _, q := range n.Client().Peers() {
 		if q.Score < 0 {
