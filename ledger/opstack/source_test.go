@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,12 +92,11 @@ func TestTheSignerIsReadFromAFile(t *testing.T) {
 // script answers as told, and counts.
 type script struct {
 	say   func(asked int) (codec.Address, error)
-	asked int
+	asked atomic.Int64
 }
 
 func (s *script) Signer(context.Context) (codec.Address, error) {
-	s.asked++
-	return s.say(s.asked)
+	return s.say(int(s.asked.Add(1)))
 }
 
 // Threat G-09: a rotation is followed, and a source that fails changes nothing.
@@ -122,8 +122,8 @@ func TestTheSignerIsWatched(t *testing.T) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
-			if got := signers.Current(); got != want || s.asked != asked {
-				t.Errorf("signer %v after %d questions, want %v after %d", got, s.asked, want, asked)
+			if got := signers.Current(); got != want || s.asked.Load() != int64(asked) {
+				t.Errorf("signer %v after %d questions, want %v after %d", got, s.asked.Load(), want, asked)
 			}
 		}
 		at(time.Second, codec.Address{}, 1)
