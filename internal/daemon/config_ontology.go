@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -103,8 +104,8 @@ func (o *Ontology) seeds(n family.Network) (out []string) {
 }
 
 // pool is for transactions that wait for a block.
-func (o *Ontology) pool(l *ledger.Ledger, log *slog.Logger) (*family.Pool, error) {
-	c := family.PoolConfig{State: l, MinGasPrice: o.MinGasPrice, Logger: log}
+func (o *Ontology) pool(l *ledger.Ledger, journal string, log *slog.Logger) (*family.Pool, error) {
+	c := family.PoolConfig{State: l, Journal: journal, MinGasPrice: o.MinGasPrice, Logger: log}
 	if o.Preset != "" && c.MinGasPrice == 0 {
 		c.MinGasPrice = ontGasPrice
 	}
@@ -114,7 +115,7 @@ func (o *Ontology) pool(l *ledger.Ledger, log *slog.Logger) (*family.Pool, error
 	case ontPolaris:
 		c.EVMChainID = ontPolarisEVM
 	}
-	return family.NewPool(c)
+	return family.NewPool(context.Background(), c)
 }
 
 func (o *Ontology) stateRootFrom() uint64 {

@@ -37,10 +37,11 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if err := fam.Attach(context.Background(), s.ledger); err != nil {
 		return err
 	}
-	pool, err := o.pool(s.ledger, log.With("part", "pool"))
+	pool, err := o.pool(s.ledger, dir.Sub("chain", "pool.journal"), log.With("part", "pool"))
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, pool.Close)
 	mask, err := o.masked()
 	if err != nil {
 		return err

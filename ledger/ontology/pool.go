@@ -11,7 +11,10 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txjournal"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 )
 
@@ -47,6 +50,10 @@ type PoolState interface {
 // PoolConfig configures a Pool. State must be set.
 type PoolConfig struct {
 	State PoolState
+	// Journal is the file in which AddLocal keeps transactions; empty: none.
+	Journal string
+	// FS is where the journal lies; nil: the disk.
+	FS vfs.FS
 	// MinGasPrice and MinGasLimit are the least that a transaction offers; 0:
 	// any price, a limit of 20000.
 	MinGasPrice, MinGasLimit uint64
@@ -86,7 +93,9 @@ type Pool struct {
 	nextSub       int
 	dropped       map[string]uint64
 
-	following sync.Mutex // one OnHead at a time; taken before mu
+	following sync.Mutex // one OnHead at a time; taken before the others
+	journalMu sync.Mutex // guards journal; taken before mu
+	journal   *txjournal.Journal
 }
 
 type pooled struct {
@@ -113,8 +122,8 @@ var (
 	_ chain.LocalTxPool = (*Pool)(nil)
 )
 
-// NewPool makes a pool.
-func NewPool(c PoolConfig) (*Pool, error) {
+// NewPool makes a pool and restores the journal. It reads the disk.
+func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if c.State == nil {
 		return nil, errors.New("ontology: PoolConfig needs State")
 	}
@@ -128,12 +137,19 @@ func NewPool(c PoolConfig) (*Pool, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	p := &Pool{
 		c: c, head: c.State.Status().Head,
 		txs: map[chain.Hash]*pooled{}, payers: map[codec.Address]int{},
 		unfit: emptyRing(), forged: emptyRing(),
 		subs: map[int]chan []chain.Tx{}, dropped: map[string]uint64{},
-	}, nil
+	}
+	if c.Journal == "" {
+		return p, nil
+	}
+	return p, p.restore(ctx)
 }
 
 // Has implements chain.TxPool.

@@ -34,15 +34,28 @@ func (p *Pool) OnHead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.include(included)
+	p.expire(head)
+	return p.rotate(false)
+}
+
+// include takes out what blocks include, and takes it no more.
+func (p *Pool) include(all []chain.Hash) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.head = head
-	for _, h := range included {
+	for _, h := range all {
 		p.unfit.add(h)
 		if e := p.txs[h]; e != nil {
 			p.take(e)
 		}
 	}
+}
+
+// expire takes out what has waited too long.
+func (p *Pool) expire(head chain.Ref) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.head = head
 	for _, e := range p.txs { // in any order: each on its own
 		if e.since+keepBlocks < head.Number {
 			p.take(e)
@@ -50,7 +63,6 @@ func (p *Pool) OnHead(ctx context.Context) error {
 			p.dropped["expired"]++
 		}
 	}
-	return nil
 }
 
 // walk gives the hashes of all transactions of some blocks.

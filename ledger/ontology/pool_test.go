@@ -42,7 +42,7 @@ func newBench(t testing.TB, change ...func(*PoolConfig)) *bench {
 	for _, fn := range change {
 		fn(&c)
 	}
-	if b.pool, err = NewPool(c); err != nil {
+	if b.pool, err = NewPool(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
 	b.l = l
@@ -370,6 +370,32 @@ func TestSubscribersLoseTheOldest(t *testing.T) {
 	})
 }
 
+// Own transactions survive a power loss, those that no block includes.
+func TestOwnTransactionsSurvive(t *testing.T) {
+	b := newBench(t)
+	fs := vfs.NewCrashableMem()
+	open := func(fs vfs.FS) *Pool {
+		p, err := NewPool(t.Context(), PoolConfig{State: b.l, Journal: "journal", FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
+	b.pool = open(fs)
+	waits, in := transfer(t, b.payers[0], 1, 500), transfer(t, b.payers[0], 2, 500)
+	for _, v := range b.pool.AddLocal(t.Context(), []chain.Tx{waits.Chain(), in.Chain()}) {
+		if v.Action != chain.Accept {
+			t.Fatal(v)
+		}
+	}
+	b.add(transfer(t, b.payers[1], 1, 500)) // of somebody else: not journalled
+	b.grow(in)
+	b.pool = open(fs.CrashClone(vfs.CrashCloneCfg{}))
+	b.holds(waits)
+	b.says("included", in.Raw, chain.Ignored("recently-unfit"))
+}
+
 // FuzzPool checks that no bytes break the pool, and that what it takes is
 // bounded and found again.
 func FuzzPool(f *testing.F) {
@@ -380,7 +406,7 @@ func FuzzPool(f *testing.F) {
 	rlp, _ := hex.DecodeString("f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83")
 	f.Add(codec.Tx{Type: codec.TxEIP155, Code: rlp}.Seal().Raw)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p, err := NewPool(PoolConfig{State: b.l, MaxBytes: 1 << 16})
+		p, err := NewPool(t.Context(), PoolConfig{State: b.l, MaxBytes: 1 << 16})
 		if err != nil {
 			t.Fatal(err)
 		}
