@@ -55,6 +55,7 @@ type ours struct {
 	chain *counted
 	addr  string
 	wire  *ontology.Wire
+	pool  *family.Pool // nil: none
 }
 
 // public is the public key of a private one, both in hex.
@@ -76,8 +77,8 @@ func solo(t *testing.T) family.Network {
 // options of a node of ours.
 type options struct {
 	consensus chain.Consensus // with one it has a second port
-	pool      chain.TxPool
-	masked    bool // it tells nobody of its peers
+	pool      bool            // with the ledger's own
+	masked    bool            // it tells nobody of its peers
 }
 
 // start runs a node of a network.
@@ -107,7 +108,13 @@ func start(t *testing.T, n family.Network, with options) *ours {
 		t.Fatal(err)
 	}
 	cfg := starling.DevConfig()
-	cfg.Consensus, cfg.Pool = with.consensus, with.pool
+	cfg.Consensus = with.consensus
+	if with.pool {
+		if o.pool, err = family.NewPool(t.Context(), family.PoolConfig{State: l}); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Pool = o.pool
+	}
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	}
