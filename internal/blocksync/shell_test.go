@@ -64,7 +64,7 @@ func TestStalledImportHoldsMemory(t *testing.T) {
 			s := n.Status()
 			n.mostMem = max(n.mostMem, s.BytesHeld+s.BytesAsked)
 		}
-		if n.mostMem > bound+maxAnswer {
+		if n.mostMem > bound+2*maxAnswer { // one more than fits, and answers larger than was expected
 			t.Errorf("%d bytes held and asked for, bound %d", n.mostMem, bound)
 		}
 		if s := n.Status(); !strings.Contains(s.StuckReason, "import") {
