@@ -76,9 +76,10 @@ func solo(t *testing.T) family.Network {
 
 // options of a node of ours.
 type options struct {
-	consensus chain.Consensus // with one it has a second port
-	pool      bool            // with the ledger's own
-	masked    bool            // it tells nobody of its peers
+	// consensus makes one for the chain; with it there is a second port.
+	consensus func(*family.Family, chain.Reader) chain.Consensus
+	pool      bool // with the ledger's own
+	masked    bool // it tells nobody of its peers
 }
 
 // start runs a node of a network.
@@ -108,7 +109,9 @@ func start(t *testing.T, n family.Network, with options) *ours {
 		t.Fatal(err)
 	}
 	cfg := starling.DevConfig()
-	cfg.Consensus = with.consensus
+	if with.consensus != nil {
+		cfg.Consensus = with.consensus(f, l)
+	}
 	if with.pool {
 		if o.pool, err = family.NewPool(t.Context(), family.PoolConfig{State: l}); err != nil {
 			t.Fatal(err)
