@@ -55,12 +55,21 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 	if e.local {
 		return chain.Ignored("pool-full")
 	}
-	cheap := p.piles[e.pile()].cheap
 	e.tip = e.effectiveTip(p.head.baseFee)
-	if len(cheap) == 0 || cheap[0].tip.Cmp(e.tip) >= 0 || cheap[0].from == e.from && cheap[0].nonce < e.nonce {
+	if !p.piles[e.pile()].yields(e) {
 		return chain.Ignored(underpriced)
 	}
 	return chain.Verdict{}
+}
+
+// yields reports whether the cheapest of a pile makes room for e: it pays less,
+// and e does not need it to go before.
+func (pl *pile) yields(e *pooled) bool {
+	if e.local || len(pl.cheap) == 0 {
+		return false
+	}
+	c := pl.cheap[0]
+	return c.tip.Cmp(e.tip) < 0 && (c.from != e.from || c.nonce > e.nonce)
 }
 
 // replacedBy reports whether another transaction of the same nonce pays enough
@@ -105,7 +114,7 @@ func (p *Pool) insert(e *pooled) chain.Verdict {
 	pl := &p.piles[e.pile()]
 	var gone []*pooled
 	for !p.room(e, nil) {
-		if e.local || len(pl.cheap) == 0 || pl.cheap[0].tip.Cmp(e.tip) >= 0 {
+		if !pl.yields(e) {
 			for _, g := range gone {
 				p.put(g)
 			}
