@@ -2,10 +2,7 @@ module github.com/starlingp2p/starling/interop/devp2p
 
 go 1.26.0
 
-require (
-	github.com/ethereum/go-ethereum v1.17.10
-	github.com/starlingp2p/starling v0.0.0
-)
+require github.com/starlingp2p/starling v0.0.0
 
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect
@@ -31,6 +28,7 @@ require (
 	github.com/emicklei/dot v1.6.2 // indirect
 	github.com/ethereum/c-kzg-4844/v2 v2.1.8 // indirect
 	github.com/ethereum/go-bigmodexpfix v0.0.0-20250911101455-f9e208c548ab // indirect
+	github.com/ethereum/go-ethereum v1.17.10 // indirect
 	github.com/ferranbt/fastssz v0.1.4 // indirect
 	github.com/getsentry/sentry-go v0.27.0 // indirect
 	github.com/go-ole/go-ole v1.3.0 // indirect
