@@ -105,7 +105,7 @@ func TestBansOfEveryRunAreCounted(t *testing.T) {
 		if err := node.Start(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if err := node.Call(ctx, "starling_ban", nil, "somebody", 60, "a test"); err != nil {
+		if err := node.Call(ctx, "starling_ban", nil, "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp", 60, "a test"); err != nil {
 			t.Fatal(err)
 		}
 		if err := node.Stop(); err != nil {
