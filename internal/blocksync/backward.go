@@ -266,7 +266,6 @@ func (c *Core) askDown(j *job) {
 	if p == nil {
 		return
 	}
-	count = min(count, max(2, uint64(c.fit(p, int(count), kind))))
 	s.hi, s.lo = j.want.Number, j.want.Number+1-count
 	expect := int(count) * headerCost * 2
 	if whole {
@@ -315,20 +314,10 @@ func (c *Core) askDownByNumber(j *job) {
 
 func (c *Core) askNumbers(j *job, s *span) bool {
 	p := c.pickDown(j, s.hi, "blocks", s.tried)
-	if p == nil {
-		return false
-	}
-	n := c.fit(p, int(s.hi-s.lo+1), "blocks")
-	expect := n * c.bodySize()
+	expect := int(s.hi-s.lo+1) * c.bodySize()
 	top := len(j.spans) == 0 || s == j.spans[0]
-	if !c.room(expect) && !top {
+	if p == nil || (!c.room(expect) && !top) {
 		return false
-	}
-	if lower := (&span{lo: s.lo, hi: s.hi - uint64(n)}); lower.lo <= lower.hi {
-		s.lo = lower.hi + 1
-		if i := slices.Index(j.spans, s); i >= 0 {
-			j.spans = slices.Insert(j.spans, i+1, lower)
-		}
 	}
 	rg := chain.Range{From: chain.Ref{Number: s.lo}, Count: int(s.hi - s.lo + 1)}
 	s.r = c.ask(p, c.rangeRequest(rg, true), expect, s.lo, s.hi, func(resp wire.Response, err error) {

@@ -90,9 +90,9 @@ func (c *Core) askBodies(j *job) {
 // what p is worth, and whether the first of all missing ones is in it.
 func (c *Core) nextBodies(j *job, p *remote) ([]uint64, bool) {
 	most := min(c.wantBytes(p)/c.bodySize(), c.cfg.Caps.MaxBatch.Bodies)
-	// Who fell silent may have been asked for more than it gives in time:
-	// bodies are as large as they are, not as we expect.
-	most = c.fit(p, max(1, most), c.bodyKind())
+	// Who fell silent may have been asked for more than its link carries in
+	// time: bodies are as large as they are, not as we expect.
+	most = max(1, most>>min(p.silent, 10))
 	if !c.cfg.Caps.BodiesApart {
 		most = min(most, max(1, c.cfg.Caps.MaxBatch.Blocks))
 	}

@@ -48,13 +48,6 @@
 // serves.
 // Sentences of the threat catalogue are named in the tests.
 //
-// # Pace
-//
-// A peer is asked for what it gives in a round trip and half a second. Who does
-// not answer in time is asked for half as much, down to one block; answers in
-// good time make it more again. A deadline is never under three round trips, as
-// measured.
-//
 // # Bounds
 //
 // Config.MaxBytes bounds what is held and what was asked for, by its expected

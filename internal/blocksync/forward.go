@@ -201,8 +201,10 @@ func (c *Core) spanLength() int {
 
 // askSpan asks somebody for a span of the forward job.
 func (c *Core) askSpan(j *job, s *span) bool {
+	expect := int(s.hi-s.lo+1) * headerCost * 2
 	p := j.master
 	if !c.cfg.Caps.Skeleton {
+		expect = int(s.hi-s.lo+1) * c.bodySize()
 		p = c.pick(j, s.lo, "blocks", s.tried)
 	}
 	if p == nil || c.slots(p) <= 0 || p.unsupported[c.headerKind()] {
@@ -211,26 +213,15 @@ func (c *Core) askSpan(j *job, s *span) bool {
 	if s.lo > j.goal {
 		return false // cut when nothing above it is under way
 	}
-	n := c.fit(p, int(s.hi-s.lo+1), c.headerKind())
-	expect := n * headerCost * 2
-	if !c.cfg.Caps.Skeleton {
-		expect = n * c.bodySize()
-	}
 	front := len(j.spans) == 0 || s == j.spans[0]
 	if !c.room(expect) && !(front && j.entries.len() == 0) {
 		return false
 	}
-	if !c.cfg.Caps.ByNumber && !front {
-		return false
-	}
-	if rest := (&span{lo: s.lo + uint64(n), hi: s.hi}); rest.lo <= rest.hi {
-		s.hi = rest.lo - 1
-		if i := slices.Index(j.spans, s); i >= 0 { // else it is new, and the next begins where it ends
-			j.spans = slices.Insert(j.spans, i+1, rest)
-		}
-	}
-	rg := chain.Range{From: chain.Ref{Number: s.lo}, Count: n}
+	rg := chain.Range{From: chain.Ref{Number: s.lo}, Count: int(s.hi - s.lo + 1)}
 	if !c.cfg.Caps.ByNumber {
+		if !front {
+			return false
+		}
 		s.lo = j.tip.Ref.Number + 1
 		rg = chain.Range{From: j.tip.Ref, Count: int(s.hi-s.lo+1) + 1} // the tip comes along
 	}

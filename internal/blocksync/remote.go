@@ -24,8 +24,6 @@ type remote struct {
 	rate     float64       // bytes per second, smoothed; 0: none yet
 	lastGood time.Time     // the last answer
 	window   int           // requests under way at once: grows by one an answer, halves on a refusal
-	blocks   int           // blocks or bodies in one request, after a timeout; 0: as many as it is worth
-	headers  int           // the same of headers
 
 	// Failures.
 	stall       time.Duration // the shortest deadline now
@@ -64,7 +62,6 @@ type request struct {
 	deadline  time.Time
 	sent      time.Time
 	expect    int // bytes reserved
-	items     int // headers, blocks or bodies
 	cancelled bool
 	done      func(wire.Response, error) // nil response and nil error: timed out
 	lo, hi    uint64
@@ -216,7 +213,7 @@ func (c *Core) wantBytes(p *remote) int {
 
 // ask sends a request and remembers what to do with its end.
 func (c *Core) ask(p *remote, rq wire.Request, expect int, lo, hi uint64, done func(wire.Response, error)) *request {
-	r := &request{id: c.id(), peer: p, kind: wire.KindOf(rq), sent: c.now, expect: expect, items: items(rq), done: done, lo: lo, hi: hi}
+	r := &request{id: c.id(), peer: p, kind: wire.KindOf(rq), sent: c.now, expect: expect, done: done, lo: lo, hi: hi}
 	ahead := expect
 	for _, o := range p.asked {
 		ahead += o.expect
@@ -286,7 +283,6 @@ func (c *Core) unanswered(p *remote, r *request) {
 	}
 	p.lastSilence = c.now
 	p.silent++
-	*p.batch(r.kind) = max(1, r.items/2)
 	p.stall = min(2*p.stall, maxStall)
 	p.window = 1
 	if c.job != nil && c.job.master == p || r.scout {
@@ -323,11 +319,7 @@ func (c *Core) answered(p *remote, r *request, n int) {
 	}
 	p.silent, p.refusals = 0, 0
 	p.stall = max(minStall, p.stall/2)
-	if b := p.batch(r.kind); *b == 0 {
-		p.window = min(p.window+1, c.cfg.MaxInFlightPerPeer)
-	} else if took <= minStall && 2*took <= r.deadline.Sub(r.sent) {
-		c.widen(b, r)
-	}
+	p.window = min(p.window+1, c.cfg.MaxInFlightPerPeer)
 }
 
 // lacking reports whether p said that it does not have block n.
