@@ -17,10 +17,7 @@ import (
 	"github.com/starlingp2p/starling/sim/bed"
 )
 
-func TestMain(m *testing.M) {
-	raced()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // full reports whether the long form of a scenario is asked for.
 func full() bool { return os.Getenv("STARLING_FULL") != "" }

@@ -33,6 +33,7 @@ type Net struct {
 
 // NewNet makes a network. Close it.
 func NewNet(cfg Config) *Net {
+	raced()
 	n := &Net{
 		start: time.Now(),
 		armed: -1,
