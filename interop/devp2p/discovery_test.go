@@ -25,7 +25,7 @@ func TestGethAndWeFindEachOther(t *testing.T) {
 			us := startStarling(t, genesis, listen)
 			on["bootnodes"] = []string{us.wire.Record()}
 			first := startGethAt(t, 69, 0, at, on)
-			first.until("a session with us", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+			first.Until("a session with us", func(e event) bool { return e.Event == "peer" && e.What == "add" })
 
 			// A second of ours knows the geth only, and finds the first through it.
 			second := startStarling(t, genesis, listen, func(c *wiredevp2p.Config) {

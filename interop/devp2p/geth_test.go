@@ -142,13 +142,13 @@ func (n *node) head(t *testing.T, want chain.Ref) {
 }
 
 // block asks geth for a block of the chain.
-func (g *gethNode) block(number uint64) (ref chain.Ref, body string) {
-	g.t.Helper()
+func (g *gethNode) block(t *testing.T, number uint64) (ref chain.Ref, body string) {
+	t.Helper()
 	var b struct{ Hash, RLP string }
-	g.do(map[string]any{"do": "block", "number": number}, &b)
+	g.Do(map[string]any{"do": "block", "number": number}, &b)
 	h, err := chain.ParseHash(b.Hash)
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return chain.Ref{Number: number, Hash: h}, b.RLP
 }
@@ -171,7 +171,7 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 			if len(peers) != 1 || !strings.HasPrefix(peers[0].Info.Agent, "Geth/v1.17.10") {
 				t.Fatalf("peers = %+v", peers)
 			}
-			target, _ := full.block(blocks)
+			target, _ := full.block(t, blocks)
 			if head := n.ledger.Status().Head; head.Number != 0 {
 				t.Errorf("our head is %v before there is a target: a peer's word was enough", head)
 			}
@@ -189,18 +189,16 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 
 			// geth dials us, and syncs from us alone.
 			empty := startGeth(t, version, 0)
-			empty.do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
-			empty.until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
-			empty.do(map[string]any{"do": "target", "number": blocks}, nil)
-			empty.until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == target.Hash.String() })
+			empty.Do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
+			empty.Until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+			empty.Do(map[string]any{"do": "target", "number": blocks}, nil)
+			empty.Until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == target.Hash.String() })
 			for _, g := range []*gethNode{full, empty} {
-				g.mu.Lock()
-				for _, e := range g.events {
+				for _, e := range g.Events() {
 					if e.Event == "peer" && e.What == "drop" {
 						t.Errorf("geth dropped us: %+v", e)
 					}
 				}
-				g.mu.Unlock()
 			}
 			receiptsFromUs(t, n, target)
 			peers = n.Client().Peers()

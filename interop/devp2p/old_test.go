@@ -22,16 +22,16 @@ func startOld(t *testing.T, period uint64) *gethNode {
 }
 
 // headOf asks geth for its head.
-func (g *gethNode) headOf() (ref chain.Ref, td string) {
-	g.t.Helper()
+func (g *gethNode) headOf(t *testing.T) (ref chain.Ref, td string) {
+	t.Helper()
 	var h struct {
 		Number   uint64
 		Hash, TD string
 	}
-	g.do(map[string]any{"do": "head"}, &h)
+	g.Do(map[string]any{"do": "head"}, &h)
 	hash, err := chain.ParseHash(h.Hash)
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return chain.Ref{Number: h.Number, Hash: hash}, h.TD
 }
@@ -41,8 +41,8 @@ func (g *gethNode) headOf() (ref chain.Ref, td string) {
 // same chain from us alone.
 func TestOldGethByTotalDifficulty(t *testing.T) {
 	sealer := startOld(t, 1)
-	sealer.do(map[string]any{"do": "seal"}, nil)
-	sealer.until("10 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 10 })
+	sealer.Do(map[string]any{"do": "seal"}, nil)
+	sealer.Until("10 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 10 })
 
 	n := startStarling(t, sealer.Genesis)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -51,29 +51,27 @@ func TestOldGethByTotalDifficulty(t *testing.T) {
 		t.Fatal(err)
 	}
 	follower := startOld(t, 1)
-	follower.do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
-	follower.until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+	follower.Do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
+	follower.Until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
 
 	// It seals on, and the two others follow.
-	sealer.until("40 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 40 })
-	sealer.do(map[string]any{"do": "rest"}, nil)
-	want, td := sealer.headOf()
+	sealer.Until("40 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 40 })
+	sealer.Do(map[string]any{"do": "rest"}, nil)
+	want, td := sealer.headOf(t)
 	n.head(t, want)
 	if got := n.ledger.Status().Weight.Big().String(); got != td {
 		t.Errorf("our total difficulty is %s, geth says %s", got, td)
 	}
-	follower.until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == want.Hash.String() })
+	follower.Until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == want.Hash.String() })
 	if peers := n.Client().Peers(); len(peers) != 2 || peers[0].Score < 0 || peers[1].Score < 0 {
 		t.Errorf("peers = %+v", peers)
 	}
 	for _, g := range []*gethNode{sealer, follower} {
-		g.mu.Lock()
-		for _, e := range g.events {
+		for _, e := range g.Events() {
 			if e.Event == "peer" && e.What == "drop" {
 				t.Errorf("geth dropped us: %+v", e)
 			}
 		}
-		g.mu.Unlock()
 	}
 	// Blocks came in full, and went on in full: of one peer the root is one.
 	blocks := map[bool]uint64{}

@@ -26,12 +26,12 @@ func TestTransactionsCrossABridge(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, g := range []*gethNode{a, b} {
-		g.do(map[string]any{"do": "synced"}, nil)
+		g.Do(map[string]any{"do": "synced"}, nil)
 		if err := n.Client().Connect(ctx, g.Enode); err != nil {
 			t.Fatal(err)
 		}
 	}
-	target, _ := a.block(10)
+	target, _ := a.block(t, 10)
 	if err := n.Client().SetTarget(ctx, target); err != nil {
 		t.Fatal(err)
 	}
@@ -42,18 +42,16 @@ func TestTransactionsCrossABridge(t *testing.T) {
 	heard := p.Subscribe(ctx)
 	for k, way := range [][2]*gethNode{{a, b}, {b, a}} {
 		var sent []string
-		way[0].do(map[string]any{"do": "send", "count": 8}, &sent)
+		way[0].Do(map[string]any{"do": "send", "count": 8}, &sent)
 		has := func() bool {
 			var got []string
-			way[1].do(map[string]any{"do": "pool"}, &got)
+			way[1].Do(map[string]any{"do": "pool"}, &got)
 			return !slices.ContainsFunc(sent, func(h string) bool { return !slices.Contains(got, h) })
 		}
 		late := time.NewTimer(patience)
 		defer late.Stop()
 		for {
-			way[1].mu.Lock()
-			changed := way[1].changed
-			way[1].mu.Unlock()
+			changed := way[1].Changed()
 			if has() {
 				break
 			}

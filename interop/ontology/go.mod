@@ -45,3 +45,7 @@ require (
 )
 
 replace github.com/starlingp2p/starling => ../..
+
+require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
+
+replace github.com/starlingp2p/starling/interop/peers/steer => ../peers/steer

@@ -25,7 +25,7 @@ func TestTransactionsTravelBothWays(t *testing.T) {
 		count    int
 	}{{a, b, 5}, {b, a, 10}} {
 		var hashes []string
-		way.from.do(map[string]any{"do": "send", "count": way.count}, &hashes)
+		way.from.Do(map[string]any{"do": "send", "count": way.count}, &hashes)
 		for _, h := range hashes {
 			hash, err := chain.ParseHash(h)
 			if err != nil {
@@ -34,7 +34,7 @@ func TestTransactionsTravelBothWays(t *testing.T) {
 			polls(t, "a transaction in our pool", func() bool { _, ok := o.pool.Get(hash); return ok })
 			polls(t, "a transaction at the other node", func() bool {
 				var has bool
-				way.to.do(map[string]any{"do": "has", "mode": h}, &has)
+				way.to.Do(map[string]any{"do": "has", "mode": h}, &has)
 				return has
 			})
 		}
@@ -73,14 +73,14 @@ func (o *ours) knows(addr string) bool {
 // established is how many peers it has a session with.
 func (p *v1) established() int {
 	var ps struct{ Established int }
-	p.do(map[string]any{"do": "peers"}, &ps)
+	p.Do(map[string]any{"do": "peers"}, &ps)
 	return ps.Established
 }
 
 // neighbours are the addresses of those.
 func (p *v1) neighbours() string {
 	var ps struct{ Addrs []string }
-	p.do(map[string]any{"do": "peers"}, &ps)
+	p.Do(map[string]any{"do": "peers"}, &ps)
 	return strings.Join(ps.Addrs, " ")
 }
 

@@ -180,7 +180,7 @@ func TestSyncBothWays(t *testing.T) {
 	t.Logf("%d blocks from v1.0.0 in %v", count, time.Since(began).Round(time.Millisecond))
 	for _, number := range []uint64{1, uint64(count / 2), uint64(count)} {
 		var theirs struct{ Hash, Bytes string }
-		first.do(map[string]any{"do": "block", "number": number}, &theirs)
+		first.Do(map[string]any{"do": "block", "number": number}, &theirs)
 		b, err := o.chain.Ledger.Block(t.Context(), chain.Ref{Number: number})
 		if err != nil {
 			t.Fatal(err)
@@ -191,7 +191,7 @@ func TestSyncBothWays(t *testing.T) {
 	}
 	unharmed(t, o)
 
-	first.stop() // else the second learns of it, and asks both
+	first.Stop() // else the second learns of it, and asks both
 	o.chain.mu.Lock()
 	clear(o.chain.read)
 	o.chain.mu.Unlock()

@@ -15,12 +15,13 @@ import (
 
 	"github.com/ethereum/go-ethereum/p2p/enode"
 
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
 // program is starling's, built once a run.
 var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(peers.dir, "starling")
+	path := filepath.Join(peers.Dir(), "starling")
 	cmd := exec.Command("go", "build", "-o", path, "./cmd/starling")
 	cmd.Dir = filepath.Join("..", "..")
 	out, err := cmd.CombinedOutput()
@@ -78,7 +79,7 @@ sequencer = "%v"
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, "run", "--config", config, "--datadir", dir, "--json")
-	var log tail
+	var log steertest.Tail
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -110,7 +111,7 @@ sequencer = "%v"
 		}
 		late.Stop()
 		if t.Failed() {
-			t.Logf("the end of starling's log:\n%s", log.b)
+			t.Logf("the end of starling's log:\n%s", &log)
 		}
 	})
 	late := time.NewTimer(patience)
@@ -118,7 +119,7 @@ sequencer = "%v"
 	select {
 	case <-ready:
 	case <-ended:
-		t.Fatalf("starling ended before it was ready:\n%s", log.b)
+		t.Fatalf("starling ended before it was ready:\n%s", &log)
 	case <-late.C:
 		t.Fatalf("starling is not ready within %v", patience)
 	}
@@ -146,7 +147,7 @@ func TestOpNodesClientDrivesOurServer(t *testing.T) {
 	n := newNetwork(t, codec.V4, 20, 1, 100)
 	op := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
 	d := n.daemon(t, fmt.Sprintf("static = [%q]\nno_discovery = true", op.Addrs[0]), "")
-	op.until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
+	op.Until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
 	token, err := os.ReadFile(filepath.Join(d.Dir, "keys", "rpc.token"))
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +164,7 @@ func TestOpNodesClientDrivesOurServer(t *testing.T) {
 				Peers map[string]opPeer `json:"peers"`
 			}
 			for { // our session is open a little after op-node's connection, its topics are known later
-				op.do(map[string]any{"do": "opp2p", "addr": way.addr, "params": way.token}, &got)
+				op.Do(map[string]any{"do": "opp2p", "addr": way.addr, "params": way.token}, &got)
 				if err := json.Unmarshal(got["peers"], &dump); err != nil {
 					t.Fatalf("peers: %s: %v", got["peers"], err)
 				}
@@ -222,11 +223,11 @@ func TestDaemonFindsAnOpNodeAndMakesItsBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := n.daemon(t, `discovery_interval = "2s"`, fmt.Sprintf("bootnodes = [%q]\nsequencer_key = %q", op.ENR, key))
-	op.until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
-	op.until("a block of ours", func(e event) bool { return e.Event == "payload" && e.Peer == d.ID })
+	op.Until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
+	op.Until("a block of ours", func(e event) bool { return e.Event == "payload" && e.Peer == d.ID })
 
 	var got map[string]json.RawMessage
-	op.do(map[string]any{"do": "opp2p", "addr": d.Socket}, &got)
+	op.Do(map[string]any{"do": "opp2p", "addr": d.Socket}, &got)
 	var self opPeer
 	if err := json.Unmarshal(got["self"], &self); err != nil || !strings.HasPrefix(self.ENR, "enr:") {
 		t.Errorf("self: %s (%v)", got["self"], err)

@@ -108,7 +108,7 @@ func (n *network) follow(ctx context.Context, t *testing.T, f *follower, from *o
 	t.Helper()
 	for { // until it can reach us
 		var topics []int
-		from.do(map[string]any{"do": "topics"}, &topics)
+		from.Do(map[string]any{"do": "topics"}, &topics)
 		if topics[n.version-1] > 0 {
 			break
 		}
@@ -116,7 +116,7 @@ func (n *network) follow(ctx context.Context, t *testing.T, f *follower, from *o
 	}
 	pause(t, 1200*time.Millisecond)
 	start := time.Now()
-	from.do(map[string]any{"do": "publish", "number": head.Ref().Number}, nil)
+	from.Do(map[string]any{"do": "publish", "number": head.Ref().Number}, nil)
 	for f.ledger.Status().Head != head.Ref() {
 		if ctx.Err() != nil {
 			t.Fatalf("the head is %v, want %v", f.ledger.Status().Head, head.Ref())

@@ -20,7 +20,7 @@ func TestSyncClientOfOpNodeFillsAGap(t *testing.T) {
 	op := runOpNode(t, withSync, n.start(map[string]any{"head": 1}))
 	s := n.member(t)
 	s.dial(t, op)
-	op.until("a connection", func(e event) bool { return e.Event == "connected" })
+	op.Until("a connection", func(e event) bool { return e.Event == "connected" })
 
 	end := uint64(gap) + 2
 	start, repeats := time.Now(), time.NewTicker(2*blockTime*time.Second)
@@ -31,7 +31,7 @@ func TestSyncClientOfOpNodeFillsAGap(t *testing.T) {
 		for number := range op.payloads() {
 			end = min(end, number)
 		}
-		if err := op.try(map[string]any{"do": "sync", "number": 1, "end": end}, nil); err != nil {
+		if err := op.Try(map[string]any{"do": "sync", "number": 1, "end": end}, nil); err != nil {
 			t.Logf("sync: %v", err) // too many under way
 		}
 		if got := op.payloads(); len(got) >= gap {
@@ -45,7 +45,7 @@ func TestSyncClientOfOpNodeFillsAGap(t *testing.T) {
 	}
 	t.Logf("%d blocks in %v", gap, time.Since(start).Round(time.Millisecond))
 	var scores map[string]float64
-	op.do(map[string]any{"do": "scores"}, &scores)
+	op.Do(map[string]any{"do": "scores"}, &scores)
 	if got := scores[string(s.Self())]; got <= 0 { // half a point for each answer, one less for each error
 		t.Errorf("op-node's score of us is %v", got)
 	}

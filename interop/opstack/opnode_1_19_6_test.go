@@ -31,7 +31,7 @@ func TestGossipBothWays(t *testing.T) {
 
 			// One that is a few seconds old: the clock goes on while we connect.
 			theirs, ours := n.blocks[17], n.blocks[18]
-			op.do(map[string]any{"do": "publish", "number": 17}, nil)
+			op.Do(map[string]any{"do": "publish", "number": 17}, nil)
 			s.until(t, "op-node's block", func() bool {
 				return slices.ContainsFunc(s.Host.Checked(), func(c wiretest.Checked) bool { return c.Message.(wire.Block).Block.Ref() == theirs.Ref() })
 			})
@@ -45,7 +45,7 @@ func TestGossipBothWays(t *testing.T) {
 			if err != nil || r.Queued != 1 {
 				t.Fatalf("Publish = %+v, %v", r, err)
 			}
-			op.until("our block", func(e event) bool {
+			op.Until("our block", func(e event) bool {
 				return e.Event == "payload" && e.Number == 18 && e.Hash == ours.Ref().Hash.String()
 			})
 			s.blameless(t)
@@ -61,16 +61,16 @@ func TestConnectBothWays(t *testing.T) {
 	if p := se.Peer(); p.Agent != "optimism" || string(p.ID) != op.Peer || p.Direction != peer.Outbound {
 		t.Errorf("op-node shows itself as %+v", p)
 	}
-	op.until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == string(s.Self()) })
+	op.Until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == string(s.Self()) })
 	se.Close(peer.Requested)
-	op.until("its end", func(e event) bool { return e.Event == "disconnected" && e.Peer == string(s.Self()) })
+	op.Until("its end", func(e event) bool { return e.Event == "disconnected" && e.Peer == string(s.Self()) })
 
-	op.do(map[string]any{"do": "connect", "addr": s.Addrs()[0].Text}, nil)
+	op.Do(map[string]any{"do": "connect", "addr": s.Addrs()[0].Text}, nil)
 	s.until(t, "a session that op-node opened", func() bool { return len(s.Host.Sessions()) == 1 })
 	if p := s.Host.Sessions()[0].Peer(); p.Direction != peer.Inbound || string(p.ID) != op.Peer {
 		t.Errorf("the session is with %+v", p)
 	}
-	op.do(map[string]any{"do": "disconnect", "peer": string(s.Self())}, nil)
+	op.Do(map[string]any{"do": "disconnect", "peer": string(s.Self())}, nil)
 	s.until(t, "its end", func() bool { return len(s.Host.Sessions()) == 0 })
 	s.blameless(t)
 }
@@ -149,7 +149,7 @@ func TestPayloadByNumberBothWays(t *testing.T) {
 
 			for number := uint64(1); number <= 15; number++ {
 				var raw string
-				op.do(map[string]any{"do": "request", "peer": string(s.Self()), "number": number}, &raw)
+				op.Do(map[string]any{"do": "request", "peer": string(s.Self()), "number": number}, &raw)
 				in, err := hex.DecodeString(raw)
 				if err != nil {
 					t.Fatal(err)
@@ -160,7 +160,7 @@ func TestPayloadByNumberBothWays(t *testing.T) {
 				}
 			}
 			var raw string
-			op.do(map[string]any{"do": "request", "peer": string(s.Self()), "number": 1 << 40}, &raw)
+			op.Do(map[string]any{"do": "request", "peer": string(s.Self()), "number": 1 << 40}, &raw)
 			if raw != "02" {
 				t.Errorf("we answered op-node with %s for a block of the future, want 02", raw)
 			}

@@ -61,7 +61,7 @@ func newNetwork(t *testing.T, v codec.Version, count, txs, txBytes int) *network
 	maker := runOpNode(t, newest, n.start(map[string]any{"head": 0}))
 	for i := range count {
 		var b struct{ Hash, Envelope string }
-		maker.do(map[string]any{"do": "block", "number": i}, &b)
+		maker.Do(map[string]any{"do": "block", "number": i}, &b)
 		raw, err := hex.DecodeString(b.Envelope)
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +192,7 @@ func (n *network) meshed(t *testing.T, s *member, to *opNode) {
 	deadline := time.Now().Add(patience)
 	for {
 		var topics []int
-		to.do(map[string]any{"do": "topics"}, &topics)
+		to.Do(map[string]any{"do": "topics"}, &topics)
 		if topics[n.version-1] > 0 && s.Mesh(n.version) > 0 {
 			break
 		}
