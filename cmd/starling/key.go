@@ -3,13 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/keyfile"
+	"github.com/starlingp2p/starling/internal/secret"
 )
 
 func keyCommand() *cli.Command {
@@ -42,7 +45,7 @@ func password(cmd *cli.Command) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	raw, err := keyfile.ReadFile(path)
+	raw, err := readSecret(path)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +82,28 @@ func writeKey(cmd *cli.Command, k keyfile.Key, form, path string) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	if err := keyfile.Create(path, raw); err != nil {
-		return &usageError{err}
+	if err := secret.Create(path, raw); err != nil {
+		return &usageError{fmt.Errorf("key file %w", err)}
 	}
 	return showKey(cmd, k, form, path)
 }
 
+// maxKeyFile bounds a file of a key or of a password, in bytes.
+const maxKeyFile = 16 << 10
+
+func readSecret(path string) ([]byte, error) {
+	raw, err := secret.Read(path, maxKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; make a key with \"starling key new %s\"", err, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key file %w", err)
+	}
+	return raw, nil
+}
+
 func readKey(cmd *cli.Command, path string) (keyfile.Key, string, error) {
-	raw, err := keyfile.ReadFile(path)
+	raw, err := readSecret(path)
 	if err != nil {
 		return keyfile.Key{}, "", &usageError{err}
 	}

@@ -5,13 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/starlingp2p/starling/internal/secret"
 )
 
 // sequencerKeyFile is where Init puts the sequencer's key, seen from the datadir.
@@ -52,11 +51,14 @@ func Init(dir string, cfg Config, sequencer ed25519.PrivateKey) error {
 		return fmt.Errorf("init: %w", err)
 	}
 	if sequencer != nil {
-		if err := create(key, []byte(hex.EncodeToString(sequencer.Seed())+"\n")); err != nil {
-			return err
+		if err := secret.Create(key, []byte(hex.EncodeToString(sequencer.Seed())+"\n")); err != nil {
+			return fmt.Errorf("init: %w", err)
 		}
 	}
-	return create(config, append([]byte(configHead), raw...))
+	if err := secret.Create(config, append([]byte(configHead), raw...)); err != nil {
+		return fmt.Errorf("init: %w", err)
+	}
+	return nil
 }
 
 const configHead = `# A node of Starling. Durations are written "30s", sizes "1MiB".
@@ -64,22 +66,6 @@ const configHead = `# A node of Starling. Durations are written "30s", sizes "1M
 # datadir says otherwise.
 
 `
-
-// create writes a new file of mode 0600, and fails if there is one.
-func create(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("init: %s exists already and is left as it is; choose another datadir", path)
-	}
-	if err != nil {
-		return fmt.Errorf("init: %w", err)
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
 
 // maxSeedFile bounds a key file, in bytes; a key takes 65.
 const maxSeedFile = 256
@@ -97,31 +83,14 @@ func loadSeed(path string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// readSecret reads a key file. It refuses one that others can read, and a link.
+// readSecret reads a key file that must be there.
 func readSecret(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, unix.ELOOP):
-		return nil, fmt.Errorf("key file %s is a symbolic link; name the file itself", path)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("key file: %w; restore it, or take the key out of the config to run a follower", err)
-	case err != nil:
-		return nil, fmt.Errorf("key file: %w", err)
+	text, err := secret.Read(path, maxSeedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; restore it, or take the key out of the config to run a follower", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("key file %s is no regular file; name the file itself", path)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("key file %s has mode %04o and can be read by others; run: chmod 600 %s", path, mode, path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxSeedFile))
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, fmt.Errorf("key file %w", err)
 	}
 	return text, nil
 }

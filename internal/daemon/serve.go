@@ -40,11 +40,11 @@ func (n *Node) openDoors(ctx context.Context, log *slog.Logger) (d doors, err er
 	if file == "" {
 		file = defaultTokenFile
 	}
-	if d.opts.Token, err = rpc.LoadToken(n.dir.resolve(file), true); err != nil {
+	if d.opts.Token, err = rpc.LoadToken(n.dir.resolve(file)); err != nil {
 		return d, fmt.Errorf("rpc.token_file: %w", err)
 	}
 	if r.ReadTokenFile != "" {
-		if d.opts.ReadToken, err = rpc.LoadToken(n.dir.resolve(r.ReadTokenFile), true); err != nil {
+		if d.opts.ReadToken, err = rpc.LoadToken(n.dir.resolve(r.ReadTokenFile)); err != nil {
 			return d, fmt.Errorf("rpc.read_token_file: %w", err)
 		}
 	}

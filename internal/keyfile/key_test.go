@@ -3,8 +3,6 @@ package keyfile
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -95,46 +93,6 @@ func TestHostileKeystoresAreBounded(t *testing.T) {
 		if _, _, err := Decode([]byte(text), "", []byte("testpassword")); err == nil || errors.Is(err, errPassword) {
 			t.Errorf("%s: %v", change[1], err)
 		}
-	}
-}
-
-// A file is made once, for its owner alone; one that others can read is not
-// read. Threat row S-08.
-func TestFilesAreTheOwnersAloneAndNeverOverwritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "k")
-	if err := Create(path, []byte("one")); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v", info.Mode(), err)
-	}
-	if err := Create(path, []byte("two")); err == nil || !strings.Contains(err.Error(), "exists already") {
-		t.Errorf("a second Create gave %v", err)
-	}
-	if raw, err := ReadFile(path); err != nil || string(raw) != "one" {
-		t.Errorf("the file holds %q, %v", raw, err)
-	}
-	if err := os.Chmod(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
-		t.Errorf("a loose file gave %v", err)
-	}
-	link := path + ".link"
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadFile(link); err == nil || !strings.Contains(err.Error(), "symbolic link") {
-		t.Errorf("a link gave %v", err)
-	}
-	if err := os.WriteFile(path+".big", make([]byte, maxFile+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadFile(path + ".big"); err == nil {
-		t.Error("a large file was read")
-	}
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 3 {
-		t.Errorf("%v is there, %v", entries, err)
 	}
 }
 

@@ -147,17 +147,14 @@ func TestAuthorityTakesTheToken(t *testing.T) {
 func TestTokenFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "token")
-	if _, err := rpc.LoadToken(path, false); err == nil {
-		t.Error("a file that is not there was read")
-	}
-	made, err := rpc.LoadToken(path, true)
+	made, err := rpc.LoadToken(path)
 	if err != nil || len(made) != 64 {
 		t.Fatalf("a new token is %q, %v", made, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("its file has %v, %v, want 0600", info.Mode(), err)
 	}
-	if again, err := rpc.LoadToken(path, true); err != nil || again != made {
+	if again, err := rpc.LoadToken(path); err != nil || again != made {
 		t.Errorf("read again it is %q, %v", again, err)
 	}
 	for name, spoil := range map[string]func(p string) error{
@@ -171,7 +168,7 @@ func TestTokenFiles(t *testing.T) {
 		if err := spoil(p); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := rpc.LoadToken(p, true); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), p) {
+		if _, err := rpc.LoadToken(p); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), p) {
 			t.Errorf("%s: %v, want its name and the remedy", name, err)
 		}
 	}

@@ -68,7 +68,7 @@ func TestKeyFileIsRefusedAndNeverOverwritten(t *testing.T) { // S-08
 		"truncated":  {func(p string) { os.WriteFile(p, raw[:10], 0o600) }, "damaged"},
 		"empty":      {func(p string) { os.WriteFile(p, nil, 0o600) }, "0 bytes"},
 		"garbage":    {func(p string) { os.WriteFile(p, bytes.Repeat([]byte{0xff}, 68), 0o600) }, "damaged"},
-		"huge":       {func(p string) { os.WriteFile(p, make([]byte, 1<<20), 0o600) }, "no key"},
+		"huge":       {func(p string) { os.WriteFile(p, make([]byte, 1<<20), 0o600) }, "4096 bytes"},
 		"symlink":    {func(p string) { os.Symlink(good, p) }, "symbolic link"},
 		"folder":     {func(p string) { os.Mkdir(p, 0o700) }, "regular"},
 		"open folder": {func(p string) {
