@@ -40,12 +40,16 @@ type Codec struct {
 	dec  cipher.Stream
 	in   *mac
 	size int // of the frame whose header was read, without padding
+	rest int // of its ciphertext, that has not come
 
 	enc cipher.Stream
 	out *mac
 }
 
-var _ framed.Codec = (*Codec)(nil)
+var (
+	_ framed.Codec    = (*Codec)(nil)
+	_ framed.Streamer = (*Codec)(nil)
+)
 
 func newCodec(remote *ecdsa.PublicKey, s secrets) *Codec {
 	return &Codec{remote: remote, most: MaxBeforeHello, dec: s.dec, in: s.in, enc: s.enc, out: s.out}
@@ -76,19 +80,29 @@ func (c *Codec) Head(h []byte) (framed.Head, error) {
 	if bound := min(c.most+c.most/6+32+maxCode, MaxMessage); c.size > bound {
 		return framed.Head{}, fault(peer.BadFrame, "frame of %d bytes, at most %d", c.size, bound)
 	}
-	return framed.Head{Size: padded(c.size) + macLen}, nil
+	c.rest = padded(c.size)
+	return framed.Head{Size: c.rest + macLen}, nil
 }
 
-// Open implements framed.Codec.
-func (c *Codec) Open(b []byte, more func(int) error) (code uint64, payload []byte, err error) {
-	n := len(b) - macLen
-	body, tag := b[:n], b[n:]
-	for rest := body; len(rest) > 0; {
-		part := rest[:min(len(rest), step)] // each is still in the cache for the second pass
+// Part implements framed.Streamer: it takes in ciphertext, and leaves the MAC
+// behind it.
+func (c *Codec) Part(b []byte) {
+	b = b[:min(len(b), c.rest)]
+	c.rest -= len(b)
+	for len(b) > 0 {
+		part := b[:min(len(b), step)] // each is still in the cache for the second pass
 		c.in.absorb(part)
 		c.dec.XORKeyStream(part, part)
-		rest = rest[len(part):]
+		b = b[len(part):]
 	}
+}
+
+// Keeps implements framed.Streamer: what is decompressed is a copy.
+func (c *Codec) Keeps() bool { return !c.snappy }
+
+// Open implements framed.Codec. Part has seen all of b.
+func (c *Codec) Open(b []byte, more func(int) error) (code uint64, payload []byte, err error) {
+	body, tag := b[:padded(c.size)], b[padded(c.size):]
 	if subtle.ConstantTimeCompare(c.in.body(), tag) != 1 {
 		return 0, nil, ErrMAC
 	}

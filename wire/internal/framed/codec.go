@@ -25,6 +25,17 @@ type Codec interface {
 	Seal(dst []byte, code uint64, payload []byte) ([]byte, error)
 }
 
+// Streamer is a Codec that takes a body in parts, as they come in: its work on
+// one then goes on while the next is on its way.
+type Streamer interface {
+	// Part takes the next bytes of the body whose header was read last, and may
+	// change them. Open gets all of them, changed, once the last is there.
+	Part(b []byte)
+	// Keeps reports whether the payload that Open gave last is part of the body.
+	// If it is not, the body's memory serves another.
+	Keeps() bool
+}
+
 // Head is what a header tells before the body is read.
 type Head struct {
 	// Size is how many bytes follow on the link. The Codec has checked it

@@ -41,6 +41,7 @@ var (
 type Conn struct {
 	raw    net.Conn
 	codec  Codec
+	stream Streamer // the codec, if it is one; else does nothing and keeps all
 	budget *intake.Budget
 	in     *bufio.Reader // over src
 	src    source
@@ -54,9 +55,18 @@ func NewConn(raw net.Conn, codec Codec, budget *intake.Budget) *Conn {
 		panic(fmt.Sprintf("framed: HeadSize is %d, want 1 to %d", n, maxHead))
 	}
 	c := &Conn{raw: raw, codec: codec, budget: budget, src: source{raw: raw}}
+	if c.stream, _ = codec.(Streamer); c.stream == nil {
+		c.stream = whole{}
+	}
 	c.in = bufio.NewReaderSize(&c.src, readBuffer)
 	return c
 }
+
+// whole is for codecs that take bodies as a whole.
+type whole struct{}
+
+func (whole) Part([]byte) {}
+func (whole) Keeps() bool { return true }
 
 // Raw is the connection itself: for its addresses and options.
 func (c *Conn) Raw() net.Conn { return c.raw }
@@ -131,6 +141,9 @@ func (c *Conn) read(ctx context.Context, idle time.Duration) (f Frame, skipped b
 		mem.giveBack()
 		return Frame{}, false, err
 	}
+	if len(body) > readStep && !c.stream.Keeps() {
+		c.budget.Reuse(body)
+	}
 	return f, false, nil
 }
 
@@ -160,7 +173,7 @@ func (c *Conn) body(ctx context.Context, n int) ([]byte, *memory, error) {
 		c.within(frameTime + time.Duration(n)*time.Second/frameRate)
 	}
 	c.src.grant = mem.grant
-	b, got, err := readBody(c.in, n)
+	b, got, err := c.readBody(n)
 	c.src.grant = nil
 	if err != nil {
 		err = c.cut(err, got, n)
@@ -176,16 +189,27 @@ func (c *Conn) body(ctx context.Context, n int) ([]byte, *memory, error) {
 	return b, mem, nil
 }
 
-// readBody takes memory as bytes arrive, so a length alone costs nothing.
-func readBody(r io.Reader, n int) (b []byte, got int, err error) {
+// readBody takes memory as bytes arrive, so a length alone costs nothing, and
+// hands on each part. More than the first step is taken of what others used
+// before, where that is to be had.
+func (c *Conn) readBody(n int) (b []byte, got int, err error) {
 	b = make([]byte, min(n, readStep))
 	for {
-		k, err := io.ReadFull(r, b[got:])
-		got += k
-		if err != nil || got == n {
-			return b, got, err
+		for got < len(b) {
+			k, err := io.ReadFull(c.in, b[got:min(len(b), got+readStep)])
+			c.stream.Part(b[got : got+k])
+			got += k
+			if err != nil {
+				return b, got, err
+			}
 		}
-		more := make([]byte, min(n, growth*got))
+		if got == n {
+			return b, got, nil
+		}
+		more := c.budget.Scratch(n)
+		if more == nil {
+			more = make([]byte, min(n, growth*got))
+		}
 		copy(more, b)
 		b = more
 	}

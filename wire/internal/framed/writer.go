@@ -28,7 +28,8 @@ func (l *Link) write() bool {
 		}
 		if len(buf) == 0 {
 			if cap(buf) > keepBuffer {
-				buf = nil // kept while large messages follow each other, and no longer
+				l.conn.budget.Reuse(buf) // kept while large messages follow each other, and no longer
+				buf = nil
 			}
 			select {
 			case <-l.q.wake:
@@ -49,6 +50,9 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 		m, ok := l.q.next()
 		if !ok {
 			break
+		}
+		if room := len(m.Payload) + len(m.Payload)/4; cap(buf) == 0 && room > keepBuffer {
+			buf = l.conn.budget.Scratch(room)[:0]
 		}
 		var err error
 		if buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload); err != nil {

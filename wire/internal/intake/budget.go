@@ -35,6 +35,8 @@ type Budget struct {
 	free *semaphore.Weighted
 	used atomic.Int64 // bytes that are granted
 
+	scratch sync.Pool // of *[]byte
+
 	mu     sync.Mutex // a leaf
 	grants map[*Grant]struct{}
 }

@@ -88,3 +88,24 @@ func TestOnlyASlowMovingFrameDrips(t *testing.T) {
 		})
 	}
 }
+
+// Threat B-06: what grew too large is left to the collector, and what is given
+// back is used again.
+func TestScratchIsBounded(t *testing.T) {
+	b := intake.NewBudget(64 << 20)
+	b.Reuse(make([]byte, 3<<20))
+	if got := b.Scratch(1); got != nil {
+		t.Errorf("a buffer of %d bytes was kept", cap(got))
+	}
+	b.Reuse(make([]byte, 100<<10))
+	if got := b.Scratch(200 << 10); got != nil {
+		t.Errorf("a buffer of %d bytes was given for 200 KiB", cap(got))
+	}
+	for range 100 { // a pool may forget, and does so on purpose under the race detector
+		b.Reuse(make([]byte, 1<<20))
+		if got := b.Scratch(200 << 10); len(got) == 200<<10 {
+			return
+		}
+	}
+	t.Error("no buffer was used again")
+}
