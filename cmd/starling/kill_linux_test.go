@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/starlingp2p/starling/internal/daemon"
-	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
 // What a peer did wrong outlives kill -9: a stranger who was charged, and comes
@@ -43,14 +41,11 @@ func TestScoresSurviveAKill(t *testing.T) {
 		if err := g.host.Connect(ctx, g.to); err != nil {
 			t.Fatal(err)
 		}
-		s, err := g.host.NewStream(ctx, g.to.ID, codec.StatusProtocol)
+		s, err := g.host.NewStream(ctx, g.to.ID, statusProtocol)
 		if err != nil {
 			t.Fatal(err)
 		}
-		says := g.says
-		says.Time = uint64(time.Now().UnixMilli())
-		s.Write(codec.AppendFrame(nil, codec.AppendStatus(nil, says)))
-		if _, err := codec.ReadFrame(bufio.NewReader(s), codec.MaxStatus); err != nil {
+		if err := g.shake(s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +68,7 @@ func TestScoresSurviveAKill(t *testing.T) {
 	meet()
 	score("a session", func(float64) bool { return true })
 	for range 8 { // each ends in the middle of a frame: low
-		s, err := g.host.NewStream(ctx, g.to.ID, protocol.ID(codec.RequestProtocol))
+		s, err := g.host.NewStream(ctx, g.to.ID, protocol.ID(requestProtocol))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,19 +20,25 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/daemon"
 	"github.com/starlingp2p/starling/internal/devnet"
-	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
 // glutton is a peer that makes a node hold as much memory as it can.
 type glutton struct {
 	host host.Host
 	to   libpeer.AddrInfo
-	says codec.Status
+	says []byte // a Status without its time
 }
+
+// statusProtocol and requestProtocol are the native wire's: docs/wire/native.md,
+// section 1.
+const (
+	statusProtocol  = "/starling/status/1"
+	requestProtocol = "/starling/request/1"
+)
 
 func newGlutton(t *testing.T, st daemon.StatusReply, addr string) *glutton {
 	t.Helper()
@@ -48,10 +54,24 @@ func newGlutton(t *testing.T, st daemon.StatusReply, addr string) *glutton {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &glutton{host: h, to: *info, says: codec.Status{Version: 1, Chain: chain.Status{
-		Network: st.Network, Genesis: chain.Hash(genesis),
-	}}}
-	return g
+	says := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 1) // version
+	says = protowire.AppendString(protowire.AppendTag(says, 2, protowire.BytesType), st.Network)
+	says = protowire.AppendBytes(protowire.AppendTag(says, 3, protowire.BytesType), genesis)
+	return &glutton{host: h, to: *info, says: says}
+}
+
+// shake sends a Status and reads the answer to it: section 4.
+func (g *glutton) shake(s network.Stream) error {
+	says := protowire.AppendTag(g.says[:len(g.says):len(g.says)], 7, protowire.VarintType)
+	says = protowire.AppendVarint(says, uint64(time.Now().UnixMilli()))
+	s.Write(protowire.AppendBytes(nil, says)) // a frame is bytes behind their length
+	s.SetReadDeadline(time.Now().Add(5 * time.Second))
+	in := bufio.NewReader(s)
+	n, err := binary.ReadUvarint(in)
+	if err == nil {
+		_, err = in.Discard(int(min(n, 4<<10)))
+	}
+	return err
 }
 
 // feed has a session as often as it is let, until ctx ends.
@@ -74,15 +94,11 @@ func (g *glutton) session(ctx context.Context) {
 		}
 		return s
 	}
-	s := open(codec.StatusProtocol)
+	s := open(statusProtocol)
 	if s == nil {
 		return
 	}
-	st := g.says
-	st.Time = uint64(time.Now().UnixMilli())
-	s.Write(codec.AppendFrame(nil, codec.AppendStatus(nil, st)))
-	s.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := codec.ReadFrame(bufio.NewReader(s), codec.MaxStatus); err != nil {
+	if g.shake(s) != nil {
 		return
 	}
 	most := make([]byte, 9<<20)
@@ -99,7 +115,7 @@ func (g *glutton) session(ctx context.Context) {
 	}
 	for range 16 { // requests that never end
 		all.Go(func() {
-			if s := open(codec.RequestProtocol); s != nil {
+			if s := open(requestProtocol); s != nil {
 				s.SetWriteDeadline(time.Now().Add(20 * time.Second))
 				s.Write(binary.AppendUvarint(nil, 1<<20))
 				s.Write(most[:1<<20])

@@ -13,13 +13,12 @@ import (
 
 	libhost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -60,7 +59,7 @@ func TestAnswersUnderWayAreBounded(t *testing.T) {
 			hosts = append(hosts, h)
 		}
 		time.Sleep(time.Second)
-		in := a.node.Load().inbound
+		shared := a.node.Load().shared
 		ask := wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: 1}, Count: 1}}
 		ctx, cancel := context.WithCancel(context.Background())
 		var asked sync.WaitGroup
@@ -84,13 +83,10 @@ func TestAnswersUnderWayAreBounded(t *testing.T) {
 		for range 40 {
 			time.Sleep(200 * time.Millisecond)
 			synctest.Wait()
-			all := int(in.budget.Used())
+			all, _ := shared.Used()
 			for _, ses := range a.host.Sessions() {
-				as := ses.(*session).answers
-				as.mu.Lock()
-				all += as.in.share - as.own
-				mostOfOne = max(mostOfOne, as.held)
-				as.mu.Unlock()
+				held, _ := ses.(*session).requests.Held()
+				mostOfOne = max(mostOfOne, held)
 			}
 			most = max(most, all)
 			start := time.Now()
@@ -110,8 +106,8 @@ func TestAnswersUnderWayAreBounded(t *testing.T) {
 		if most > budget || most < budget/2 {
 			t.Errorf("answers held %d bytes, want at most %d and a fair part of it", most, budget)
 		}
-		if mostOfOne > maxAnswers {
-			t.Errorf("answers of one peer held %d bytes, want at most %d", mostOfOne, maxAnswers)
+		if mostOfOne > 16<<20 {
+			t.Errorf("answers of one peer held %d bytes, want at most %d", mostOfOne, 16<<20)
 		}
 		if starved.Load() == 0 {
 			t.Error("nobody was refused memory: the budget was not under pressure")
@@ -122,8 +118,8 @@ func TestAnswersUnderWayAreBounded(t *testing.T) {
 			}
 		}
 		for _, ses := range a.host.Sessions() {
-			if as := ses.(*session).answers; as.held != 0 || as.lead != nil || as.leaders != 0 || as.active != 0 {
-				t.Errorf("after all has ended a peer's answers hold %d bytes, lead %v", as.held, as.lead != nil)
+			if held, _ := ses.(*session).requests.Held(); held != 0 {
+				t.Errorf("after all has ended a peer's answers hold %d bytes", held)
 			}
 			ses.Close(peer.Requested)
 		}
@@ -131,78 +127,10 @@ func TestAnswersUnderWayAreBounded(t *testing.T) {
 			h.Close()
 		}
 		time.Sleep(5 * time.Second)
-		if !in.shares.TryAcquire(maxShares) {
-			t.Error("shares were not given back")
+		if held, shares := shared.Used(); held != 0 || shares != 0 {
+			t.Errorf("%d bytes and %d shares were not given back", held, shares)
 		}
 		b.stop()
 		a.stop()
-	})
-}
-
-// Large answers of one peer come in one after the other, small ones beside
-// them, and together they stay in the bounds of a peer whatever comes first.
-func TestLargeAnswersOfOnePeerTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		as := newInbound(256 << 20).of()
-		var high atomic.Int64
-		note := func() {
-			as.mu.Lock()
-			defer as.mu.Unlock()
-			high.Store(max(high.Load(), int64(as.held)))
-		}
-		one := func(frames ...int) func() error {
-			return func() error {
-				a := as.begin(context.Background(), func() {})
-				defer a.done()
-				for _, n := range frames {
-					if err := a.Expect(n); err != nil {
-						return err
-					}
-					for have := 0; have < n; { // as codec.ReadBody does
-						size := min(n, max(256<<10, 4*have))
-						if err := a.Grow(size); err != nil {
-							return err
-						}
-						note()
-						time.Sleep(10 * time.Millisecond)
-						a.Shrink(have)
-						have = size
-					}
-				}
-				return nil
-			}
-		}
-		var all errgroup.Group
-		for range 8 {
-			all.Go(one(10 << 20))
-			all.Go(one(128<<10, 128<<10, 128<<10, 128<<10, 128<<10, 128<<10, 128<<10, 128<<10))
-			all.Go(one(700<<10, 700<<10, 700<<10))
-		}
-		if err := all.Wait(); err != nil {
-			t.Error(err)
-		}
-		// These stand in each other's way until some give up.
-		var served atomic.Int32
-		var odd errgroup.Group
-		for range 8 {
-			odd.Go(func() error {
-				err := one(1<<20, 9<<20)()
-				if err == nil {
-					served.Add(1)
-				} else if !errors.Is(err, errStarved) {
-					return err
-				}
-				return nil
-			})
-		}
-		if err := odd.Wait(); err != nil || served.Load() == 0 {
-			t.Errorf("%d answers that grew large came in: %v", served.Load(), err)
-		}
-		if got := high.Load(); got > maxAnswers {
-			t.Errorf("answers of one peer held %d bytes, want at most %d", got, maxAnswers)
-		}
-		if as.held != 0 || as.lead != nil || as.own != as.in.share {
-			t.Errorf("%d bytes are held in the end, %d of the share are free", as.held, as.own)
-		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // Config says what a Wire is. Status is required; the zero value of all else

@@ -4,9 +4,9 @@
 // of its own for consensus messages.
 //
 // New makes a Wire, which the node runs; the node's side of the conversation
-// is the wire.Host that Run is given. The codec is in native/codec, one
-// exchange of a request in native/reqresp, and what other libp2p wires need
-// too in wire/internal/p2phost.
+// is the wire.Host that Run is given. The codec is in wire/internal/codec, the
+// request layer in wire/internal/reqresp, since Starlings speak it on other
+// wires too, and what other libp2p wires need in wire/internal/p2phost.
 //
 // The package owns the sessions: which connection to a peer is one, and which
 // of two stays. It never waits under its lock. Each session has a goroutine

@@ -8,7 +8,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 const (
@@ -96,7 +96,7 @@ func (s *session) heard(theirs codec.Status, took time.Duration) bool {
 		s.end(why.Reason, false, why.Detail)
 		return false
 	}
-	s.limiter.Announced(theirs.ServeRate, theirs.ServeBurst)
+	s.requests.Limiter.Announced(theirs.ServeRate, theirs.ServeBurst)
 	now := s.node.w.cfg.Wall.Now()
 	skew := time.UnixMilli(int64(min(theirs.Time, 1<<53))).Sub(now.Add(-took / 2)).Round(time.Millisecond)
 	s.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingp2p/starling/peer"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // link is what we know of one connection. Its fields are under the node's

@@ -17,8 +17,9 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -107,15 +108,14 @@ func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		// The size of items is learned from the first answers; those that are made
 		// at that moment are not yet counted in full.
-		const most = answeredBytes/size + maxInFlight
+		const most = (16<<20)/size + reqresp.MaxInFlight
 		if got := made.Load(); got == 0 || got > most {
 			t.Errorf("%d answers of 1 MiB are in memory, want at most %d", got, most)
 		}
 		time.Sleep(time.Minute)
 		for _, l := range a.host.Sessions() {
-			s := l.(*session)
-			if !s.held.answered.TryAcquire(answeredBytes) || !s.held.asked.TryAcquire(askedBytes) {
-				t.Error("memory was not given back")
+			if _, serving := l.(*session).requests.Held(); serving != 0 {
+				t.Errorf("%d bytes were not given back", serving)
 			}
 		}
 		h.Close()

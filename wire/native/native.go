@@ -11,8 +11,9 @@ import (
 	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // Name is the name of the wire.
@@ -25,7 +26,6 @@ const (
 	farewellTime  = time.Second         // for a goodbye
 	stopTime      = 4 * time.Second     // for all goodbyes when we stop
 	firstDiscover = 5 * time.Second     // after listening
-	maxInFlight   = 16                  // requests of ours with one peer
 	maxStreams    = 64                  // request streams of one peer
 	requestTime   = 30 * time.Second    // of one exchange
 )
@@ -86,7 +86,7 @@ func (w *Wire) Caps() wire.Caps {
 			Headers: codec.MaxHeadersAsked, Bodies: codec.MaxBlocksAsked, Blocks: codec.MaxBlocksAsked,
 			Txs: codec.MaxTxsAsked, Bytes: codec.MaxAnswer,
 		},
-		MaxInFlight:    maxInFlight,
+		MaxInFlight:    reqresp.MaxInFlight,
 		Goodbye:        true,
 		Duplicate:      wire.LowerDialled,
 		RequestTimeout: requestTime,

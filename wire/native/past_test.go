@@ -13,7 +13,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 

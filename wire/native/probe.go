@@ -16,8 +16,8 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
 // Probe finds out what a stranger's node is, with an identity that is thrown

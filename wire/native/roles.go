@@ -6,8 +6,8 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
 var (

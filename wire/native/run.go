@@ -13,20 +13,20 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // node is one Run of a Wire.
 type node struct {
-	w        *Wire
-	host     wire.Host
-	p2p      *p2phost.Host
-	gossip   *p2phost.Gossip
-	kad      *p2phost.Kad // nil: off
-	budget   *p2phost.Budget
-	inbound  *inbound
-	outbound *outbound
+	w      *Wire
+	host   wire.Host
+	p2p    *p2phost.Host
+	gossip *p2phost.Gossip
+	kad    *p2phost.Kad // nil: off
+	budget *p2phost.Budget
+	shared *reqresp.Shared // by the requests of all peers
 
 	ctx  context.Context // ends when the node has said goodbye
 	stop context.CancelFunc
@@ -48,9 +48,9 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	if err != nil {
 		return err
 	}
-	in := newInbound(int64(w.cfg.DecodeBudget))
+	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{
-		w: w, host: h, budget: in.budget, inbound: in, outbound: newOutbound(int64(w.cfg.DecodeBudget)),
+		w: w, host: h, budget: shared.Budget(), shared: shared,
 		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -9,9 +9,9 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
-	"github.com/starlingp2p/starling/wire/native/codec"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // session is our relation to one peer over one link.
@@ -27,12 +27,7 @@ type session struct {
 	ctx  context.Context // ends with the session
 	stop context.CancelFunc
 
-	window   *reqresp.Window // nil: unpaced
-	limiter  *reqresp.SelfLimiter
-	inFlight chan struct{} // a place for each request of ours
-	costs    costs
-	held     held // by requests of theirs
-	answers  *answers
+	requests *reqresp.Peer
 	lane     *lane
 
 	mu      sync.Mutex // a leaf
@@ -45,11 +40,11 @@ type session struct {
 var _ wire.Session = (*session)(nil)
 
 func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
-	s := &session{node: n, link: l, ours: ours, stream: st, limiter: reqresp.NewSelfLimiter(), inFlight: make(chan struct{}, maxInFlight), held: newHeld(n.inbound, n.outbound), answers: n.inbound.of()}
+	s := &session{node: n, link: l, ours: ours, stream: st, requests: n.shared.Peer()}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
-	context.AfterFunc(s.ctx, s.answers.close)
-	if !n.w.cfg.ServeUnpaced {
-		s.window = reqresp.NewWindow()
+	context.AfterFunc(s.ctx, s.requests.Close)
+	if n.w.cfg.ServeUnpaced {
+		s.requests.Window = nil
 	}
 	s.lane = newLane(s)
 	return s

@@ -1,10 +1,8 @@
 package native
 
 import (
-	"github.com/libp2p/go-libp2p/core/network"
-
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 var _ wire.Metered = (*Wire)(nil)
@@ -55,27 +53,4 @@ func (n *node) countAsked(kind string, byRemote bool, request, answer int) {
 // count counts a message on a stream of frames.
 func (n *node) count(protocol string, inbound bool, payload int) {
 	n.w.traffic.Count(protocol, protocol, inbound, codec.FrameSize(payload))
-}
-
-// countedStream counts what is read and written. One goroutine reads and one
-// writes; who looks at the numbers waits for both.
-type countedStream struct {
-	network.Stream
-	read, written int
-	came          func(n int) // is told what was read; nil: nobody asks
-}
-
-func (c *countedStream) Read(b []byte) (int, error) {
-	n, err := c.Stream.Read(b)
-	c.read += n
-	if c.came != nil {
-		c.came(n)
-	}
-	return n, err
-}
-
-func (c *countedStream) Write(b []byte) (int, error) {
-	n, err := c.Stream.Write(b)
-	c.written += n
-	return n, err
 }

@@ -2,7 +2,7 @@ package reqresp
 
 import (
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // output gathers items into frames and hands them to a sender.

@@ -1,11 +1,12 @@
-// Package reqresp is the request/response layer of the native wire, over any
-// stream: docs/wire/native.md, sections 6 and 7.
+// Package reqresp is the request/response layer between Starlings, over any
+// stream: docs/wire/native.md, sections 6 and 7. The native wire is made of it,
+// and other libp2p wires speak it to peers that turn out to be Starlings.
 //
 // Do is the asker's side of one exchange, Answer the server's; both work on a
 // fresh stream that their caller opened or accepted, end it in every case, and
-// leave no goroutine behind. The native wire calls them; it owns the streams,
-// bounds how many there are, and keeps one Window (serving) and one
-// SelfLimiter (asking) per peer.
+// leave no goroutine behind. A Peer does both with one peer, within its memory
+// and that of all, which is Shared: a wire makes one a session, owns the
+// streams, and bounds how many there are.
 //
 // Errors say whose doing it was: *wire.Refusal where the other side declined,
 // naming the limit; *wire.Fault where it broke a rule that can be checked;

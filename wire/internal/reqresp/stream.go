@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // Stream is one fresh stream; network.Stream of libp2p is one. It buffers at

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/peer"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // readBuffer is the size of the buffer that spares one Read a length byte;

@@ -10,7 +10,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // bulk asks for n answers of 16 x 64 KiB over one connection, par at a time,

@@ -1,5 +1,5 @@
-// Package codec turns the messages of the native wire into bytes and back, as
-// docs/wire/native.md has them: frames, packed frames, and one file a message.
+// Package codec turns Starling's own messages, those of the native wire, into
+// bytes and back, as docs/wire/native.md has them: frames, packed frames, and one file a message.
 //
 // The wire, its request layer and its gossip call it; it owns no state but
 // pools of scratch buffers, starts no goroutine and sets no deadline.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // ask takes what Wait gives for a while and tells how much that was.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // seeds adds every sample, so that each decoder also sees the others' bytes.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // libp2p streams are what the layer runs on.

@@ -12,8 +12,8 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 func wantFault(t *testing.T, err error, o peer.Offense) {

@@ -15,7 +15,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 func hash(n int) chain.Hash { return chain.Hash{31: byte(n), 30: byte(n >> 8), 0: 1} }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/native/codec"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
+	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // FuzzAnswerBytes gives an asker any bytes for an answer: it ends in time, with a

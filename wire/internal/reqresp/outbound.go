@@ -1,4 +1,4 @@
-package native
+package reqresp
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/intake"
-	"github.com/starlingp2p/starling/wire/native/codec"
 )
 
 // What requests of one peer may hold in memory, in bytes. A stream that waits
@@ -38,20 +38,21 @@ func newOutbound(size int64) *outbound {
 	return &outbound{size: size, free: semaphore.NewWeighted(size)}
 }
 
-// held is what requests of one peer hold.
-type held struct {
+// peerOut is what requests of one peer hold.
+type peerOut struct {
 	asked, answered *semaphore.Weighted
+	reserved        *atomic.Int64 // bytes of both
 	in              *inbound
 	out             *outbound
 }
 
-func newHeld(in *inbound, out *outbound) held {
-	return held{semaphore.NewWeighted(askedBytes), semaphore.NewWeighted(answeredBytes), in, out}
+func newPeerOut(in *inbound, out *outbound) peerOut {
+	return peerOut{semaphore.NewWeighted(askedBytes), semaphore.NewWeighted(answeredBytes), new(atomic.Int64), in, out}
 }
 
 // take waits for memory for one request, of the peer's and of the node's decode
 // budget. If the request then comes in too slowly while others wait, it is cut.
-func (h held) take(ctx context.Context, cut func()) (g *intake.Grant, giveBack func(), err error) {
+func (h peerOut) take(ctx context.Context, cut func()) (g *intake.Grant, giveBack func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, askedWait)
 	defer cancel()
 	if err := h.asked.Acquire(ctx, codec.MaxRequest); err != nil {
@@ -61,15 +62,17 @@ func (h held) take(ctx context.Context, cut func()) (g *intake.Grant, giveBack f
 		h.asked.Release(codec.MaxRequest)
 		return nil, nil, err
 	}
+	h.reserved.Add(codec.MaxRequest)
 	return g, func() {
 		g.GiveBack()
+		h.reserved.Add(-codec.MaxRequest)
 		h.asked.Release(codec.MaxRequest)
 	}, nil
 }
 
 // answering waits until what an answer is likely to take is free, has it made,
 // and keeps what it really takes until free is called.
-func (h held) answering(ctx context.Context, r wire.Request, make func() (wire.Response, error)) (resp wire.Response, free func(), err error) {
+func (h peerOut) answering(ctx context.Context, r wire.Request, make func() (wire.Response, error)) (resp wire.Response, free func(), err error) {
 	most := h.guess(r)
 	if err := h.answered.Acquire(ctx, most); err != nil {
 		return nil, func() {}, err
@@ -83,7 +86,9 @@ func (h held) answering(ctx context.Context, r wire.Request, make func() (wire.R
 		return nil, func() {}, &wire.Refusal{Code: wire.RefusedBusy, Limit: "answer-memory", RetryAfter: time.Second}
 	}
 	kept := int64(0)
+	h.reserved.Add(most)
 	defer func() { // a panic gives back too
+		h.reserved.Add(kept - most)
 		h.out.free.Release(all - min(kept, all))
 		h.answered.Release(most - kept)
 	}()
@@ -96,6 +101,7 @@ func (h held) answering(ctx context.Context, r wire.Request, make func() (wire.R
 	}
 	kept = min(int64(n), most)
 	return resp, func() {
+		h.reserved.Add(-kept)
 		h.out.free.Release(min(kept, all))
 		h.answered.Release(kept)
 	}, nil
@@ -103,7 +109,7 @@ func (h held) answering(ctx context.Context, r wire.Request, make func() (wire.R
 
 // guess is what the answer to a request takes, if its items are as large as the
 // largest that were ever served.
-func (h held) guess(r wire.Request) int64 {
+func (h peerOut) guess(r wire.Request) int64 {
 	items, most := 1, codec.MaxAnswer
 	switch r := r.(type) {
 	case wire.GetHeaders:

@@ -1,16 +1,16 @@
-package native
+package reqresp
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/starlingp2p/starling/wire/internal/intake"
-	"github.com/starlingp2p/starling/wire/native/reqresp"
 )
 
 // What answers to our requests may hold in memory while they come in. Memory
@@ -28,15 +28,16 @@ const (
 )
 
 // errStarved: an answer was given up for want of memory. It is nobody's fault.
-var errStarved = errors.New("native: the decode budget has no memory for the answer")
+var errStarved = errors.New("reqresp: the decode budget has no memory for the answer")
 
 // inbound is the memory of a node for answers to its requests. A part of the
 // decode budget is cut into shares, one a session: so those who answer as one
 // expects get on while others fill the rest.
 type inbound struct {
-	budget *intake.Budget      // shared with gossip
-	shares *semaphore.Weighted // that are left
-	share  int                 // bytes of one
+	budget  *intake.Budget // shared with gossip
+	share   int            // bytes of one share
+	sharing atomic.Int64   // peers that have one
+	taken   atomic.Int64   // bytes of shares that answers hold
 	// large is held by the answer that passes leadAnswer: a large frame while
 	// it is decompressed.
 	large *semaphore.Weighted
@@ -50,13 +51,12 @@ func newInbound(size int64) *inbound {
 	share := min(size/sharesOf/maxShares, maxShare)
 	return &inbound{
 		budget: intake.NewBudget(max(size-share*maxShares, 1)),
-		shares: semaphore.NewWeighted(maxShares), share: int(share),
-		large: semaphore.NewWeighted(1),
+		share:  int(share), large: semaphore.NewWeighted(1),
 	}
 }
 
-// answers is what answers of one peer hold.
-type answers struct {
+// peerIn is what answers of one peer hold.
+type peerIn struct {
 	in *inbound
 
 	mu      sync.Mutex // a leaf
@@ -65,23 +65,25 @@ type answers struct {
 	active  int        // answers under way
 	ended   bool       // the session has
 	held    int        // bytes of all
-	lead    *answer    // the one that may be large; nil: none
+	lead    *answerIn  // the one that may be large; nil: none
 	leaders int        // answers that wait to lead
 	grown   int        // of them such as hold memory already: they are first
 	changed chan struct{}
 }
 
-func (in *inbound) of() *answers {
-	a := &answers{in: in, changed: make(chan struct{})}
-	if a.shared = in.shares.TryAcquire(1); a.shared {
-		a.own = in.share
+func (in *inbound) of() *peerIn {
+	a := &peerIn{in: in, changed: make(chan struct{})}
+	if in.sharing.Add(1) <= maxShares {
+		a.shared, a.own = true, in.share
+	} else {
+		in.sharing.Add(-1)
 	}
 	return a
 }
 
 // close says that the session has ended: the share goes back with the last
 // answer.
-func (as *answers) close() {
+func (as *peerIn) close() {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.ended = true
@@ -89,50 +91,50 @@ func (as *answers) close() {
 }
 
 // unshare gives the share back when nobody uses it any more. The lock is held.
-func (as *answers) unshare() {
+func (as *peerIn) unshare() {
 	if as.ended && as.shared && as.active == 0 {
 		as.shared, as.own = false, 0
-		as.in.shares.Release(1)
+		as.in.sharing.Add(-1)
 	}
 }
 
-// answer is the memory of one answer. One goroutine uses it.
-type answer struct {
-	of    *answers
+// answerIn is the memory of one answer. One goroutine uses it.
+type answerIn struct {
+	of    *peerIn
 	ctx   context.Context
 	grant *intake.Grant
-	held  int  // bytes; changed under the lock of answers
+	held  int  // bytes; changed under the lock of peerIn
 	own   int  // of them from the share
 	large bool // it holds inbound.large
 }
 
-var _ reqresp.Memory = (*answer)(nil)
+var _ Memory = (*answerIn)(nil)
 
 // begin makes the memory of an answer that lasts until done; cut ends the
 // exchange and must not block.
-func (as *answers) begin(ctx context.Context, cut func()) *answer {
+func (as *peerIn) begin(ctx context.Context, cut func()) *answerIn {
 	as.mu.Lock()
 	as.active++
 	as.mu.Unlock()
-	return &answer{of: as, ctx: ctx, grant: as.in.budget.Open(cut)}
+	return &answerIn{of: as, ctx: ctx, grant: as.in.budget.Open(cut)}
 }
 
-// Expect implements reqresp.Memory: before a large frame, while it holds
+// Expect implements Memory: before a large frame, while it holds
 // little, the answer waits for its turn to be large.
-func (a *answer) Expect(n int) error {
+func (a *answerIn) Expect(n int) error {
 	if a.held+n+n/4 <= ordinaryAnswer { // while it grows, a frame takes a quarter more
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(a.ctx, leadTime, errStarved)
 	defer cancel()
 	if _, err := a.of.take(ctx, a, 0, true); err != nil {
-		return fmt.Errorf("native: memory for a large answer: %w", err)
+		return fmt.Errorf("reqresp: memory for a large answer: %w", err)
 	}
 	return nil
 }
 
-// Grow implements reqresp.Memory.
-func (a *answer) Grow(n int) error {
+// Grow implements Memory.
+func (a *answerIn) Grow(n int) error {
 	ctx, cancel := context.WithTimeoutCause(a.ctx, growTime, errStarved)
 	defer cancel()
 	own, err := a.of.take(ctx, a, n, a.held+n > ordinaryAnswer)
@@ -149,14 +151,14 @@ func (a *answer) Grow(n int) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("native: memory for an answer: %w", context.Cause(ctx))
+		return fmt.Errorf("reqresp: memory for an answer: %w", context.Cause(ctx))
 	}
 	a.own += own
 	return nil
 }
 
-// Shrink implements reqresp.Memory.
-func (a *answer) Shrink(n int) {
+// Shrink implements Memory.
+func (a *answerIn) Shrink(n int) {
 	own := max(0, n-(a.held-a.own)) // the share is given back last
 	a.grant.Shrink(n - own)
 	a.own -= own
@@ -168,7 +170,7 @@ func (a *answer) Shrink(n int) {
 }
 
 // done gives all back.
-func (a *answer) done() {
+func (a *answerIn) done() {
 	a.Shrink(a.held)
 	a.grant.GiveBack()
 	a.of.end(a)
@@ -177,7 +179,7 @@ func (a *answer) done() {
 // take waits until n bytes more of an answer fit beside the peer's other ones,
 // and gives how many of them are the share's. leads says that the answer is to
 // be the large one.
-func (as *answers) take(ctx context.Context, a *answer, n int, leads bool) (own int, err error) {
+func (as *peerIn) take(ctx context.Context, a *answerIn, n int, leads bool) (own int, err error) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if leads {
@@ -208,6 +210,7 @@ func (as *answers) take(ctx context.Context, a *answer, n int, leads bool) (own 
 	a.held += n
 	own = min(n, as.own)
 	as.own -= own
+	as.in.taken.Add(int64(own))
 	return own, nil
 }
 
@@ -216,7 +219,7 @@ func (as *answers) take(ctx context.Context, a *answer, n int, leads bool) (own 
 // so it comes to its end. What grew large out of many small frames may find
 // others in its way, and then waits for their end, or for growTime to end it.
 // The lock is held.
-func (as *answers) fits(a *answer, n int, leads bool) bool {
+func (as *peerIn) fits(a *answerIn, n int, leads bool) bool {
 	switch {
 	case as.lead == a, leads && as.lead == nil && a.held > 0:
 		return as.held+n <= maxAnswers || as.held-a.held <= besideLead
@@ -230,16 +233,17 @@ func (as *answers) fits(a *answer, n int, leads bool) bool {
 	return as.held+n <= maxAnswers
 }
 
-func (as *answers) giveBack(a *answer, n, own int) {
+func (as *peerIn) giveBack(a *answerIn, n, own int) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	as.held -= n
 	a.held -= n
 	as.own += own
+	as.in.taken.Add(-int64(own))
 	as.wake()
 }
 
-func (as *answers) end(a *answer) {
+func (as *peerIn) end(a *answerIn) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if as.lead == a {
@@ -251,7 +255,7 @@ func (as *answers) end(a *answer) {
 }
 
 // wake lets those who wait look again. The lock is held.
-func (as *answers) wake() {
+func (as *peerIn) wake() {
 	close(as.changed)
 	as.changed = make(chan struct{})
 }

@@ -1,0 +1,171 @@
+package reqresp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/intake"
+)
+
+// MaxInFlight is how many requests of ours are under way with one peer at once.
+const MaxInFlight = 16
+
+// Shared is what the requests of all peers of a node share: the memory for
+// answers that come in, and for those that are given. It is safe for concurrent
+// use. Make one with NewShared.
+type Shared struct {
+	in  *inbound
+	out *outbound
+}
+
+// NewShared makes the memory of a node, size bytes in each direction; 0: 256 MiB
+// or a quarter of the memory limit.
+func NewShared(size int64) *Shared { return &Shared{newInbound(size), newOutbound(size)} }
+
+// Budget is the part of the memory for what comes in that gossip shares.
+func (s *Shared) Budget() *intake.Budget { return s.in.budget }
+
+// Used is how many bytes answers to us hold now, and how many peers have a
+// share of their own.
+func (s *Shared) Used() (bytes, shares int) {
+	return int(s.in.budget.Used() + s.in.taken.Load()), int(s.in.sharing.Load())
+}
+
+// Peer is the request layer with one peer: all its requests go through it, and
+// so do ours. It is safe for concurrent use. Make one with Shared.Peer.
+type Peer struct {
+	// Window paces answers to it; nil: the multiplexer does.
+	Window *Window
+	// Limiter keeps us under what it serves.
+	Limiter *SelfLimiter
+
+	places chan struct{} // one for each request of ours
+	costs  costs
+	in     *peerIn
+	out    peerOut
+}
+
+// Peer makes the request layer with a peer, until Close.
+func (s *Shared) Peer() *Peer {
+	return &Peer{
+		Window: NewWindow(), Limiter: NewSelfLimiter(),
+		places: make(chan struct{}, MaxInFlight), in: s.in.of(), out: newPeerOut(s.in, s.out),
+	}
+}
+
+// Close gives back the peer's share, with its last answer. It never blocks.
+func (p *Peer) Close() { p.in.close() }
+
+// Held is how many bytes answers of the peer hold, and how many are reserved
+// for what it asks and is answered.
+func (p *Peer) Held() (asking, serving int) {
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	return p.in.held, int(p.out.reserved.Load())
+}
+
+// Count is told what a request took on its stream, in bytes. The asker is known
+// by who calls.
+type Count func(kind string, request, answer int)
+
+// Ask asks one request over a stream that open gives it, and blocks for the
+// answer. Before, it waits for one of the places that bound what is under way
+// with the peer, and for the pace that the peer serves at. Its error is
+// wire.ErrClosed where that is the cause of the end of ctx, or where an answer
+// was cut and gone says that its connection has ended.
+func (p *Peer) Ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), count Count, gone func() bool) (wire.Response, error) {
+	select {
+	case p.places <- struct{}{}:
+		defer func() { <-p.places }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	items, cost := p.costs.guess(r)
+	if err := p.Limiter.Wait(ctx, cost); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	counted := &countedStream{}
+	resp, err := p.ask(ctx, r, open, counted)
+	count(wire.KindOf(r), counted.written, counted.read)
+	p.Limiter.Settle(cost, counted.read, time.Since(start), err)
+	if err == nil {
+		p.costs.learn(r, items, counted.read)
+		return resp, nil
+	}
+	if context.Cause(ctx) == wire.ErrClosed {
+		return resp, wire.ErrClosed
+	}
+	var fault *wire.Fault
+	if errors.As(err, &fault) && fault.Offense == peer.TruncatedFrame && gone() {
+		return nil, wire.ErrClosed // the connection ended, not the stream
+	}
+	return resp, err
+}
+
+func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), counted *countedStream) (wire.Response, error) {
+	st, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cut := context.WithCancelCause(ctx)
+	defer cut(nil)
+	memory := p.in.begin(ctx, func() { cut(errStarved) }) // which resets the stream
+	defer memory.done()
+	counted.Stream, counted.came = st, memory.grant.Came
+	resp, err := Do(ctx, counted, r, Limits{AckEvery: p.Limiter.AckEvery(), Memory: memory})
+	if errors.Is(err, errStarved) {
+		return nil, &wire.Refusal{Code: wire.RefusedBusy, Limit: "decode-budget", Text: "there was no memory for the answer: ask again later"}
+	}
+	return resp, err
+}
+
+// Serve answers the request on a stream that the peer opened, within its memory
+// and that of all, and blocks until it has the answer; it ends the stream.
+func (p *Peer) Serve(ctx context.Context, st Stream, serve ServeFunc, count Count) error {
+	free := func() {}
+	defer func() { free() }()
+	kind, counted := "unknown", &countedStream{Stream: st}
+	defer func() { count(kind, counted.read, counted.written) }()
+	whole := func() {}
+	limits := Limits{Take: func() (func(), error) {
+		grant, giveBack, err := p.out.take(ctx, func() { st.Reset() })
+		if err != nil {
+			return nil, err
+		}
+		counted.came, whole = grant.Came, grant.Whole
+		return giveBack, nil
+	}}
+	return Answer(ctx, counted, p.Window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
+		whole()
+		kind = wire.KindOf(r)
+		resp, free, err = p.out.answering(ctx, r, func() (wire.Response, error) { return serve(ctx, r) })
+		return resp, err
+	})
+}
+
+// countedStream counts what is read and written. One goroutine reads and one
+// writes; who looks at the numbers waits for both.
+type countedStream struct {
+	Stream
+	read, written int
+	came          func(n int) // is told what was read; nil: nobody asks
+}
+
+func (c *countedStream) Read(b []byte) (int, error) {
+	n, err := c.Stream.Read(b)
+	c.read += n
+	if c.came != nil {
+		c.came(n)
+	}
+	return n, err
+}
+
+func (c *countedStream) Write(b []byte) (int, error) {
+	n, err := c.Stream.Write(b)
+	c.written += n
+	return n, err
+}
