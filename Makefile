@@ -28,8 +28,8 @@ RACE := $(if $(shell command -v gcc || command -v cc || command -v clang),-race 
 # of that, and slow it down.
 PROCESSES := ^github\.com/starlingp2p/starling/(cmd|examples/hello)(/|$$)
 
-# Nested modules: interop/<wire>, interop/peers/<peer>-<version>, bench.
-NESTED = $(shell find interop bench -name go.mod -not -path '*/testdata/*' 2>/dev/null | xargs -r -n1 dirname | sort)
+# Nested modules: interop/<wire>, interop/peers/<peer>-<version>, bench, networks/gen.
+NESTED = $(shell find interop bench networks -name go.mod -not -path '*/testdata/*' 2>/dev/null | xargs -r -n1 dirname | sort)
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -74,7 +74,7 @@ endif
 # Benchmarks for one iteration, and the gates on allocations (tests with Alloc in their name), which the race detector
 # would disturb. Only packages that have one are compiled for it.
 once:
-	@dirs=$$(git ls-files -z '*_test.go' | grep -zv -e '^interop/' -e '^bench/' | \
+	@dirs=$$(git ls-files -z '*_test.go' | grep -zv -e '^interop/' -e '^bench/' -e '^networks/gen/' | \
 	  xargs -0 -r grep -lE '^func (Benchmark|Test[A-Za-z0-9_]*Alloc)' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
 	if [ -z "$$dirs" ]; then echo "no benchmarks yet"; else $(GO) test -p $(JOBS) -timeout $(TIMEOUT) -run Alloc -bench . -benchtime 1x $$dirs; fi
 
