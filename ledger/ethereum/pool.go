@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/big"
 	"sync"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
 // Limits of a Pool, where its configuration says nothing.
@@ -30,8 +31,6 @@ const (
 	// which do not compete with those of others.
 	localPerSender = 4096
 	localBytes     = 64 << 20
-	// subscriberQueue is how many bundles a subscriber may lag behind.
-	subscriberQueue = 64
 	// walkBlocks is how far a change of head is followed block by block, and
 	// strideBlocks how far it is while nothing waits: the senders of a block cost
 	// some ten milliseconds, which a sync has no use for.
@@ -85,12 +84,9 @@ type Pool struct {
 	floors   *simplelru.LRU[common.Address, uint64] // next nonces, as blocks tell
 	arrivals uint64
 	recent   recent
-	subs     map[int]chan []chain.Tx
-	nextSub  int
 	dropped  map[string]uint64
 
-	journalMu sync.Mutex // guards journal, and is taken before mu
-	journal   *txjournal.Journal
+	in *txpool.Intake
 }
 
 // head is what the rules need of the head block.
@@ -182,9 +178,9 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 		senders: map[common.Address]*queue{},
 		floors:  floors,
 		recent:  newRecent(),
-		subs:    map[int]chan []chain.Tx{},
 		dropped: map[string]uint64{},
 	}
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badProof, c.Logger)
 	p.piles[pilePlain] = pile{maxTxs: max(c.MaxTxs/2, 1), maxBytes: c.MaxBytes / 2}
 	p.piles[pileBlobs] = p.piles[pilePlain]
 	p.piles[pileLocal] = pile{maxTxs: DefaultPoolTxs, maxBytes: localBytes}
@@ -194,32 +190,17 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if c.Journal == "" {
 		return p, nil
 	}
-	j, restored, lost, err := txjournal.Open(c.FS, c.Journal, maxBlobTx)
-	if err != nil {
+	if err := p.in.Restore(c.FS, c.Journal, maxBlobTx); err != nil {
 		return nil, err
 	}
-	if lost > 0 {
-		c.Logger.Warn("ethereum: the end of the transaction journal was torn", "path", c.Journal, "bytes", lost)
-	}
-	p.journal = j
-	for _, b := range restored {
-		p.admit(b, true)
-	}
 	if err := p.sift(ctx); err != nil {
-		return nil, errors.Join(err, j.Close())
+		return nil, p.in.Abandon(err)
 	}
-	return p, p.rotate(true)
+	return p, p.in.Rotate(true)
 }
 
 // Close closes the journal. The pool is not to be used after it.
-func (p *Pool) Close() error {
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	if p.journal == nil {
-		return nil
-	}
-	return p.journal.Close()
-}
+func (p *Pool) Close() error { return p.in.Close() }
 
 // Has implements chain.TxPool. A transaction that was found unfit, or that a
 // block had, need not be fetched for some minutes.
@@ -258,9 +239,11 @@ func (p *Pool) Len() (n, bytes int) {
 func (p *Pool) Dropped() map[string]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := make(map[string]uint64, len(p.dropped))
-	for k, v := range p.dropped {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(p.dropped)
+}
+
+func (p *Pool) lost(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped["subscriber-lags"] += uint64(n)
 }

@@ -13,21 +13,8 @@ import (
 
 // Add implements chain.TxPool.
 func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
-	vs := make([]chain.Verdict, len(txs))
-	var added []chain.Tx
-	for i, tx := range txs {
-		var e *pooled
-		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
-			added = append(added, e.tx)
-		}
-		if vs[i].Reason == badProof { // it cost us the most, and must not do so again and again
-			for k := i + 1; k < len(txs); k++ {
-				vs[k] = chain.Ignored(chain.Unchecked)
-			}
-			break
-		}
-	}
-	p.publish(added)
+	added, vs := p.in.Add(txs)
+	p.in.Publish(added)
 	return vs
 }
 
@@ -35,41 +22,17 @@ func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
 // the journal, synced, when AddLocal returns. One that came from a peer before
 // becomes our own. It blocks on the disk.
 func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
-	vs := make([]chain.Verdict, len(txs))
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	var added []chain.Tx
-	var at []int
-	for i, tx := range txs {
-		if ctx.Err() != nil {
-			vs[i] = chain.Ignored("cancelled")
-			continue
-		}
-		var e *pooled
-		if e, vs[i] = p.admit(tx.Bytes, true); e != nil {
-			added, at = append(added, e.tx), append(at, i)
-		}
-	}
-	if p.journal != nil && len(added) > 0 {
-		if err := p.journal.Append(added); err != nil {
-			p.c.Logger.Warn("ethereum: transactions could not be journalled", "err", err)
-			for k, tx := range added {
-				p.drop(tx.Hash, "journal-failed")
-				vs[at[k]] = chain.Ignored("journal-failed")
-			}
-			return vs
-		}
-	}
-	p.publish(added)
-	return vs
+	return p.in.AddLocal(ctx, txs)
 }
 
-// admit checks an encoded transaction, cheapest first, and takes it in. It
-// gives nil where it did not.
-func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
+// Subscribe implements chain.TxPool.
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx { return p.in.Subscribe(ctx) }
+
+// admit checks an encoded transaction, cheapest first, and takes it in.
+func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	at, v := p.seen(b, local)
 	if v.Reason != "" {
-		return nil, v
+		return chain.Tx{}, v
 	}
 	j := p.judge(b, at)
 	if j.verdict.Reason == "" {
@@ -95,9 +58,9 @@ func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
 		if j.e != nil && p.txs[j.e.tx.Hash] == nil && (j.lasting || !local && needNotBeFetched(v.Reason)) {
 			p.recent.add(j.e.tx.Hash, v, j.lasting, time.Now())
 		}
-		return nil, v
+		return chain.Tx{}, v
 	}
-	return j.e, chain.Accepted()
+	return j.e.tx, chain.Accepted()
 }
 
 // seen gives the head, and the verdict on a transaction that is here or was
@@ -151,44 +114,3 @@ const (
 	nonceTooFar            = "nonce-too-far-ahead"
 	underpricedReplacement = "underpriced-replacement"
 )
-
-// Subscribe implements chain.TxPool.
-func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
-	c := make(chan []chain.Tx, subscriberQueue)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	id := p.nextSub
-	p.nextSub++
-	p.subs[id] = c
-	context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.subs, id)
-		close(c)
-	})
-	return c
-}
-
-// publish hands new transactions to subscribers; the oldest bundle of one that
-// lags is dropped. No send here waits.
-func (p *Pool) publish(txs []chain.Tx) {
-	if len(txs) == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.subs { // each gets the same
-		for sent := false; !sent; {
-			select {
-			case c <- txs:
-				sent = true
-			default:
-				select {
-				case old := <-c:
-					p.dropped["subscriber-lags"] += uint64(len(old))
-				default:
-				}
-			}
-		}
-	}
-}

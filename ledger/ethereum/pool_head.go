@@ -2,7 +2,6 @@ package ethereum
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -14,7 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
 // readHead reads what the rules need of a head.
@@ -49,7 +48,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 	p.mu.Unlock()
 	at := p.c.Chain.Status().Head
 	if at == old {
-		return p.rotate(false)
+		return p.in.Rotate(false)
 	}
 	now, err := p.readHead(ctx, at)
 	if err != nil {
@@ -59,7 +58,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 		p.leap(now) // a sync goes on: nothing to drop, and nobody to ask for it
 		return nil
 	}
-	undone, done, whole, err := p.between(ctx, old, now.ref)
+	undone, done, whole, err := txpool.Between(ctx, p.c.Chain, old, now.ref, walkBlocks)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 	}
 	if !whole {
 		p.leap(now)
-		return errors.Join(p.sift(ctx), p.rotate(false))
+		return errors.Join(p.sift(ctx), p.in.Rotate(false))
 	}
 	p.follow(now, gone, in)
 	for _, s := range gone {
@@ -81,7 +80,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 			p.admit(s.raw, false) // ignored if the new branch has it too
 		}
 	}
-	return p.rotate(false)
+	return p.in.Rotate(false)
 }
 
 // leap takes a head in that is too far from the last one to be followed. What is
@@ -168,36 +167,6 @@ func (p *Pool) spentBy(blocks []chain.Block) (out []spent, err error) {
 	return out, nil
 }
 
-// between walks from one head to another. whole is false where it is too far,
-// or where the old one is gone.
-func (p *Pool) between(ctx context.Context, old, now chain.Ref) (undone, done []chain.Block, whole bool, err error) {
-	a, b := old, now
-	for n := 0; a != b; n++ {
-		if n == walkBlocks {
-			return nil, nil, false, nil
-		}
-		up := b.Number > a.Number
-		at := a
-		if up {
-			at = b
-		}
-		blk, err := p.c.Chain.Block(ctx, at)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, nil, false, err
-			}
-			return nil, nil, false, nil
-		}
-		parent := chain.Ref{Number: at.Number - 1, Hash: blk.Header.Parent}
-		if up {
-			done, b = append(done, blk), parent
-		} else {
-			undone, a = append(undone, blk), parent
-		}
-	}
-	return undone, done, true, nil
-}
-
 // sift looks each transaction of the pool up in the chain, where that was not
 // followed block by block, and drops those that it has.
 func (p *Pool) sift(ctx context.Context) error {
@@ -225,29 +194,4 @@ func (p *Pool) sift(ctx context.Context) error {
 		p.mu.Unlock()
 	}
 	return nil
-}
-
-// rotate writes the journal anew where most of it is no longer in the pool.
-func (p *Pool) rotate(force bool) error {
-	if p.c.Journal == "" {
-		return nil
-	}
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	p.mu.Lock()
-	live := p.own()
-	p.mu.Unlock()
-	size := int64(0)
-	for _, e := range live {
-		size += int64(len(e.tx.Bytes) + txjournal.RecordOverhead)
-	}
-	if p.journal.Closed() || !force && !p.journal.Due(size) {
-		return nil
-	}
-	slices.SortFunc(live, func(a, b *pooled) int { return cmp.Compare(a.arrival, b.arrival) })
-	txs := make([]chain.Tx, len(live))
-	for i, e := range live {
-		txs[i] = e.tx
-	}
-	return p.journal.Rewrite(txs)
 }

@@ -3,10 +3,10 @@ package ethereum
 import (
 	"bytes"
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
 // Pending implements chain.TxPool: by effective tip, then by arrival, and each
@@ -15,28 +15,11 @@ import (
 func (p *Pool) Pending(max, maxBytes int) []chain.Tx {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := make(fronts, 0, len(p.senders))
-	for _, q := range p.senders { // the heap orders them
-		h = append(h, &front{q: q})
+	all := make([]*front, 0, len(p.senders))
+	for _, q := range p.senders { // Pending orders them
+		all = append(all, &front{q: q})
 	}
-	heap.Init(&h)
-	var out []chain.Tx
-	for size := 0; len(h) > 0 && (max <= 0 || len(out) < max); {
-		f := h[0]
-		e := f.q.txs[f.i]
-		if maxBytes > 0 && size+len(e.tx.Bytes) > maxBytes {
-			heap.Pop(&h) // a sender's later ones must not overtake
-			continue
-		}
-		size += len(e.tx.Bytes)
-		out = append(out, e.tx)
-		if f.i++; f.i < len(f.q.txs) && f.q.txs[f.i].nonce == e.nonce+1 {
-			heap.Fix(&h, 0)
-		} else {
-			heap.Pop(&h)
-		}
-	}
-	return out
+	return txpool.Pending(all, max, maxBytes)
 }
 
 // Local implements chain.LocalTxPool: by sender, each one's by ascending nonce.
@@ -70,23 +53,20 @@ type front struct {
 	i int
 }
 
-type fronts []*front
+// Tx implements txpool.Front.
+func (f *front) Tx() chain.Tx { return f.q.txs[f.i].tx }
 
-func (h fronts) Len() int { return len(h) }
-
-func (h fronts) Less(i, j int) bool {
-	a, b := h[i].q.txs[h[i].i], h[j].q.txs[h[j].i]
+// Before implements txpool.Front: by effective tip, then by arrival.
+func (f *front) Before(other *front) bool {
+	a, b := f.q.txs[f.i], other.q.txs[other.i]
 	if c := a.tip.Cmp(b.tip); c != 0 {
 		return c > 0
 	}
 	return a.arrival < b.arrival
 }
 
-func (h fronts) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *fronts) Push(x any)   { *h = append(*h, x.(*front)) }
-func (h *fronts) Pop() any {
-	last := len(*h) - 1
-	f := (*h)[last]
-	*h = (*h)[:last]
-	return f
+// Next goes to the sender's next nonce, if it is here.
+func (f *front) Next() bool {
+	f.i++
+	return f.i < len(f.q.txs) && f.q.txs[f.i].nonce == f.q.txs[f.i-1].nonce+1
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 )
@@ -41,17 +42,20 @@ type Consensus struct {
 	mu      sync.Mutex // a leaf; never held while the disk is read or a signature is checked
 	at      chain.Hash // the head for which force is known; zero: none
 	force   [][]byte   // the keys in force, sorted; nil: the chain does not name them
-	seen    ring
-	subs    map[int]chan ConsensusMessage
-	nextSub int
+	seen    *txpool.Ring
 	dropped map[string]uint64
+
+	feed *txpool.Feed[ConsensusMessage]
 }
 
 var _ chain.Consensus = (*Consensus)(nil)
 
 // NewConsensus makes one for a family and its chain.
 func NewConsensus(f *Family, r chain.Reader) *Consensus {
-	return &Consensus{f: f, r: r, seen: emptyRing(), subs: map[int]chan ConsensusMessage{}, dropped: map[string]uint64{}}
+	return &Consensus{
+		f: f, r: r, seen: txpool.NewRing(unfitKept), dropped: map[string]uint64{},
+		feed: txpool.NewFeed[ConsensusMessage](consensusQueue),
+	}
 }
 
 // Handle implements chain.Consensus. It may read the disk, once for each head,
@@ -65,24 +69,22 @@ func (c *Consensus) Handle(ctx context.Context, from peer.ID, msg []byte) chain.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	digest := chain.Hash(sha256.Sum256(msg))
-	if v.Action == chain.Accept && c.seen.has(digest) { // it came twice at once
+	if v.Action == chain.Accept && c.seen.Has(digest) { // it came twice at once
 		v = chain.Ignored("known")
 	}
 	if v.Action != chain.Accept {
 		c.dropped[v.Reason]++
 		return v
 	}
-	c.seen.add(digest)
-	for _, s := range c.subs { // each gets the same
-		out := ConsensusMessage{From: from, Message: m, Bytes: msg, Member: member}
-		c.dropped["subscriber-lags"] += uint64(offer(s, out, func(ConsensusMessage) int { return 1 }))
-	}
+	c.seen.Add(digest)
+	lost := c.feed.Publish(ConsensusMessage{From: from, Message: m, Bytes: msg, Member: member})
+	c.dropped[lags] += uint64(len(lost))
 	return v
 }
 
 func (c *Consensus) judge(ctx context.Context, msg []byte) (m codec.Consensus, member bool, v chain.Verdict) {
 	c.mu.Lock()
-	known := c.seen.has(sha256.Sum256(msg))
+	known := c.seen.Has(sha256.Sum256(msg))
 	c.mu.Unlock()
 	if known {
 		return m, false, chain.Ignored("known")
@@ -124,19 +126,7 @@ func (c *Consensus) Validators(ctx context.Context) []chain.Validator {
 // Subscribe gives messages as they are taken, until ctx ends and the channel is
 // closed. A reader that lags loses the oldest.
 func (c *Consensus) Subscribe(ctx context.Context) <-chan ConsensusMessage {
-	s := make(chan ConsensusMessage, consensusQueue)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	id := c.nextSub
-	c.nextSub++
-	c.subs[id] = s
-	context.AfterFunc(ctx, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.subs, id)
-		close(s)
-	})
-	return s
+	return c.feed.Subscribe(ctx)
 }
 
 // Dropped counts, by reason, what was not taken or was lost to a lagging

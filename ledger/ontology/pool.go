@@ -14,7 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 )
 
@@ -30,8 +30,6 @@ const (
 	localBytes    = 64 << 20
 	// unfitKept is how many hashes and forged copies are remembered.
 	unfitKept = 16384
-	// subscriberQueue is how many bundles a subscriber may lag behind.
-	subscriberQueue = 64
 	// walkBlocks is how far a change of head is followed block by block.
 	walkBlocks = 128
 	// keepBlocks is how many blocks a transaction may wait: what its payer
@@ -88,14 +86,11 @@ type Pool struct {
 	// unfit are transactions, by their hashes; forged are encodings, by their
 	// digests: a hash does not cover the signatures, so a forged copy must not
 	// keep the authentic one out.
-	unfit, forged ring
-	subs          map[int]chan []chain.Tx
-	nextSub       int
+	unfit, forged *txpool.Ring
 	dropped       map[string]uint64
 
-	following sync.Mutex // one OnHead at a time; taken before the others
-	journalMu sync.Mutex // guards journal; taken before mu
-	journal   *txjournal.Journal
+	following sync.Mutex // one OnHead at a time; taken before mu
+	in        *txpool.Intake
 }
 
 type pooled struct {
@@ -143,9 +138,10 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	p := &Pool{
 		c: c, head: c.State.Status().Head,
 		txs: map[chain.Hash]*pooled{}, payers: map[codec.Address]int{},
-		unfit: emptyRing(), forged: emptyRing(),
-		subs: map[int]chan []chain.Tx{}, dropped: map[string]uint64{},
+		unfit: txpool.NewRing(unfitKept), forged: txpool.NewRing(unfitKept),
+		dropped: map[string]uint64{},
 	}
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badSignature, c.Logger)
 	if c.Journal == "" {
 		return p, nil
 	}
@@ -156,7 +152,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 func (p *Pool) Has(h chain.Hash) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.txs[h] != nil || p.unfit.has(h)
+	return p.txs[h] != nil || p.unfit.Has(h)
 }
 
 // Get implements chain.TxPool.
@@ -186,24 +182,11 @@ func (p *Pool) Dropped() map[string]uint64 {
 
 // Add implements chain.TxPool.
 func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
-	vs := make([]chain.Verdict, len(txs))
-	var added []chain.Tx
-	for i, tx := range txs {
-		var e *pooled
-		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
-			added = append(added, e.tx)
-		}
-		if vs[i].Reason == badSignature { // it cost us the most, and must not do so again and again
-			for k := i + 1; k < len(txs); k++ {
-				vs[k] = chain.Ignored(chain.Unchecked)
-			}
-			break
-		}
-	}
+	added, vs := p.in.Add(txs)
 	if len(added) > 0 && len(added) < len(txs) {
 		p.unchecked(txs, vs)
 	}
-	p.publish(added)
+	p.in.Publish(added)
 	return vs
 }
 
@@ -247,48 +230,13 @@ func (p *Pool) Pending(most, maxBytes int) []chain.Tx {
 }
 
 // Subscribe implements chain.TxPool.
-func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
-	c := make(chan []chain.Tx, subscriberQueue)
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx { return p.in.Subscribe(ctx) }
+
+func (p *Pool) lost(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	id := p.nextSub
-	p.nextSub++
-	p.subs[id] = c
-	context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.subs, id)
-		close(c)
-	})
-	return c
+	p.dropped[lags] += uint64(n)
 }
 
-// publish hands new transactions to subscribers; the oldest bundle of one that
-// lags is dropped. No send here waits.
-func (p *Pool) publish(txs []chain.Tx) {
-	if len(txs) == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.subs { // each gets the same
-		p.dropped["subscriber-lags"] += uint64(offer(c, txs, func(old []chain.Tx) int { return len(old) }))
-	}
-}
-
-// offer sends without waiting: the oldest makes room. It gives how much was
-// lost. The caller is the only sender.
-func offer[T any](c chan T, v T, size func(T) int) (lost int) {
-	for {
-		select {
-		case c <- v:
-			return lost
-		default:
-		}
-		select {
-		case old := <-c:
-			lost += size(old)
-		default:
-		}
-	}
-}
+// lags is why messages are lost to a subscriber.
+const lags = "subscriber-lags"

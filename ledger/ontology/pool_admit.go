@@ -17,7 +17,7 @@ const badSignature = "bad-signature"
 // It rejects what no release relays: encodings and signatures that are wrong.
 // What a node may hold against a transaction by its own configuration or out of
 // what it knows is nobody's fault.
-func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
+func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	e, v := p.judge(b, local)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -29,9 +29,9 @@ func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
 	}
 	if v.Reason != "" {
 		p.dropped[v.Reason]++
-		return nil, v
+		return chain.Tx{}, v
 	}
-	return e, chain.Accepted()
+	return e.tx, chain.Accepted()
 }
 
 // judge is admit without taking in; an empty reason: it is authentic, and was
@@ -90,7 +90,7 @@ func (p *Pool) refuse(err error, digest chain.Hash) chain.Verdict {
 	v := verdictOf(err)
 	if v.Action == chain.Reject {
 		p.mu.Lock()
-		p.forged.add(digest)
+		p.forged.Add(digest)
 		p.mu.Unlock()
 	}
 	return v
@@ -123,7 +123,7 @@ func (p *Pool) priced(e *pooled, limit uint64) chain.Verdict {
 	}
 	if v.Reason != "" { // the hash covers both, so nobody need fetch it
 		p.mu.Lock()
-		p.unfit.add(e.tx.Hash)
+		p.unfit.Add(e.tx.Hash)
 		p.mu.Unlock()
 	}
 	return v
@@ -134,9 +134,9 @@ func (p *Pool) known(e *pooled, digest chain.Hash) chain.Verdict {
 	switch {
 	case p.txs[e.tx.Hash] != nil:
 		return chain.Ignored("known")
-	case p.unfit.has(e.tx.Hash):
+	case p.unfit.Has(e.tx.Hash):
 		return chain.Ignored("recently-unfit")
-	case p.forged.has(digest):
+	case p.forged.Has(digest):
 		return chain.Rejected(badSignature)
 	}
 	return chain.Verdict{}
@@ -152,7 +152,7 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 	switch {
 	case p.txs[e.tx.Hash] != nil:
 		return chain.Ignored("known")
-	case p.unfit.has(e.tx.Hash): // a block has included it meanwhile
+	case p.unfit.Has(e.tx.Hash): // a block has included it meanwhile
 		return chain.Ignored("recently-unfit")
 	case p.payers[e.payer] >= perPayer:
 		return chain.Ignored("payer-full")

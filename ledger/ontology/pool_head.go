@@ -36,7 +36,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 	}
 	p.include(included)
 	p.expire(head)
-	return p.rotate(false)
+	return p.in.Rotate(false)
 }
 
 // include takes out what blocks include, and takes it no more.
@@ -44,7 +44,7 @@ func (p *Pool) include(all []chain.Hash) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, h := range all {
-		p.unfit.add(h)
+		p.unfit.Add(h)
 		if e := p.txs[h]; e != nil {
 			p.take(e)
 		}
@@ -59,7 +59,7 @@ func (p *Pool) expire(head chain.Ref) {
 	for _, e := range p.txs { // in any order: each on its own
 		if e.since+keepBlocks < head.Number {
 			p.take(e)
-			p.unfit.add(e.tx.Hash)
+			p.unfit.Add(e.tx.Hash)
 			p.dropped["expired"]++
 		}
 	}

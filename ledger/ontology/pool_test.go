@@ -364,7 +364,7 @@ func TestSubscribersLoseTheOldest(t *testing.T) {
 		for range c {
 			n++
 		}
-		if n != subscriberQueue || b.pool.Dropped()["subscriber-lags"] != 36 {
+		if n != 64 || b.pool.Dropped()["subscriber-lags"] != 36 {
 			t.Errorf("got %d, dropped %v", n, b.pool.Dropped())
 		}
 	})

@@ -14,4 +14,4 @@ func DecodeJournal(b []byte, maxTx int) (txs [][]byte, good int, err error) {
 func AppendRecord(dst, tx []byte) []byte { return txjournal.AppendRecord(dst, tx) }
 
 // JournalSize is the size of the pool's journal.
-func (p *Pool) JournalSize() int64 { return p.journal.Size() }
+func (p *Pool) JournalSize() int64 { return p.in.JournalSize() }

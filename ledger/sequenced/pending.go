@@ -2,13 +2,12 @@ package sequenced
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"fmt"
 	"slices"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
 // Pending implements chain.TxPool: by fee, then by arrival, each sender's in
@@ -21,30 +20,13 @@ func (p *Pool) Pending(max, maxBytes int) []chain.Tx {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var h fronts
-	for _, q := range p.senders { // the heap orders them
+	var all []*front
+	for _, q := range p.senders { // Pending orders them
 		if f := q.front(); f != nil {
-			h = append(h, f)
+			all = append(all, f)
 		}
 	}
-	heap.Init(&h)
-	var out []chain.Tx
-	for size := 0; len(h) > 0 && (max <= 0 || len(out) < max); {
-		f := h[0]
-		e := f.q.txs[f.i]
-		if maxBytes > 0 && size+len(e.tx.Bytes) > maxBytes {
-			heap.Pop(&h) // a sender's later ones must not overtake
-			continue
-		}
-		size += len(e.tx.Bytes)
-		out = append(out, e.tx)
-		if f.next() {
-			heap.Fix(&h, 0)
-		} else {
-			heap.Pop(&h)
-		}
-	}
-	return out
+	return txpool.Pending(all, max, maxBytes)
 }
 
 // front is the next transaction of a sender that could go into a block.
@@ -69,33 +51,24 @@ func (f *front) affordable() bool {
 	return t.Amount <= f.balance && t.Fee <= f.balance-t.Amount
 }
 
-// next goes to the sender's next nonce, if it has that and can pay.
-func (f *front) next() bool {
-	t := f.q.txs[f.i].t
-	f.balance -= t.Amount + t.Fee
-	f.i, f.nonce = f.i+1, f.nonce+1
-	return f.i < len(f.q.txs) && f.q.txs[f.i].t.Nonce == f.nonce && f.affordable()
-}
+// Tx implements txpool.Front.
+func (f *front) Tx() chain.Tx { return f.q.txs[f.i].tx }
 
-type fronts []*front
-
-func (h fronts) Len() int { return len(h) }
-
-func (h fronts) Less(i, j int) bool {
-	a, b := h[i].q.txs[h[i].i], h[j].q.txs[h[j].i]
+// Before implements txpool.Front: by fee, then by arrival.
+func (f *front) Before(other *front) bool {
+	a, b := f.q.txs[f.i], other.q.txs[other.i]
 	if a.t.Fee != b.t.Fee {
 		return a.t.Fee > b.t.Fee
 	}
 	return a.arrival < b.arrival
 }
 
-func (h fronts) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *fronts) Push(x any)   { *h = append(*h, x.(*front)) }
-func (h *fronts) Pop() any {
-	last := len(*h) - 1
-	f := (*h)[last]
-	*h = (*h)[:last]
-	return f
+// Next goes to the sender's next nonce, if it has that and can pay.
+func (f *front) Next() bool {
+	t := f.q.txs[f.i].t
+	f.balance -= t.Amount + t.Fee
+	f.i, f.nonce = f.i+1, f.nonce+1
+	return f.i < len(f.q.txs) && f.q.txs[f.i].t.Nonce == f.nonce && f.affordable()
 }
 
 // load reads the accounts of senders that are not known at the pool's head,
@@ -162,9 +135,9 @@ func (p *Pool) OnHead(ctx context.Context) error {
 		if err := p.load(ctx); err != nil {
 			return err
 		}
-		return p.rotate(false)
+		return p.in.Rotate(false)
 	}
-	undone, done, whole, err := p.between(ctx, old, now)
+	undone, done, whole, err := txpool.Between(ctx, p.c.State, old, now, walkBlocks)
 	if err != nil {
 		return err
 	}
@@ -210,63 +183,5 @@ func (p *Pool) OnHead(ctx context.Context) error {
 		}
 	}
 	p.purge()
-	return p.rotate(false)
-}
-
-// between walks from one head to another. whole is false where it is too far,
-// or where the old one is gone.
-func (p *Pool) between(ctx context.Context, old, now chain.Ref) (undone, done []chain.Block, whole bool, err error) {
-	a, b := old, now
-	for n := 0; a != b; n++ {
-		if n == walkBlocks {
-			return nil, nil, false, nil
-		}
-		up := b.Number > a.Number
-		at := a
-		if up {
-			at = b
-		}
-		blk, err := p.c.State.Block(ctx, at)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, nil, false, err
-			}
-			return nil, nil, false, nil
-		}
-		parent := chain.Ref{Number: at.Number - 1, Hash: blk.Header.Parent}
-		if up {
-			done, b = append(done, blk), parent
-		} else {
-			undone, a = append(undone, blk), parent
-		}
-	}
-	return undone, done, true, nil
-}
-
-// rotate writes the journal anew where most of it is no longer in the pool.
-func (p *Pool) rotate(force bool) error {
-	if p.c.Journal == "" {
-		return nil
-	}
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	p.mu.Lock()
-	var live []*pooled
-	size := int64(0)
-	for _, e := range p.txs {
-		if e.local {
-			live = append(live, e)
-			size += int64(len(e.tx.Bytes) + txjournal.RecordOverhead)
-		}
-	}
-	p.mu.Unlock()
-	if p.journal.Closed() || !force && !p.journal.Due(size) {
-		return nil
-	}
-	slices.SortFunc(live, func(a, b *pooled) int { return int(int64(a.arrival) - int64(b.arrival)) })
-	txs := make([]chain.Tx, len(live))
-	for i, e := range live {
-		txs[i] = e.tx
-	}
-	return p.journal.Rewrite(txs)
+	return p.in.Rotate(false)
 }

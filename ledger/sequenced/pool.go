@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/ledger/internal/txjournal"
+	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
 // Limits of a Pool, where its configuration says nothing.
@@ -26,8 +27,6 @@ const (
 	maxSenders = 16384
 	// unfitKept is how many rejected hashes are remembered.
 	unfitKept = 4096
-	// subscriberQueue is how many bundles a subscriber may lag behind.
-	subscriberQueue = 64
 	// walkBlocks is how far a change of head is followed block by block.
 	walkBlocks = 128
 	// replaceNum/replaceDen is how much more fee replaces a transaction.
@@ -74,13 +73,10 @@ type Pool struct {
 	bytes    [2]int // of others, of our own
 	arrivals uint64
 	purged   uint64 // the number of the head at the last purge
-	unfit    ring
-	subs     map[int]chan []chain.Tx
-	nextSub  int
+	unfit    *txpool.Ring
 	dropped  map[string]uint64
 
-	journalMu sync.Mutex // guards journal, and is taken before mu
-	journal   *txjournal.Journal
+	in *txpool.Intake
 }
 
 type pooled struct {
@@ -130,45 +126,30 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 		head:    c.State.Status().Head,
 		txs:     map[chain.Hash]*pooled{},
 		senders: map[Address]*queue{},
-		unfit:   ring{has: map[chain.Hash]bool{}},
-		subs:    map[int]chan []chain.Tx{},
+		unfit:   txpool.NewRing(unfitKept),
 		dropped: map[string]uint64{},
 	}
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badSignature, c.Logger)
 	if c.Journal == "" {
 		return p, nil
 	}
-	j, restored, lost, err := txjournal.Open(c.FS, c.Journal, c.Family.c.MaxTxBytes)
-	if err != nil {
+	if err := p.in.Restore(c.FS, c.Journal, c.Family.c.MaxTxBytes); err != nil {
 		return nil, err
 	}
-	if lost > 0 {
-		c.Logger.Warn("sequenced: the end of the transaction journal was torn", "path", c.Journal, "bytes", lost)
-	}
-	p.journal = j
-	for _, b := range restored {
-		p.admit(b, true)
-	}
 	if err := p.load(ctx); err != nil {
-		return nil, errors.Join(err, j.Close())
+		return nil, p.in.Abandon(err)
 	}
-	return p, p.rotate(true)
+	return p, p.in.Rotate(true)
 }
 
 // Close closes the journal. The pool is not to be used after it.
-func (p *Pool) Close() error {
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	if p.journal == nil {
-		return nil
-	}
-	return p.journal.Close()
-}
+func (p *Pool) Close() error { return p.in.Close() }
 
 // Has implements chain.TxPool.
 func (p *Pool) Has(h chain.Hash) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.txs[h] != nil || p.unfit.has[h]
+	return p.txs[h] != nil || p.unfit.Has(h)
 }
 
 // Get implements chain.TxPool.
@@ -193,73 +174,42 @@ func (p *Pool) Len() (n, bytes int) {
 func (p *Pool) Dropped() map[string]uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out := make(map[string]uint64, len(p.dropped))
-	for k, v := range p.dropped {
-		out[k] = v
-	}
-	return out
+	return maps.Clone(p.dropped)
 }
+
+func (p *Pool) lost(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped["subscriber-lags"] += uint64(n)
+}
+
+// badSignature is the reason that costs us the most.
+const badSignature = "bad-signature"
 
 // Add implements chain.TxPool.
 func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
-	vs := make([]chain.Verdict, len(txs))
-	var added []chain.Tx
-	for i, tx := range txs {
-		var e *pooled
-		if e, vs[i] = p.admit(tx.Bytes, false); e != nil {
-			added = append(added, e.tx)
-		}
-		if vs[i].Reason == "bad-signature" { // it cost us the most, and must not do so again and again
-			for k := i + 1; k < len(txs); k++ {
-				vs[k] = chain.Ignored(chain.Unchecked)
-			}
-			break
-		}
-	}
+	added, vs := p.in.Add(txs)
 	p.vouch(txs, vs, len(added))
-	p.publish(added)
+	p.in.Publish(added)
 	return vs
 }
 
 // AddLocal implements chain.LocalTxPool. A transaction that is accepted is in
 // the journal, synced, when AddLocal returns. It blocks on the disk.
 func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
-	vs := make([]chain.Verdict, len(txs))
-	p.journalMu.Lock()
-	defer p.journalMu.Unlock()
-	var added []chain.Tx
-	var at []int
-	for i, tx := range txs {
-		if ctx.Err() != nil {
-			vs[i] = chain.Ignored("cancelled")
-			continue
-		}
-		var e *pooled
-		if e, vs[i] = p.admit(tx.Bytes, true); e != nil {
-			added, at = append(added, e.tx), append(at, i)
-		}
-	}
-	if p.journal != nil && len(added) > 0 {
-		if err := p.journal.Append(added); err != nil {
-			p.c.Logger.Warn("sequenced: transactions could not be journalled", "err", err)
-			for k, tx := range added {
-				p.drop(tx.Hash, "journal-failed")
-				vs[at[k]] = chain.Ignored("journal-failed")
-			}
-			return vs
-		}
-	}
-	p.publish(added)
-	return vs
+	return p.in.AddLocal(ctx, txs)
 }
 
+// Subscribe implements chain.TxPool.
+func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx { return p.in.Subscribe(ctx) }
+
 // admit checks an encoded transaction, cheapest first, and takes it in.
-func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
-	no := func(v chain.Verdict) (*pooled, chain.Verdict) {
+func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
+	no := func(v chain.Verdict) (chain.Tx, chain.Verdict) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.dropped[v.Reason]++
-		return nil, v
+		return chain.Tx{}, v
 	}
 	if len(b) > p.f.c.MaxTxBytes {
 		return no(chain.Rejected("too-large"))
@@ -282,18 +232,18 @@ func (p *Pool) admit(b []byte, local bool) (*pooled, chain.Verdict) {
 	}
 	if !ed25519.Verify(t.From[:], txPreimage(p.f.hash, digest), t.Sig[:]) {
 		p.mu.Lock()
-		p.unfit.add(hash)
+		p.unfit.Add(hash)
 		p.mu.Unlock()
-		return no(chain.Rejected("bad-signature"))
+		return no(chain.Rejected(badSignature))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if v := p.fit(e); v.Reason != "" { // another may have come while we verified
 		p.dropped[v.Reason]++
-		return nil, v
+		return chain.Tx{}, v
 	}
 	p.insert(e)
-	return e, chain.Accepted()
+	return e.tx, chain.Accepted()
 }
 
 // fit says why a transaction is not wanted now; an empty reason: it is. But for
@@ -302,8 +252,8 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 	if p.txs[e.tx.Hash] != nil {
 		return chain.Ignored("known")
 	}
-	if p.unfit.has[e.tx.Hash] {
-		return chain.Rejected("bad-signature")
+	if p.unfit.Has(e.tx.Hash) {
+		return chain.Rejected(badSignature)
 	}
 	perSender, maxBytes, pile := p.c.PerSender, p.c.MaxBytes, 0
 	if e.local {
@@ -401,66 +351,4 @@ func (p *Pool) drop(h chain.Hash, reason string) {
 	if len(q.txs) == 0 {
 		delete(p.senders, e.t.From)
 	}
-}
-
-// Subscribe implements chain.TxPool.
-func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx {
-	c := make(chan []chain.Tx, subscriberQueue)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	id := p.nextSub
-	p.nextSub++
-	p.subs[id] = c
-	context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.subs, id)
-		close(c)
-	})
-	return c
-}
-
-// publish hands new transactions to subscribers; the oldest bundle of one that
-// lags is dropped. No send here waits.
-func (p *Pool) publish(txs []chain.Tx) {
-	if len(txs) == 0 {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.subs { // each gets the same
-		for sent := false; !sent; {
-			select {
-			case c <- txs:
-				sent = true
-			default:
-				select {
-				case old := <-c:
-					p.dropped["subscriber-lags"] += uint64(len(old))
-				default:
-				}
-			}
-		}
-	}
-}
-
-// ring is a set of the hashes added last.
-type ring struct {
-	has  map[chain.Hash]bool
-	all  []chain.Hash
-	next int
-}
-
-func (r *ring) add(h chain.Hash) {
-	if r.has[h] {
-		return
-	}
-	if len(r.all) < unfitKept {
-		r.all = append(r.all, h)
-	} else {
-		delete(r.has, r.all[r.next])
-		r.all[r.next] = h
-		r.next = (r.next + 1) % unfitKept
-	}
-	r.has[h] = true
 }

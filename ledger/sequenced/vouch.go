@@ -43,7 +43,7 @@ func (p *Pool) vouch(txs []chain.Tx, vs []chain.Verdict, accepted int) {
 			continue
 		}
 		p.mu.Lock()
-		p.unfit.add(txHash(digest, b))
+		p.unfit.Add(txHash(digest, b))
 		p.dropped["bad-signature"]++
 		p.mu.Unlock()
 		vs[i] = chain.Rejected("bad-signature")
