@@ -86,7 +86,7 @@ func (b blocks) Block(_ context.Context, r chain.Ref) (chain.Block, error) {
 	if !ok {
 		return chain.Block{}, chain.ErrNotFound
 	}
-	return chain.Block{Header: chain.Header{Number: r.Number, Hash: r.Hash, Parent: parent}}, nil
+	return chain.Block{Header: chain.Header{Ref: r, Parent: parent}}, nil
 }
 
 func TestTheWayBetweenTwoHeads(t *testing.T) {
