@@ -16,14 +16,14 @@ import (
 type (
 	// NodeInfo answers admin_nodeInfo.
 	NodeInfo struct {
-		ID         string                  `json:"id"`
-		Name       string                  `json:"name"`
-		Enode      string                  `json:"enode"`
-		ENR        string                  `json:"enr"`
-		IP         string                  `json:"ip"`
-		Ports      NodePorts               `json:"ports"`
-		ListenAddr string                  `json:"listenAddr"`
-		Protocols  map[string]ProtocolInfo `json:"protocols"` // one: the wire
+		ID         string         `json:"id"`
+		Name       string         `json:"name"`
+		Enode      string         `json:"enode"`
+		ENR        string         `json:"enr"`
+		IP         string         `json:"ip"`
+		Ports      NodePorts      `json:"ports"`
+		ListenAddr string         `json:"listenAddr"`
+		Protocols  map[string]any `json:"protocols"` // by name; where the wire does not tell: one, the wire, a ProtocolInfo
 	}
 	// NodePorts are the ports of a NodeInfo; 0: none.
 	NodePorts struct {
@@ -39,13 +39,13 @@ type (
 	}
 	// PeerInfo is one entry of admin_peers.
 	PeerInfo struct {
-		ENR       string                  `json:"enr"`
-		Enode     string                  `json:"enode"`
-		ID        string                  `json:"id"`
-		Name      string                  `json:"name"`
-		Caps      []string                `json:"caps"`
-		Network   PeerNetwork             `json:"network"`
-		Protocols map[string]ProtocolInfo `json:"protocols"`
+		ENR       string         `json:"enr"`
+		Enode     string         `json:"enode"`
+		ID        string         `json:"id"`
+		Name      string         `json:"name"`
+		Caps      []string       `json:"caps"`
+		Network   PeerNetwork    `json:"network"`
+		Protocols map[string]any `json:"protocols"`
 	}
 	// PeerNetwork is how a peer is connected.
 	PeerNetwork struct {
@@ -56,6 +56,24 @@ type (
 		Static        bool   `json:"static"`
 	}
 )
+
+// gethlike is a wire that describes itself as geth does.
+type gethlike interface {
+	NodeProtocols() map[string]any
+	PeerProtocols(peer.ID) map[string]any
+	NodeID(peer.ID) string
+	Record() string
+}
+
+// adminID is how the admin namespace writes an identity.
+func (n *Node) adminID(id peer.ID) string {
+	if g, ok := n.stack.wire.(gethlike); ok {
+		if text := g.NodeID(id); text != "" {
+			return text
+		}
+	}
+	return string(id)
+}
 
 func (n *Node) adminMethods() []starling.Method {
 	url := param("url", "an address with its identity, of the form that the wire takes", "")
@@ -128,8 +146,8 @@ func locate(w wire.Wire, a peer.Addr) (wire.Endpoint, peer.ID, bool) {
 
 func (n *Node) nodeInfo() NodeInfo {
 	st := n.node.Client().Status()
-	info := NodeInfo{ID: string(st.Self), Name: clientVersion(), Protocols: map[string]ProtocolInfo{
-		st.Wire: {Network: st.Chain.Network, Genesis: st.Chain.Genesis.String(), Head: st.Chain.Head.Hash.String(), Number: st.Chain.Head.Number},
+	info := NodeInfo{ID: n.adminID(st.Self), Name: clientVersion(), Protocols: map[string]any{
+		st.Wire: ProtocolInfo{Network: st.Chain.Network, Genesis: st.Chain.Genesis.String(), Head: st.Chain.Head.Hash.String(), Number: st.Chain.Head.Number},
 	}}
 	for _, a := range st.Addrs {
 		enodeOf(a.Text, &info.Enode, &info.ENR)
@@ -138,6 +156,12 @@ func (n *Node) nodeInfo() NodeInfo {
 			continue
 		}
 		info.IP, info.ListenAddr, info.Ports.Listener = ep.Addr().String(), ep.String(), int(ep.Port())
+	}
+	if g, ok := n.stack.wire.(gethlike); ok {
+		info.Protocols = g.NodeProtocols()
+		if record := g.Record(); record != "" {
+			info.ENR, info.Ports.Discovery = record, info.Ports.Listener // both are of one port
+		}
 	}
 	return info
 }
@@ -156,9 +180,9 @@ func (n *Node) peerInfos() []PeerInfo {
 	out := []PeerInfo{}
 	for _, p := range n.node.Client().Peers() {
 		info := PeerInfo{
-			ID: string(p.Info.ID), Name: p.Info.Agent, Caps: append([]string{}, p.Info.Protocols...),
+			ID: n.adminID(p.Info.ID), Name: p.Info.Agent, Caps: append([]string{}, p.Info.Protocols...),
 			Network: PeerNetwork{RemoteAddress: p.Info.Addr.Text, Inbound: p.Info.Direction == peer.Inbound, Trusted: p.Trusted, Static: p.Static},
-			Protocols: map[string]ProtocolInfo{p.Info.Wire: {
+			Protocols: map[string]any{p.Info.Wire: ProtocolInfo{
 				Network: p.Claims.Network, Genesis: p.Claims.Genesis.String(), Head: p.Claims.Head.Hash.String(), Number: p.Claims.Head.Number,
 			}},
 		}
@@ -167,6 +191,11 @@ func (n *Node) peerInfos() []PeerInfo {
 		}
 		for _, a := range append([]peer.Addr{p.Info.Addr}, p.Info.Listen...) {
 			enodeOf(a.Text, &info.Enode, &info.ENR)
+		}
+		if g, ok := n.stack.wire.(gethlike); ok {
+			if own := g.PeerProtocols(p.Info.ID); own != nil {
+				info.Protocols = own
+			}
 		}
 		out = append(out, info)
 	}

@@ -176,7 +176,7 @@ func TestNetAndAdminHaveGethsShapes(t *testing.T) {
 		t.Errorf("admin_nodeInfo has the keys %q", got)
 	}
 	var info NodeInfo
-	if err := json.Unmarshal(raw, &info); err != nil || info.ID != b.ready.ID || info.IP != "127.0.0.1" || info.Ports.Listener == 0 || info.Protocols["native"].Network != "test" {
+	if err := json.Unmarshal(raw, &info); err != nil || info.ID != b.ready.ID || info.IP != "127.0.0.1" || info.Ports.Listener == 0 || !strings.Contains(string(raw), `"native":{"network":"test"`) {
 		t.Errorf("admin_nodeInfo gave %s, %v", raw, err)
 	}
 

@@ -50,15 +50,15 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }
 	s.services = []starling.Service{&poolKeeper{pool: pool, warm: pool.Warm, log: log.With("part", "pool")}}
+	s.networkID = e.networkID(genesis)
+	s.methods = func(n *Node) []starling.Method {
+		return (&ethAPI{node: n, family: fam, pool: pool, started: n.stack.ledger.Status().Head.Number}).methods()
+	}
 	return nil
 }
 
 func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *ledger.Ledger, block chain.Block, dir *Datadir, log *slog.Logger) (*devp2p.Wire, error) {
 	e := network.Ethereum
-	id := e.NetworkID
-	if id == 0 {
-		id = genesis.Config.ChainID.Uint64()
-	}
 	listen, err := oneListen(network.Listen)
 	if err != nil {
 		return nil, err
@@ -85,12 +85,20 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	}
 	blocks, times := ethereum.Forks(genesis.Config)
 	return devp2p.New(devp2p.Config{
-		NetworkID: id, Network: network.Name, Status: l.Status, HeadTime: headTime(l),
+		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
 		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts, TargetOnly: targetOnly,
 		Discovery: disc,
 		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		Logger: log.With("part", "wire"),
 	})
+}
+
+// networkID is the number that the network's peers compare.
+func (e *Ethereum) networkID(genesis *ethereum.Genesis) uint64 {
+	if e.NetworkID != 0 {
+		return e.NetworkID
+	}
+	return genesis.Config.ChainID.Uint64()
 }
 
 // discovery is how the network looks for peers: over UDP, at the port of its

@@ -21,6 +21,9 @@ func (n *Node) netMethods() []starling.Method {
 
 // networkID is a number that differs between networks.
 func (n *Node) networkID() string {
+	if n.stack.networkID != 0 {
+		return strconv.FormatUint(n.stack.networkID, 10)
+	}
 	genesis := n.stack.chain.Status().Genesis
 	return strconv.FormatUint(binary.BigEndian.Uint64(genesis[:8]), 10)
 }

@@ -34,6 +34,8 @@ type stack struct {
 	minPeers int
 	wire     nodeWire
 	interval time.Duration // between two blocks
+	// networkID is the number that the network's peers compare; 0: it has none.
+	networkID uint64
 	// backwardOnly: nothing but a trusted block makes a chain of this kind.
 	backwardOnly bool
 	services     []starling.Service // in an order in which they can be registered

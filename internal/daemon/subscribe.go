@@ -55,7 +55,7 @@ func (n *Node) feeds() []rpc.Feed {
 		{
 			Namespace: "admin", Name: "peerEvents", Doc: "Sessions that open (add) and end (drop), in geth's shape.", Result: PeerEvent{},
 			Open: n.open(func(_ context.Context, recs []eventlog.Record, send func(any) error) error {
-				return each(recs, peerEvent, send)
+				return each(recs, n.peerEvent, send)
 			}),
 		},
 		{
@@ -158,16 +158,16 @@ func each(recs []eventlog.Record, of func(eventlog.Record) (any, bool), send fun
 	return nil
 }
 
-func peerEvent(r eventlog.Record) (any, bool) {
+func (n *Node) peerEvent(r eventlog.Record) (any, bool) {
 	switch ev := r.Event.(type) {
 	case starling.PeerOpened:
 		remote := ev.Info.Addr.Text
 		if ev.Info.Endpoint.IsValid() {
 			remote = ev.Info.Endpoint.String()
 		}
-		return PeerEvent{Type: "add", Peer: string(ev.Info.ID), Remote: remote}, true
+		return PeerEvent{Type: "add", Peer: n.adminID(ev.Info.ID), Remote: remote}, true
 	case starling.PeerClosed:
-		return PeerEvent{Type: "drop", Peer: string(ev.ID), Error: string(ev.Reason)}, true
+		return PeerEvent{Type: "drop", Peer: n.adminID(ev.ID), Error: string(ev.Reason)}, true
 	}
 	return nil, false
 }

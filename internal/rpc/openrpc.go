@@ -189,14 +189,28 @@ func (t *schemas) ref(typ reflect.Type) map[string]any {
 }
 
 func (t *schemas) object(typ reflect.Type) map[string]any {
-	properties, required := map[string]any{}, []string{}
+	properties := map[string]any{}
+	required := t.fields(typ, properties)
+	out := map[string]any{"type": "object", "properties": properties}
+	if len(required) > 0 {
+		out["required"] = required
+	}
+	return out
+}
+
+// fields adds what a struct has to properties, and gives the names of those
+// that are always there. What it embeds counts as its own, as in JSON.
+func (t *schemas) fields(typ reflect.Type, properties map[string]any) (required []string) {
 	for i := range typ.NumField() {
 		f := typ.Field(i)
 		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !f.IsExported() || name == "-" {
+		switch {
+		case !f.IsExported() || name == "-":
 			continue
-		}
-		if name == "" {
+		case f.Anonymous && name == "" && f.Type.Kind() == reflect.Struct:
+			required = append(required, t.fields(f.Type, properties)...)
+			continue
+		case name == "":
 			name = f.Name
 		}
 		properties[name] = t.of(f.Type)
@@ -204,9 +218,5 @@ func (t *schemas) object(typ reflect.Type) map[string]any {
 			required = append(required, name)
 		}
 	}
-	out := map[string]any{"type": "object", "properties": properties}
-	if len(required) > 0 {
-		out["required"] = required
-	}
-	return out
+	return required
 }

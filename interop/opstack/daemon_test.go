@@ -1,15 +1,11 @@
 package opstack
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,40 +15,10 @@ import (
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
-// program is starling's, built once a run.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(peers.Dir(), "starling")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/starling")
-	cmd.Dir = filepath.Join("..", "..")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build of starling: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// daemon is a starling process.
-type daemon struct {
-	ID     string   `json:"id"`
-	Addrs  []string `json:"addrs"`
-	Socket string   `json:"socket"`
-	RPC    string   `json:"rpc"`
-	Dir    string   `json:"-"`
-}
-
 // daemon runs starling as a member of the network until the test ends. more are
 // lines of its [[network]] table, and of [network.opstack].
-func (n *network) daemon(t *testing.T, more, opstack string) *daemon {
+func (n *network) daemon(t *testing.T, more, opstack string) *steertest.Starling {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "st") // short: a socket's path is
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
 	text := fmt.Sprintf(`config_version = 1
 [rpc]
 listen = "127.0.0.1:0"
@@ -74,56 +40,7 @@ sequencer = "%v"
 	for _, f := range n.config.Forks {
 		text += fmt.Sprintf("%s = %d\n", f.Name, f.Time)
 	}
-	config := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "run", "--config", config, "--datadir", dir, "--json")
-	var log steertest.Tail
-	cmd.Stderr = &log
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	d := &daemon{Dir: dir}
-	ready, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		lines := bufio.NewScanner(out)
-		for lines.Buffer(nil, 1<<20); lines.Scan(); {
-			var kind struct {
-				Event string `json:"event"`
-			}
-			if json.Unmarshal(lines.Bytes(), &kind) == nil && kind.Event == "ready" && json.Unmarshal(lines.Bytes(), d) == nil {
-				close(ready)
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
-		<-ended
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("starling ended with %v", err)
-		}
-		late.Stop()
-		if t.Failed() {
-			t.Logf("the end of starling's log:\n%s", &log)
-		}
-	})
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	select {
-	case <-ready:
-	case <-ended:
-		t.Fatalf("starling ended before it was ready:\n%s", &log)
-	case <-late.C:
-		t.Fatalf("starling is not ready within %v", patience)
-	}
-	return d
+	return peers.Starling(t, patience, steertest.ShortDir(t), text)
 }
 
 // opPeer is what op-node's client read of a peer, as it encodes it again.

@@ -43,6 +43,8 @@ type Config struct {
 	TargetOnly bool
 	// Protocols are the embedder's own.
 	Protocols []Protocol
+	// Chain is the chain's configuration as NodeProtocols shows it; nil: nothing.
+	Chain any
 
 	Discovery Discovery
 

@@ -107,6 +107,7 @@ func (s *session) handleEth(f framed.Frame, code uint64) error {
 		if err != nil {
 			return err
 		}
+		s.served.Store(&u)
 		st := s.node.w.cfg.Status()
 		s.claims(chain.Status{Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: st.Genesis, Head: u.Latest, Earliest: u.Earliest})
 	default:

@@ -42,7 +42,8 @@ type session struct {
 	streams  []*Stream     // by their shares' order
 	unknown  framed.Tally
 	unasked  framed.Tally
-	told     atomic.Pointer[chain.Ref] // the head that the peer was last told of
+	told     atomic.Pointer[chain.Ref]            // the head that the peer was last told of
+	served   atomic.Pointer[eth.BlockRangeUpdate] // the peer's last; nil: none came
 
 	ctx  context.Context // ends with the session
 	stop context.CancelFunc

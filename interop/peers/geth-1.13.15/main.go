@@ -14,6 +14,7 @@
 //	block     Number: of its own chain. Answers its RLP in hex and its hash.
 //	seal      Seals from now on. rest: no longer.
 //	send      Count: transfers into the own pool, as local ones. Answers their hashes.
+//	call      Params: method and args, of its RPC. Answers the result.
 //	pool      Answers the hashes of what is pending.
 package main
 

@@ -176,7 +176,7 @@ func (n *node) ready() ready {
 	return ready{Enode: n.stack.Server().Self().URLv4(), Genesis: genesis, Hash: n.eth.BlockChain().Genesis().Hash().Hex()}
 }
 
-func (n *node) Do(_ context.Context, c steer.Command) (any, error) {
+func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 	switch c.Do {
 	case "connect", "trust":
 		other, err := enode.Parse(enode.ValidSchemes, c.Addr)
@@ -210,6 +210,8 @@ func (n *node) Do(_ context.Context, c steer.Command) (any, error) {
 		return true, nil
 	case "send":
 		return n.send(c.Count)
+	case "call":
+		return n.call(ctx, c.Params)
 	case "pool":
 		hashes := []string{}
 		for _, txs := range n.eth.TxPool().Pending(txpool.PendingFilter{}) {
@@ -240,4 +242,19 @@ func (n *node) send(count int) (any, error) {
 		hashes = append(hashes, tx.Hash().Hex())
 	}
 	return hashes, nil
+}
+
+// call asks geth's own RPC.
+func (n *node) call(ctx context.Context, params json.RawMessage) (raw json.RawMessage, err error) {
+	var q struct {
+		Method string `json:"method"`
+		Args   []any  `json:"args"`
+	}
+	if err := json.Unmarshal(params, &q); err != nil {
+		return nil, err
+	}
+	client := n.stack.Attach()
+	defer client.Close()
+	err = client.CallContext(ctx, &raw, q.Method, q.Args...)
+	return raw, err
 }

@@ -14,6 +14,7 @@
 //	extend    Number: makes the chain that long, and imports it.
 //	synced    Takes transactions from now on.
 //	send      Count: transfers into the own pool, as local ones. Answers their hashes.
+//	call      Params: method and args, of its RPC. Answers the result.
 //	pool      Answers the hashes of what is pending.
 package main
 

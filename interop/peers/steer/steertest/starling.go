@@ -1,0 +1,120 @@
+package steertest
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Starling is a starling node that runs as a process.
+type Starling struct {
+	ID     string   `json:"id"`
+	Addrs  []string `json:"addrs"`
+	Socket string   `json:"socket"`
+	RPC    string   `json:"rpc"`
+	Dir    string   `json:"-"`
+
+	// Stop ends it as an operator does, and fails the test if it does not end
+	// well. It may be called again, and is when the test ends.
+	Stop func() `json:"-"`
+}
+
+// Program gives the path of starling's program, built once in a run: for tests
+// in a folder of interop.
+func (b *Binaries) Program(t *testing.T) string {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	path := filepath.Join(b.dir, "starling")
+	err, ok := b.built["starling"]
+	if !ok {
+		cmd := exec.Command("go", "build", "-o", path, "./cmd/starling")
+		cmd.Dir = filepath.Join("..", "..")
+		out, berr := cmd.CombinedOutput()
+		if err = berr; err != nil {
+			err = fmt.Errorf("build of starling: %w\n%s", err, out)
+		}
+		b.built["starling"] = err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// ShortDir is a folder whose name leaves room for a socket's.
+func ShortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "st")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// Starling runs a node with a config, in a folder that ShortDir gave, until the
+// test ends. It waits until the node is ready, for patience at most.
+func (b *Binaries) Starling(t *testing.T, patience time.Duration, dir, config string) *Starling {
+	t.Helper()
+	path := filepath.Join(dir, "config.toml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(b.Program(t), "run", "--config", path, "--datadir", dir, "--json")
+	var log Tail
+	cmd.Stderr = &log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := &Starling{Dir: dir}
+	ready, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		lines := bufio.NewScanner(out)
+		for lines.Buffer(nil, 1<<20); lines.Scan(); {
+			var kind struct {
+				Event string `json:"event"`
+			}
+			if json.Unmarshal(lines.Bytes(), &kind) == nil && kind.Event == "ready" && json.Unmarshal(lines.Bytes(), s) == nil {
+				close(ready)
+			}
+		}
+	}()
+	s.Stop = sync.OnceFunc(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		<-ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("starling ended with %v", err)
+		}
+		late.Stop()
+	})
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Logf("the end of starling's log:\n%s", &log)
+		}
+	})
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-ready:
+	case <-ended:
+		t.Fatalf("starling ended before it was ready:\n%s", &log)
+	case <-late.C:
+		t.Fatalf("starling is not ready within %v", patience)
+	}
+	return s
+}
