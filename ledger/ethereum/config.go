@@ -22,6 +22,8 @@ type Config struct {
 	// Chain holds the fork schedule and the consensus, as geth's genesis file
 	// has them.
 	Chain *params.ChainConfig
+	// ExtraForks are the genesis' own: see Genesis.
+	ExtraForks []uint64
 	// Genesis is the block that everything descends from: see Genesis.Block.
 	Genesis chain.Block
 	Wall    env.Wall     // nil: the machine's clock
@@ -46,9 +48,13 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Rules is the fork schedule of a chain configuration, by its fields' names.
-func Rules(c *params.ChainConfig) []ledger.Rule {
+// Rules is the fork schedule of a chain configuration, by its fields' names, and
+// of extra forks, by their blocks.
+func Rules(c *params.ChainConfig, extra ...uint64) []ledger.Rule {
 	var rules []ledger.Rule
+	for _, at := range extra {
+		rules = append(rules, ledger.Rule{Name: fmt.Sprintf("extra-%d", at), From: at})
+	}
 	v := reflect.ValueOf(c).Elem()
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
@@ -68,8 +74,8 @@ func Rules(c *params.ChainConfig) []ledger.Rule {
 
 // Forks is the schedule as fork identifiers want it: the forks by block number
 // and those by time.
-func Forks(c *params.ChainConfig) (blocks, times []uint64) {
-	for _, r := range Rules(c) {
+func Forks(c *params.ChainConfig, extra ...uint64) (blocks, times []uint64) {
+	for _, r := range Rules(c, extra...) {
 		if r.ByTime {
 			times = append(times, r.From)
 		} else {

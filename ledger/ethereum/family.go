@@ -57,7 +57,7 @@ func (f *Family) Attach(r chain.Reader) {
 
 // Spec implements ledger.Family.
 func (f *Family) Spec() ledger.Spec {
-	return ledger.Spec{Network: f.c.Network, Genesis: f.c.Genesis, Rules: Rules(f.c.Chain)}
+	return ledger.Spec{Network: f.c.Network, Genesis: f.c.Genesis, Rules: Rules(f.c.Chain, f.c.ExtraForks...)}
 }
 
 // Config is what the family was made of.

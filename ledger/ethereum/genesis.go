@@ -23,6 +23,9 @@ import (
 // Genesis is a genesis block as geth's genesis.json describes it.
 type Genesis struct {
 	Config *params.ChainConfig
+	// ExtraForks are blocks from which rules change that Config has no place for:
+	// part of fork identifiers all the same. Starling's own; geth's file has none.
+	ExtraForks []uint64
 
 	Nonce         uint64
 	Timestamp     uint64
@@ -32,6 +35,7 @@ type Genesis struct {
 	Mixhash       common.Hash
 	Coinbase      common.Address
 	Alloc         types.GenesisAlloc
+	StateHash     *common.Hash // the root of the allocations, in their place (op-geth's stateHash); nil: Alloc counts
 	Number        uint64
 	GasUsed       uint64
 	ParentHash    common.Hash
@@ -43,6 +47,9 @@ type Genesis struct {
 // maxGenesis bounds a genesis file, in bytes; main net's has 200 KiB.
 const maxGenesis = 64 << 20
 
+// maxExtraForks bounds ExtraForks.
+const maxExtraForks = 256
+
 // ParseGenesis reads a genesis.json.
 func ParseGenesis(b []byte) (*Genesis, error) {
 	if len(b) > maxGenesis {
@@ -50,6 +57,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	}
 	var in struct {
 		Config        *params.ChainConfig   `json:"config"`
+		ExtraForks    []uint64              `json:"extraForks"`
 		Nonce         math.HexOrDecimal64   `json:"nonce"`
 		Timestamp     math.HexOrDecimal64   `json:"timestamp"`
 		ExtraData     hexutil.Bytes         `json:"extraData"`
@@ -58,6 +66,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 		Mixhash       common.Hash           `json:"mixHash"`
 		Coinbase      common.Address        `json:"coinbase"`
 		Alloc         types.GenesisAlloc    `json:"alloc"`
+		StateHash     *common.Hash          `json:"stateHash"`
 		Number        math.HexOrDecimal64   `json:"number"`
 		GasUsed       math.HexOrDecimal64   `json:"gasUsed"`
 		ParentHash    common.Hash           `json:"parentHash"`
@@ -68,11 +77,17 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, fmt.Errorf("ethereum: genesis file: %w", err)
 	}
-	if in.Config == nil || in.GasLimit == nil || in.Difficulty == nil || in.Alloc == nil {
+	if in.Config == nil || in.GasLimit == nil || in.Difficulty == nil || in.Alloc == nil && in.StateHash == nil {
 		return nil, errors.New("ethereum: genesis file: config, gasLimit, difficulty and alloc are needed")
 	}
+	if len(in.Alloc) > 0 && in.StateHash != nil {
+		return nil, errors.New("ethereum: genesis file: stateHash stands for alloc; leave one of them out")
+	}
+	if len(in.ExtraForks) > maxExtraForks {
+		return nil, fmt.Errorf("ethereum: genesis file: %d extraForks, at most %d", len(in.ExtraForks), maxExtraForks)
+	}
 	return &Genesis{
-		Config: in.Config, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
+		Config: in.Config, ExtraForks: in.ExtraForks, StateHash: in.StateHash, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
 		GasLimit: uint64(*in.GasLimit), Difficulty: (*big.Int)(in.Difficulty), Mixhash: in.Mixhash, Coinbase: in.Coinbase,
 		Alloc: in.Alloc, Number: uint64(in.Number), GasUsed: uint64(in.GasUsed), ParentHash: in.ParentHash,
 		BaseFee: (*big.Int)(in.BaseFee), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), BlobGasUsed: (*uint64)(in.BlobGasUsed),
@@ -82,7 +97,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 // Header is the genesis block's header, its state root computed from the
 // allocations.
 func (g *Genesis) Header() (*types.Header, error) {
-	root, err := stateRoot(g.Alloc)
+	root, err := g.state()
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +187,14 @@ func root(leaves []leaf) (common.Hash, error) {
 		}
 	}
 	return t.Hash(), nil
+}
+
+// state is the root of the state at genesis.
+func (g *Genesis) state() (common.Hash, error) {
+	if g.StateHash != nil {
+		return *g.StateHash, nil
+	}
+	return stateRoot(g.Alloc)
 }
 
 // stateRoot is the root of the state that the allocations make.
