@@ -98,15 +98,19 @@ func (c *Client) ImportBlock(ctx context.Context, b chain.Block) error {
 // SubmitBlock imports a block of ours and queues it for publishing. It blocks
 // until the block is durable and never waits for the network; what became of
 // the publication is a Published event. The block must build on the head's
-// chain.
+// chain, or be as PublishBlock says of somebody else's.
 func (c *Client) SubmitBlock(ctx context.Context, b chain.Block) error {
 	_, err := c.submit(ctx, b)
 	return err
 }
 
 // PublishBlock is SubmitBlock, and waits for the receipt: until peers were
-// told, or for one block interval at most, when it fails with ErrExpired. The
+// told, or for Config.HoldBlocks at most, when it fails with ErrExpired. The
 // block is imported all the same.
+//
+// The block may be somebody else's, whose parent is not here: if the chain's
+// Check accepts it, it is published, and goes to the sync as if it had come by
+// gossip.
 func (c *Client) PublishBlock(ctx context.Context, b chain.Block) (wire.Receipt, error) {
 	reply, err := c.submit(ctx, b)
 	if err != nil {
@@ -123,16 +127,36 @@ func (c *Client) PublishBlock(ctx context.Context, b chain.Block) (wire.Receipt,
 }
 
 func (c *Client) submit(ctx context.Context, b chain.Block) (<-chan outcome, error) {
-	if err := c.ImportBlock(ctx, b); err != nil {
+	err := c.ImportBlock(ctx, b)
+	ahead := errors.Is(err, chain.ErrUnknownParent)
+	if err != nil && !ahead {
 		return nil, err
 	}
 	n := c.node
 	// Peers would charge us for what their check rejects: a block that had to
 	// wait for the disk, say, and is stale by now. They can still ask for it.
-	if v := n.chain.Check(b); v.Action == chain.Reject {
+	v := n.chain.Check(b)
+	switch {
+	case ahead && v.Action != chain.Accept:
+		return nil, fmt.Errorf("%w (its check: %v)", err, v)
+	case ahead:
+		n.sync.Offer(nil, b)
+	case v.Action == chain.Reject:
 		return n.blocks.refuse("block", b.Ref(), fmt.Errorf("%w: block %v: %v", ErrRejected, b.Ref(), v)), nil
 	}
-	return n.blocks.put("block", b.Ref(), wire.Block{Block: b}, n.cfg.BlockInterval), nil
+	return n.blocks.put("block", b.Ref(), wire.Block{Block: b}, n.cfg.HoldBlocks), nil
+}
+
+// TrustBlock takes in a block that the caller vouches for, and tells nobody. It
+// blocks until the block is durable, where its parent is here; if not, it waits
+// in the sync, which fetches what is below it.
+func (c *Client) TrustBlock(ctx context.Context, b chain.Block) error {
+	err := c.ImportBlock(ctx, b)
+	if errors.Is(err, chain.ErrUnknownParent) {
+		c.node.sync.Offer(nil, b)
+		return nil
+	}
+	return err
 }
 
 // PublishTxs adds transactions of ours to the pool and gossips those that it

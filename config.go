@@ -45,10 +45,12 @@ type Config struct {
 	// restart; empty: in memory only.
 	PeerDir string
 
-	// BlockInterval is how often the chain grows, as a hint: a block of ours is
-	// held at most that long for somebody to hear it, and a sync without
+	// BlockInterval is how often the chain grows, as a hint: a sync without
 	// progress for a few of it is stuck; 0: 2 s.
 	BlockInterval time.Duration
+	// HoldBlocks is how long a block of ours is held for somebody to hear it;
+	// 0: BlockInterval. Others would refuse what is older than they take.
+	HoldBlocks time.Duration
 	// Target, unless zero, is a block that is trusted and to be reached.
 	Target chain.Ref
 	// BackwardOnly syncs down from trusted blocks only, and never forward on a
@@ -134,6 +136,9 @@ func (c Config) withDefaults() Config {
 	if c.BlockInterval == 0 {
 		c.BlockInterval = 2 * time.Second
 	}
+	if c.HoldBlocks == 0 {
+		c.HoldBlocks = c.BlockInterval
+	}
 	if c.SyncBytes == 0 {
 		c.SyncBytes = int(min(128<<20, max(env.MemoryLimit()/4, 8<<20)))
 	}
@@ -177,6 +182,9 @@ func (c Config) Validate() error {
 	}
 	if c.BlockInterval < time.Millisecond {
 		bad("BlockInterval is %v, want at least 1ms", c.BlockInterval)
+	}
+	if c.HoldBlocks < time.Millisecond || c.HoldBlocks > time.Hour {
+		bad("HoldBlocks is %v, want 1ms to 1h (0: BlockInterval)", c.HoldBlocks)
 	}
 	if c.SyncBytes < 1<<20 {
 		bad("SyncBytes is %d, want at least %d", c.SyncBytes, 1<<20)

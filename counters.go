@@ -75,6 +75,11 @@ type Counters struct {
 	// "requested" for those by hand.
 	Bans     map[string]uint64
 	Verdicts map[VerdictKey]uint64
+	// PublishErrors are the messages of ours that nobody was told, by kind.
+	PublishErrors map[string]uint64
+	// Meshes is how many peers the mesh of a topic has, by the topic's short
+	// name; empty where the wire is not wire.Meshed.
+	Meshes map[string]int
 	// Traffic is empty where the wire is not wire.Metered.
 	Traffic map[wire.TrafficKey]wire.Traffic
 
@@ -107,7 +112,7 @@ func (c *Client) Counters() Counters {
 	sw, sy, st, srv := n.swarm.Counters(), n.sync.Counters(), n.sync.Status(), n.server.Counters()
 	out := Counters{
 		Dials: n.counts.dials.Counts(), Accepts: n.counts.accepts.Counts(), Closes: n.counts.closes.Counts(),
-		Charges: n.counts.charges.Counts(), Bans: n.counts.bans.Counts(), Verdicts: n.counts.verdicts.Counts(),
+		Charges: n.counts.charges.Counts(), Bans: n.counts.bans.Counts(), Verdicts: c.Verdicts(), PublishErrors: n.counts.unpublished.Counts(),
 		Handshakes: map[peer.Direction]Distribution{
 			peer.Inbound:  Distribution(n.counts.handshakes[peer.Inbound].Distribution()),
 			peer.Outbound: Distribution(n.counts.handshakes[peer.Outbound].Distribution()),
@@ -134,6 +139,9 @@ func (c *Client) Counters() Counters {
 	}
 	if w, ok := n.wire.(wire.Metered); ok {
 		out.Traffic = w.Traffic()
+	}
+	if w, ok := n.wire.(wire.Meshed); ok {
+		out.Meshes = w.Meshes()
 	}
 	for k, d := range n.counts.requests.Distributions() {
 		out.Requests[k] = Distribution(d)
@@ -164,8 +172,17 @@ func loopOf(s meter.LoopStat) Loop {
 	return Loop{Busy: s.Busy, Ratio: s.Ratio, Step: s.Step, Steps: Distribution(s.Steps)}
 }
 
-// Verdicts counts what became of messages since the start.
-func (c *Client) Verdicts() map[VerdictKey]uint64 { return c.node.counts.verdicts.Counts() }
+// Verdicts counts what became of messages since the start, by the node and by a
+// wire that judges some by itself.
+func (c *Client) Verdicts() map[VerdictKey]uint64 {
+	out := c.node.counts.verdicts.Counts()
+	if w, ok := c.node.wire.(wire.Judging); ok {
+		for k, count := range w.Judged() {
+			out[VerdictKey{k.Message, k.Action.String(), k.Reason}] += count
+		}
+	}
+	return out
+}
 
 // stalledAfter is how long a step of the relay may take; it is not asked, since
 // all that it does is told by its counters.

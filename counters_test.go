@@ -1,6 +1,7 @@
 package starling_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -189,5 +190,21 @@ func TestSpansOfEachKind(t *testing.T) {
 		if kind >= 0 && s.Status().Code != codes.Error {
 			t.Errorf("the refused request has status %v", s.Status())
 		}
+	}
+}
+
+// A block that nobody hears within Config.HoldBlocks is counted, and told.
+func TestABlockThatNobodyHearsIsCounted(t *testing.T) {
+	a := newMember(t, func(c *starling.Config) { c.HoldBlocks = 50 * time.Millisecond }).run()
+	block := a.chain.Build(1)[0]
+	if err := a.client.SubmitBlock(t.Context(), block); err != nil {
+		t.Fatal(err)
+	}
+	ev := await(a, every[starling.Published])
+	if !errors.Is(ev.Err, starling.ErrExpired) || ev.Ref != block.Ref() {
+		t.Errorf("published %+v, want that it expired", ev)
+	}
+	if got := a.client.Counters().PublishErrors["block"]; got != 1 {
+		t.Errorf("%d blocks were told nobody, want 1", got)
 	}
 }

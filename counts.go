@@ -28,17 +28,19 @@ const (
 
 // counts are the node's own counters.
 type counts struct {
-	verdicts   *meter.Tally[VerdictKey]
-	dials      *meter.Tally[Outcome]
-	accepts    *meter.Tally[Outcome]
-	closes     *meter.Tally[Close]
-	charges    *meter.Tally[peer.Offense]
-	bans       *meter.Tally[string]
-	drops      *meter.Tally[Drop]
-	requests   *meter.Histograms[Exchange]
-	checks     *meter.Histograms[string]
-	handshakes [2]*meter.Histogram // inbound, outbound
-	imports    *meter.Histogram
+	verdicts *meter.Tally[VerdictKey]
+	dials    *meter.Tally[Outcome]
+	accepts  *meter.Tally[Outcome]
+	closes   *meter.Tally[Close]
+	charges  *meter.Tally[peer.Offense]
+	bans     *meter.Tally[string]
+	drops    *meter.Tally[Drop]
+	// unpublished are the messages of ours that nobody was told, by kind.
+	unpublished *meter.Tally[string]
+	requests    *meter.Histograms[Exchange]
+	checks      *meter.Histograms[string]
+	handshakes  [2]*meter.Histogram // inbound, outbound
+	imports     *meter.Histogram
 
 	imported    atomic.Uint64
 	bansByScore atomic.Uint64
@@ -48,15 +50,16 @@ func newCounts() *counts {
 	none := func(string) string { return "other" }
 	outcome := func(o Outcome) Outcome { return Outcome{o.Result, "other"} }
 	return &counts{
-		verdicts: meter.NewTally(maxVerdictKeys, func(k VerdictKey) VerdictKey { return VerdictKey{k.Message, k.Action, "other"} }),
-		dials:    meter.NewTally(maxReasonKeys, outcome),
-		accepts:  meter.NewTally(maxReasonKeys, outcome),
-		closes:   meter.NewTally(maxReasonKeys, func(c Close) Close { return Close{"other", c.ByRemote} }),
-		charges:  meter.NewTally(maxReasonKeys, func(peer.Offense) peer.Offense { return "other" }),
-		bans:     meter.NewTally(maxReasonKeys, none),
-		drops:    meter.NewTally(maxDropKeys, func(Drop) Drop { return Drop{"other", "other"} }),
-		requests: meter.NewHistograms(maxRequestKeys, func(e Exchange) Exchange { return Exchange{e.Served, "other", "other"} }, netBuckets()),
-		checks:   meter.NewHistograms(maxDropKeys, none, workBuckets()),
+		verdicts:    meter.NewTally(maxVerdictKeys, func(k VerdictKey) VerdictKey { return VerdictKey{k.Message, k.Action, "other"} }),
+		dials:       meter.NewTally(maxReasonKeys, outcome),
+		accepts:     meter.NewTally(maxReasonKeys, outcome),
+		closes:      meter.NewTally(maxReasonKeys, func(c Close) Close { return Close{"other", c.ByRemote} }),
+		charges:     meter.NewTally(maxReasonKeys, func(peer.Offense) peer.Offense { return "other" }),
+		bans:        meter.NewTally(maxReasonKeys, none),
+		drops:       meter.NewTally(maxDropKeys, func(Drop) Drop { return Drop{"other", "other"} }),
+		unpublished: meter.NewTally(maxDropKeys, none),
+		requests:    meter.NewHistograms(maxRequestKeys, func(e Exchange) Exchange { return Exchange{e.Served, "other", "other"} }, netBuckets()),
+		checks:      meter.NewHistograms(maxDropKeys, none, workBuckets()),
 		handshakes: [2]*meter.Histogram{
 			meter.NewHistogram(netBuckets()), meter.NewHistogram(netBuckets()),
 		},

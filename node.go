@@ -283,7 +283,13 @@ func (n *Node) published(p publication, out outcome) {
 	case errors.Is(out.err, ErrExpired):
 		n.counts.drops.Add(Drop{"publish-" + p.kind, "unheard"}, 1)
 	}
-	if out.err != nil {
+	switch {
+	case out.err == nil || errors.Is(out.err, errStopping):
+	case p.kind == "block":
+		n.counts.unpublished.Add(p.kind, 1)
+		n.warn("a block of ours was not published", "ref", p.ref, "err", out.err)
+	default:
+		n.counts.unpublished.Add(p.kind, 1)
 		n.log.Debug("publish", "msg", p.kind, "ref", p.ref, "err", out.err)
 	}
 	n.bus.publish(Published{Kind: p.kind, Ref: p.ref, Receipt: out.receipt, Err: out.err})

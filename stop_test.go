@@ -117,6 +117,7 @@ func TestVerbsFailOnceTheNodeHasStopped(t *testing.T) {
 			"LeaveTopic":    func() error { return c.LeaveTopic(ctx, "a") },
 			"SubmitBlock":   func() error { return c.SubmitBlock(ctx, chain.Block{}) },
 			"PublishBlock":  func() error { _, err := c.PublishBlock(ctx, chain.Block{}); return err },
+			"TrustBlock":    func() error { return c.TrustBlock(ctx, chain.Block{}) },
 			"PublishTxs":    func() error { _, err := c.PublishTxs(ctx, nil); return err },
 			"SendConsensus": func() error { return c.SendConsensus(ctx, "", nil) },
 			"SetTarget":     func() error { return c.SetTarget(ctx, chain.Ref{}) },

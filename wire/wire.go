@@ -97,6 +97,19 @@ type (
 		Traffic() map[TrafficKey]Traffic
 	}
 
+	// Judging is a role of a Wire that judges messages of gossip by itself before
+	// it asks the Host. Judged is a copy of what it counted of those since it was
+	// made; it never blocks.
+	Judging interface {
+		Judged() map[JudgedKey]uint64
+	}
+
+	// Meshed is a role of a Wire whose gossip has meshes. Meshes tells how many
+	// peers ours have, by a fixed short name of the topic; it never blocks.
+	Meshed interface {
+		Meshes() map[string]int
+	}
+
 	// Topical is a role of a Wire with application topics. Join and Leave may
 	// block shortly.
 	Topical interface {
@@ -104,6 +117,14 @@ type (
 		LeaveTopic(ctx context.Context, name string) error
 	}
 )
+
+// JudgedKey says which verdicts are counted together. Message and Reason are
+// fixed texts of the wire.
+type JudgedKey struct {
+	Message string // as Host.Check names it: "block"
+	Action  chain.Action
+	Reason  string
+}
 
 // TrafficKey says which messages are counted together. Protocol and Type are
 // fixed texts of the wire, of which there are few, and never come from a peer.
