@@ -79,13 +79,13 @@ func (n *node) validate(ctx context.Context, from network.Conn, topic string, da
 	case n.checks[topic] <- struct{}{}:
 		defer func() { <-n.checks[topic] }()
 	case <-ctx.Done():
-		n.w.verdicts.count("validators-busy")
+		n.w.verdicts.count(validatorsBusy)
 		return chain.Ignore
 	}
 	size, _ := codec.DecodedLen(data) // 0 where Unpack will say what is wrong
 	release, err := n.budget.Take(ctx, size)
 	if err != nil {
-		n.w.verdicts.count("no-memory")
+		n.w.verdicts.count(noMemory)
 		return chain.Ignore
 	}
 	defer release()
@@ -122,7 +122,7 @@ func skewOf(b chain.Block, c rules.Config) time.Duration {
 func (n *node) refuse(s *session, why *rules.Check) chain.Action {
 	v := why.Verdict
 	if why.Name == badSignature && n.doubtful(s) {
-		n.w.verdicts.count("signer-doubtful")
+		n.w.verdicts.count(signerDoubtful)
 		return chain.Ignore
 	}
 	n.w.verdicts.count(why.Name)
@@ -167,6 +167,33 @@ func (n *node) claimed(from *session, ref chain.Ref) {
 	}
 }
 
+// meshWait is how long a topic with members may have no mesh before they are
+// told all the same: they may all have enough of a mesh without us, and then
+// they ask for what we say that we have.
+const meshWait = 5 * time.Second
+
+// heard reports whether somebody would hear what is published on a topic.
+// op-node's first block is lost for want of that: a mesh takes a heartbeat.
+func (n *node) heard(topic string) bool {
+	mesh := n.gossip.Mesh(topic)
+	members := mesh
+	if mesh == 0 {
+		members = n.gossip.Peers(topic) // which waits for pubsub's loop
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if mesh > 0 || members == 0 {
+		delete(n.meshless, topic)
+		return mesh > 0
+	}
+	since, ok := n.meshless[topic]
+	if !ok {
+		since = time.Now()
+		n.meshless[topic] = since
+	}
+	return time.Since(since) >= meshWait
+}
+
 // Publish implements wire.Publisher: blocks whose Extra holds the sequencer's
 // signature.
 func (w *Wire) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error) {
@@ -196,7 +223,7 @@ func (w *Wire) Publish(ctx context.Context, m wire.Message) (wire.Receipt, error
 		return wire.Receipt{}, fmt.Errorf("opstack: publish block %s: %w: %d bytes, at most %d", b.Block.Ref(), wire.ErrTooLarge, len(msg), codec.MaxMessage)
 	}
 	topic := codec.Topic(w.chainID, e.Version)
-	if n.gossip.Peers(topic) == 0 {
+	if !n.heard(topic) {
 		return wire.Receipt{}, wire.ErrUnheard
 	}
 	return n.gossip.Publish(ctx, topic, codec.Compress(msg))

@@ -50,6 +50,7 @@ type node struct {
 	stopping bool
 	links    map[network.Conn]*link
 	peers    map[libpeer.ID]*contact
+	meshless map[string]time.Time // topics of ours with members and no mesh, and since when
 }
 
 // Run implements wire.Wire.
@@ -64,6 +65,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	n := &node{
 		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(), held: newHeld(),
 		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
+		meshless: map[string]time.Time{},
 	}
 	for _, p := range codec.Protocols(w.chainID) {
 		n.protos = append(n.protos, protocol.ID(p))

@@ -144,3 +144,10 @@ func (e *Envelope) UnmarshalJSON(raw []byte) error {
 	}
 	return nil
 }
+
+// Signed is an envelope with the sequencer's signature, as op-node's RPC has
+// them (op-service/signer/signed_envelope.go).
+type Signed struct {
+	Envelope  *Envelope     `json:"envelope"`
+	Signature hexutil.Bytes `json:"signature"`
+}

@@ -28,10 +28,11 @@ type message struct {
 	known, tooMany bool // of seen
 }
 
-// Places in the table where the parts begin.
+// Places in the table where its parts begin: Receive's, and that which Judge
+// applies to what Receive made.
 const (
-	firstReceived = 3 // Receive begins here
-	firstJudged   = 6 // Judge begins here, after the signature
+	firstReceived = 3
+	FirstJudged   = 6
 )
 
 // Checks lists the table in its order.

@@ -53,7 +53,7 @@ func (r *Rules) Unpack(data []byte) ([]byte, *Check) {
 // memory. Its header is complete unless its time has it refused in any case.
 func (r *Rules) Receive(v codec.Version, body []byte) (chain.Block, *Check) {
 	m := &message{version: v, body: body, now: r.cfg.Wall.Now()}
-	why := r.run(r.checks[firstReceived:firstJudged], m)
+	why := r.run(r.checks[firstReceived:FirstJudged], m)
 	return m.block, why
 }
 
@@ -62,14 +62,15 @@ func (r *Rules) Receive(v codec.Version, body []byte) (chain.Block, *Check) {
 // Nil means that it may be relayed.
 func (r *Rules) Judge(b chain.Block) *Check {
 	m := &message{block: b, now: r.cfg.Wall.Now()}
-	if why := r.authentic(b); why != nil {
+	if why := r.Authentic(b); why != nil {
 		return why
 	}
-	return r.run(r.checks[firstJudged:], m)
+	return r.run(r.checks[FirstJudged:], m)
 }
 
-// authentic applies the rows on the signer to a block.
-func (r *Rules) authentic(b chain.Block) *Check {
+// Authentic applies the rows on the signer to a block, whose Extra must hold a
+// signature; nil means that the sequencer signed it.
+func (r *Rules) Authentic(b chain.Block) *Check {
 	none, bad := &r.checks[firstReceived], &r.checks[firstReceived+1]
 	if none.broken(r, nil) {
 		return none
