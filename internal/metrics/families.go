@@ -137,6 +137,15 @@ func wireFamilies() []family {
 				add(float64(n), k.Message, k.Action, k.Reason)
 			}
 		}, "type", "verdict", "reason"),
+		gauge("starling_gossip_mesh_peers", "Peers in our mesh of a topic; absent where gossip has no meshes.", func(s *Snapshot, add adder) {
+			for _, k := range sorted(s.Counters.Meshes) {
+				add(float64(s.Counters.Meshes[k]), k)
+			}
+		}, "topic"),
+		counter("starling_gossip_publishing_errors_total", "Messages of our own that nobody was told.", func(s *Snapshot, add adder) {
+			add(float64(s.Counters.PublishErrors["block"]), "block")
+			add(float64(s.Counters.PublishErrors["txs"]), "txs")
+		}, "type"),
 		histogram("starling_gossip_check_seconds", "Checks of gossiped messages, the wait for a worker included.", func(s *Snapshot, add spread) {
 			for _, k := range sorted(s.Counters.Checks) {
 				add(s.Counters.Checks[k], k)
@@ -170,6 +179,7 @@ func syncFamilies() []family {
 		number("starling_sync_staged_blocks", "Blocks on disk that are not linked to the chain yet.", func(s *Snapshot) float64 { return float64(s.Counters.Staged) }),
 		number("starling_sync_inflight_requests", "Requests of the sync under way.", func(s *Snapshot) float64 { return float64(s.Counters.RequestsInFlight) }),
 		number("starling_sync_gaps", "Gaps that wait to be closed.", func(s *Snapshot) float64 { return float64(s.Counters.GapsOpen) }),
+		number("starling_sync_missing_blocks", "Blocks between the head and the target that are not here yet.", missing),
 		total("starling_sync_gaps_found_total", "Gaps found.", func(c *starling.Counters) uint64 { return c.GapsFound }),
 		total("starling_sync_gaps_closed_total", "Gaps closed.", func(c *starling.Counters) uint64 { return c.GapsClosed }),
 		total("starling_sync_reorgs_total", "Times that the head moved to another branch.", func(c *starling.Counters) uint64 { return c.Reorgs }),
@@ -206,6 +216,16 @@ func loopFamilies() []family {
 			}
 		}, "queue", "reason"),
 	}
+}
+
+// missing counts the blocks up to the target that are neither in the chain nor
+// staged.
+func missing(s *Snapshot) float64 {
+	head, target := s.Status.Chain.Head.Number, s.Status.Sync.Target
+	if target <= head {
+		return 0
+	}
+	return max(0, float64(target-head)-float64(s.Counters.Staged))
 }
 
 // adder and spread take one value, or one distribution, with its labels.
