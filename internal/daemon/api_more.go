@@ -36,6 +36,7 @@ type VerdictReply struct {
 	Action  string `json:"action"` // "accept", "ignore" or "reject"
 	Reason  string `json:"reason"`
 	Count   uint64 `json:"count"`
+	Why     string `json:"why,omitempty"` // the reason in words, where the wire has some
 }
 
 // KnownReply is one entry of starling_knownPeers.
@@ -74,7 +75,7 @@ func (n *Node) caps() CapsReply {
 func (n *Node) verdicts() []VerdictReply {
 	out := []VerdictReply{}
 	for k, count := range n.node.Client().Verdicts() {
-		out = append(out, VerdictReply{Message: k.Message, Action: k.Action, Reason: k.Reason, Count: count})
+		out = append(out, VerdictReply{Message: k.Message, Action: k.Action, Reason: k.Reason, Count: count, Why: n.stack.reasons[k.Reason]})
 	}
 	slices.SortFunc(out, func(a, b VerdictReply) int {
 		return cmp.Or(cmp.Compare(a.Message, b.Message), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Reason, b.Reason))

@@ -81,7 +81,10 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 			})
 		}})
 	}
-	s.wire, s.methods = w, func(n *Node) []starling.Method { return (&opp2p{node: n, wire: w}).methods() }
+	s.wire, s.methods = w, func(n *Node) []starling.Method {
+		return append((&opp2p{node: n, wire: w}).methods(), (&opPayloads{node: n, rules: fam.Rules()}).methods()...)
+	}
+	s.reasons, s.hold = opstack.Reasons(), fam.Rules().Config().MaxAge
 	s.chain, s.interval, s.backwardOnly = s.ledger, cfg.BlockTime, true
 	s.txs, s.pending = fam.Txs, func() int { return 0 }
 	return nil

@@ -36,6 +36,8 @@ type stack struct {
 	interval time.Duration // between two blocks
 	// networkID is the number that the network's peers compare; 0: it has none.
 	networkID uint64
+	// hold is how long a block of ours waits for somebody to hear it; 0: interval.
+	hold time.Duration
 	// backwardOnly: nothing but a trusted block makes a chain of this kind.
 	backwardOnly bool
 	services     []starling.Service // in an order in which they can be registered
@@ -46,6 +48,9 @@ type stack struct {
 	txs     func(chain.Block) ([]chain.Tx, error) // of a block
 	hashOf  func(tx []byte) (chain.Hash, bool)    // of a transaction
 	pending func() int                            // transactions that wait
+
+	// reasons are the words for people behind the reasons of verdicts; nil: none.
+	reasons map[string]string
 
 	closers []func() error // called in reverse
 }
