@@ -119,6 +119,16 @@ func (s *source) PayloadByNumber(ctx context.Context, n uint64) (*eth.ExecutionP
 // block is what a test is told of block n.
 func (s *source) block(n uint64) (Block, error) {
 	env := s.at(n)
+	ssz, err := encode(env)
+	if err != nil {
+		return Block{}, fmt.Errorf("block %d: %w", n, err)
+	}
+	p := env.ExecutionPayload
+	return Block{n, p.BlockHash.Hex(), p.ParentHash.Hex(), uint64(p.Timestamp), hex.EncodeToString(ssz)}, nil
+}
+
+// encode is an envelope as it is gossiped behind the signature.
+func encode(env *eth.ExecutionPayloadEnvelope) ([]byte, error) {
 	var buf bytes.Buffer
 	var err error
 	if env.ParentBeaconBlockRoot != nil {
@@ -126,9 +136,5 @@ func (s *source) block(n uint64) (Block, error) {
 	} else {
 		_, err = env.ExecutionPayload.MarshalSSZ(&buf)
 	}
-	if err != nil {
-		return Block{}, fmt.Errorf("block %d: %w", n, err)
-	}
-	p := env.ExecutionPayload
-	return Block{n, p.BlockHash.Hex(), p.ParentHash.Hex(), uint64(p.Timestamp), hex.EncodeToString(buf.Bytes())}, nil
+	return buf.Bytes(), err
 }

@@ -52,12 +52,15 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		return true, n.sync(ctx, c.Number, c.End)
 	case "request":
 		return n.request(ctx, c.Peer, c.Number)
-	case "opp2p":
+	case "opp2p", "post":
 		var token string
 		if c.Params != nil {
 			if err := json.Unmarshal(c.Params, &token); err != nil {
 				return nil, err
 			}
+		}
+		if c.Do == "post" {
+			return true, n.post(ctx, c.Addr, token, c.Number, c.Mode)
 		}
 		return callAll(ctx, c.Addr, token)
 	case "scores":

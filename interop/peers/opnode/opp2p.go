@@ -9,20 +9,51 @@ import (
 
 	"github.com/ethereum-optimism/optimism/op-service/apis"
 	"github.com/ethereum-optimism/optimism/op-service/client"
+	"github.com/ethereum-optimism/optimism/op-service/eth"
+	opsigner "github.com/ethereum-optimism/optimism/op-service/signer"
 	"github.com/ethereum-optimism/optimism/op-service/sources"
 	"github.com/ethereum/go-ethereum/log"
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// callAll calls what op-node's client can call, and gives each result or error.
-// The URL may be the path of a socket; a token is sent as that of a bearer.
-func callAll(ctx context.Context, url, token string) (map[string]any, error) {
+// dial connects op-node's client. The URL may be the path of a socket; a token
+// is sent as that of a bearer.
+func dial(ctx context.Context, url, token string) (client.RPC, error) {
 	var opts []client.RPCOption
 	if token != "" {
 		opts = append(opts, client.WithGethRPCOptions(rpc.WithHeader("Authorization", "Bearer "+token)))
 	}
-	conn, err := client.NewRPC(ctx, log.NewLogger(log.DiscardHandler()), url, opts...)
+	return client.NewRPC(ctx, log.NewLogger(log.DiscardHandler()), url, opts...)
+}
+
+// post gives a block of the chain to another node over its RPC: signed, to be
+// published, or, in the mode "unsafe", as it is.
+func (n *node) post(ctx context.Context, url, token string, number uint64, mode string) error {
+	conn, err := dial(ctx, url, token)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	env := n.source.at(number)
+	if mode == "unsafe" {
+		return sources.NewRollupClient(conn).PostUnsafePayload(ctx, env)
+	}
+	ssz, err := encode(env)
+	if err != nil {
+		return err
+	}
+	chainID := eth.ChainIDFromUInt64(n.source.params.ID)
+	sig, err := opsigner.NewLocalSigner(n.signer).SignBlockV1(ctx, chainID, opsigner.PayloadHash(ssz))
+	if err != nil {
+		return err
+	}
+	return sources.NewOPStackClient(conn).PublishBlock(ctx, &opsigner.SignedExecutionPayloadEnvelope{Envelope: env, Signature: sig})
+}
+
+// callAll calls what op-node's client can call, and gives each result or error.
+func callAll(ctx context.Context, url, token string) (map[string]any, error) {
+	conn, err := dial(ctx, url, token)
 	if err != nil {
 		return nil, err
 	}
