@@ -15,7 +15,7 @@ var modes = []string{"starting", "idle", "synced", "forward", "backward", "behin
 
 // families is the one table of metrics.
 func families() []family {
-	return slices.Concat(nodeFamilies(), swarmFamilies(), wireFamilies(), syncFamilies(), loopFamilies())
+	return slices.Concat(nodeFamilies(), swarmFamilies(), wireFamilies(), syncFamilies(), loopFamilies(), engineFamilies())
 }
 
 func nodeFamilies() []family {

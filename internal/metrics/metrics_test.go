@@ -52,6 +52,8 @@ func full(text string) Snapshot {
 			Sync: starling.SyncStatus{Mode: "forward", Target: 99, Stuck: text},
 		},
 		Scores: []float64{-30, 0, 12}, HeadTime: time.Unix(1000, 5e8), PoolTxs: 3, PoolSize: 300, RPC: map[string]uint64{text: 1},
+		Engine:    &Engine{Head: 7, Coalesced: 2, Calls: map[EngineCall]uint64{{Call: text, Result: text}: 1}},
+		EngineAPI: map[string]uint64{text: 1},
 		Build: Build{Version: "0.1.0", Revision: "abcdef", GoVersion: "go1.26"},
 	}
 }
@@ -104,7 +106,7 @@ func TestEveryFamilyOfTheTableIsShownAsItSays(t *testing.T) {
 
 func TestNamesFollowTheRules(t *testing.T) {
 	name := regexp.MustCompile(`^starling_[a-z]+(_[a-z]+)+$`)
-	part := regexp.MustCompile(`^starling_(build|chain|pool|rpc|swarm|wire|gossip|serve|sync|loop|queue)_`)
+	part := regexp.MustCompile(`^starling_(build|chain|pool|rpc|swarm|wire|gossip|serve|sync|loop|queue|engine)_`)
 	seen := map[string]bool{}
 	for _, f := range Families() {
 		if !name.MatchString(f.Name) || !part.MatchString(f.Name) || seen[f.Name] {

@@ -20,7 +20,11 @@ type Snapshot struct {
 	PoolTxs  int       // that wait; below 0: there is no pool
 	PoolSize int       // bytes
 	RPC      map[string]uint64
-	Build    Build
+	// Engine is of the execution client that follows; nil: none does. EngineAPI
+	// is of the Engine API that the node serves itself.
+	Engine    *Engine
+	EngineAPI map[string]uint64
+	Build     Build
 }
 
 // Build says which program this is.

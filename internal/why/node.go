@@ -23,6 +23,8 @@ type State struct {
 	Outlook starling.Outlook
 	// Public are the IP addresses among Status.Addrs; empty where a wire has none.
 	IPs []netip.Addr
+	// Own are findings of parts beside the node, whose own words they are.
+	Own []Finding
 }
 
 // Ranks of findings. What stands in the way of everything comes first; a cause
@@ -36,6 +38,7 @@ const (
 	rankUnheard     = 75
 	rankWaiting     = 72 // nobody has called yet, of a node that only waits
 	rankStatic      = 70
+	rankOwn         = 65
 	rankDropped     = 60
 	rankAlarm       = 55
 	rankFew         = 45
@@ -88,6 +91,7 @@ func (c *Core) Node(now time.Time, st *State) Report {
 		q.configured()
 		q.few()
 		q.inbound()
+		q.own()
 	}
 	q.syncFindings()
 	q.publishFindings()
@@ -351,6 +355,13 @@ func (d Decision) words() string {
 		s += fmt.Sprintf(" (%q)", d.Detail)
 	}
 	return s
+}
+
+func (q *question) own() {
+	for _, f := range q.st.Own {
+		f.rank = rankOwn
+		q.add(f)
+	}
 }
 
 func (q *question) alarmed() {
