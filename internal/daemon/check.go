@@ -275,7 +275,7 @@ func (s *Sequenced) check(p *problems) {
 // withoutPackage cuts the package's name off an error's text: to an operator
 // the key of the config is what tells.
 func withoutPackage(err error) error {
-	for _, prefix := range []string{"p2phost: ", "discv: ", "sequenced: ", "native: ", "codec: ", "opstack: "} {
+	for _, prefix := range []string{"p2phost: ", "discv: ", "sequenced: ", "native: ", "codec: ", "opstack: ", "jwt: "} {
 		if text, ok := strings.CutPrefix(err.Error(), prefix); ok {
 			return errors.New(text)
 		}

@@ -29,6 +29,8 @@ type OPStack struct {
 	SystemConfig  string   `toml:"system_config,omitempty" comment:"the chain's SystemConfig contract on L1; goes with l1" example:"0x229047fed2591dbec1eF1118d64F7aF3dB9EB290"`
 	L1Depth       uint64   `toml:"l1_depth,omitzero" comment:"how many blocks below L1's head the address is read" default:"0" example:"4"`
 	SequencerKey  string   `toml:"sequencer_key,omitempty" comment:"the sequencer's key file, 64 hex digits; only on the node that makes the blocks of a private chain" example:"keys/sequencer.key"`
+	Engine        string   `toml:"engine,omitempty" comment:"the Engine API of an execution client that is to follow the unsafe head" example:"http://127.0.0.1:8551"`
+	EngineJWT     string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share, 64 hex digits: that of the client's --authrpc.jwtsecret; goes with engine" example:"/var/lib/geth/jwtsecret"`
 	Discovery     string   `toml:"discovery,omitempty" comment:"the UDP address of discovery" default:"that of listen" example:"0.0.0.0:9222"`
 	Bootnodes     []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, as enr:… or enode://…" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:9222"`
 	// Forks is the fork schedule.
@@ -61,6 +63,7 @@ func (o *OPStack) check(p *problems) {
 		p.bad("network.opstack.sequencer: %w", withoutPackage(err))
 	}
 	o.checkSource(p)
+	o.checkEngine(p)
 }
 
 // checkSource looks at where the sequencer's address comes from.

@@ -58,6 +58,9 @@ func TestBadOPStackNetworksAreRefused(t *testing.T) {
 		{"discovery off and on", "[network.opstack]", "no_discovery = true\n[network.opstack]\ndiscovery = \"0.0.0.0:9222\"", "no_discovery is set"},
 		{"nobody to ask", "[network.opstack]", "no_discovery = true\n[network.opstack]\nbootnodes = [\"enr:-\"]", "bootnodes names"},
 		{"boot node", "chain_id", "bootnodes = [\"enr:-\"]\nchain_id", "opstack.bootnodes: boot node"},
+		{"engine without a secret", "chain_id", "engine = \"http://127.0.0.1:8551\"\nchain_id", "engine_jwt is not"},
+		{"a secret without engine", "chain_id", "engine_jwt = \"jwt.hex\"\nchain_id", "engine is not"},
+		{"engine that is no URL", "chain_id", "engine = \"127.0.0.1:8551\"\nengine_jwt = \"jwt.hex\"\nchain_id", "engine is no URL"},
 		{"wire", `wire = "opstack"`, `wire = "opstak"`, "this program has [\"native\" \"opstack\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -68,6 +68,14 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if source != nil {
 		s.services = append(s.services, &signerWatch{source: source, every: every, signers: fam.Rules().Signers(), log: log.With("part", "opstack")})
 	}
+	feeder, err := network.OPStack.feeder(s.ledger, dir, log)
+	if err != nil {
+		return err
+	}
+	if feeder != nil {
+		s.services = append(s.services, feeder)
+		s.engine = feeder
+	}
 	if key != nil {
 		s.services = append(s.services, &opSequencer{make: func(c *starling.Client) (*family.Producer, error) {
 			return family.NewProducer(family.ProducerConfig{
@@ -85,7 +93,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 		return append((&opp2p{node: n, wire: w}).methods(), (&opPayloads{node: n, rules: fam.Rules()}).methods()...)
 	}
 	s.reasons, s.hold = opstack.Reasons(), fam.Rules().Config().MaxAge
-	s.chain, s.interval, s.backwardOnly = s.ledger, cfg.BlockTime, true
+	s.chain, s.interval, s.backwardOnly = feeder.tap(s.ledger), cfg.BlockTime, true
 	s.txs, s.pending = fam.Txs, func() int { return 0 }
 	return nil
 }

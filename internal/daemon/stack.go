@@ -51,6 +51,7 @@ type stack struct {
 
 	// reasons are the words for people behind the reasons of verdicts; nil: none.
 	reasons map[string]string
+	engine  *engineFeed // feeds an execution client; nil: none
 
 	closers []func() error // called in reverse
 }

@@ -26,6 +26,7 @@ type explainer struct {
 	wire   wire.Wire
 	events *eventlog.Log
 	began  time.Time
+	own    func() []why.Finding // of parts beside the node; nil: none
 
 	mu   sync.Mutex // a leaf, over the core
 	core *why.Core
@@ -92,10 +93,14 @@ func (e *explainer) look(ctx context.Context) (*why.State, error) {
 }
 
 func (e *explainer) stateNow() *why.State {
-	return &why.State{
+	st := &why.State{
 		Began: e.began, Status: e.client.Status(), Peers: e.client.Peers(), Bans: e.client.Bans(),
 		Known: e.client.KnownPeers(knownShown), Outlook: e.client.Outlook(), IPs: e.ips(),
 	}
+	if e.own != nil {
+		st.Own = e.own()
+	}
+	return st
 }
 
 // ips are the IP addresses that the node gives as its own.

@@ -17,11 +17,34 @@ import (
 // maxReply bounds what a server may say, in bytes.
 const maxReply = 64 << 10
 
+// answerError is an error that a server answered with; its text is clean.
+type answerError struct {
+	Method string
+	Code   int
+	Text   string
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("%s: %s (code %d)", e.Method, e.Text, e.Code)
+}
+
+// statusError is an answer that is no JSON-RPC.
+type statusError struct {
+	Method string
+	Status int // of HTTP
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s: status %d and no JSON", e.Method, e.Status)
+}
+
 // caller calls methods of a JSON-RPC server. It is safe for concurrent use.
 type caller struct {
 	endpoint string
 	host     string // of endpoint, fit to be shown: the rest may hold a key
 	headers  http.Header
+	bearer   func() string // a token for each request; nil: none
+	most     int64         // bytes of an answer; 0: maxReply
 	client   *http.Client
 }
 
@@ -52,6 +75,9 @@ func (c *caller) call(ctx context.Context, method string, params []any, result a
 	for k, v := range c.headers {
 		req.Header[k] = v
 	}
+	if c.bearer != nil {
+		req.Header.Set("Authorization", "Bearer "+c.bearer())
+	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.client.Do(req)
 	var in *url.Error
@@ -62,9 +88,12 @@ func (c *caller) call(ctx context.Context, method string, params []any, result a
 		return err
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, max(c.most, maxReply)))
 	if err != nil {
 		return err
+	}
+	if c.bearer != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		return &statusError{method, resp.StatusCode}
 	}
 	var reply struct {
 		Result json.RawMessage `json:"result"`
@@ -74,10 +103,10 @@ func (c *caller) call(ctx context.Context, method string, params []any, result a
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(raw, &reply); err != nil {
-		return fmt.Errorf("%s: status %d and no JSON", method, resp.StatusCode)
+		return &statusError{method, resp.StatusCode}
 	}
 	if reply.Error != nil {
-		return fmt.Errorf("%s: %s (code %d)", method, peer.Clean(reply.Error.Message), reply.Error.Code)
+		return &answerError{method, reply.Error.Code, peer.Clean(reply.Error.Message)}
 	}
 	if err := json.Unmarshal(reply.Result, result); err != nil {
 		return fmt.Errorf("%s: %w", method, err)
