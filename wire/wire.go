@@ -48,7 +48,7 @@ type Wire interface {
 	Addrs() []peer.Addr
 }
 
-// Role interfaces of a Wire, and one of a Session. The node looks for them.
+// Role interfaces of a Wire, and some of a Session. The node looks for them.
 type (
 	// Readier is a role of a Wire: Ready is closed once Run is listening.
 	Readier interface{ Ready() <-chan struct{} }
@@ -79,6 +79,16 @@ type (
 	Pinger interface {
 		Ping(ctx context.Context) (time.Duration, error)
 	}
+
+	// Batcher is a role of a Session whose peer takes requests of another size
+	// than Caps says: a better server than the wire's protocol asks for. Batch
+	// is constant and never blocks.
+	Batcher interface{ Batch() Batch }
+
+	// Grader is a role of a Session that keeps a score of answers by itself.
+	// Rejected tells that one which Request gave turned out to be wrong. It never
+	// blocks.
+	Grader interface{ Rejected() }
 
 	// Identified is a role of a Wire with an identity of its own. Self never
 	// blocks; the ID is empty until Run is listening.

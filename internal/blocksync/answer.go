@@ -72,7 +72,7 @@ func (c *Core) failed(r *request, err error) {
 			pause(d)
 		}
 	case errors.As(err, &fault) && fault.Offense != peer.NoAnswer:
-		c.emit(Charge{p.id, fault.Offense, peer.Clean(err.Error())})
+		c.emit(Charge{Peer: p.id, Offense: fault.Offense, Detail: peer.Clean(err.Error())})
 		p.addLack(r.lo, r.hi, c.now.Add(missFor))
 		pause(backOff())
 	case fault != nil, errors.Is(err, context.DeadlineExceeded):
@@ -84,6 +84,11 @@ func (c *Core) failed(r *request, err error) {
 	default:
 		pause(backOff())
 	}
+}
+
+// lied makes a peer pay for an answer that was taken and is wrong.
+func (c *Core) lied(id peer.ID, o peer.Offense, detail string) {
+	c.emit(Charge{Peer: id, Offense: o, Detail: detail, Lied: true})
 }
 
 // wrongKind is an answer of another kind than was asked for: the wire lets

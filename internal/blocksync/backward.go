@@ -139,8 +139,14 @@ func (c *Core) verifyDown(j *job) {
 	s := j.spans[0]
 	p := c.byID[s.from]
 	if top := s.hs[len(s.hs)-1]; top.Ref.Hash != j.want.Hash {
-		// By number, it gave a block of another branch than the trusted one.
-		c.emit(Charge{s.from, peer.UnlinkedAnswer, fmt.Sprintf("%v does not link to the trusted %v", top.Ref, j.want)})
+		// By number, it gave a block of another branch than the trusted one. It may
+		// well be on that branch, unless it gave a block above, whose ancestor the
+		// wanted one is.
+		off := peer.UnlinkedAnswer
+		if j.gave(s.from) {
+			off = peer.WrongBlock
+		}
+		c.lied(s.from, off, fmt.Sprintf("%v does not link to the trusted %v", top.Ref, j.want))
 		c.offPath(j, p)
 		c.clearSpan(s)
 		return
@@ -184,7 +190,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 			c.refuseTarget(j, "a block below it is invalid: "+errText(in.Err))
 			return
 		}
-		c.emit(Charge{s.from, peer.InvalidBlock, errText(in.Err)})
+		c.lied(s.from, peer.InvalidBlock, errText(in.Err))
 		c.offPath(j, p)
 		c.clearSpan(s)
 		return
@@ -289,8 +295,8 @@ func (c *Core) askDown(j *job) {
 // askDownByNumber asks many peers at once for ranges below the path, which are
 // put in order as they come.
 func (c *Core) askDownByNumber(j *job) {
-	for _, s := range j.spans {
-		if s.r == nil && !s.answered && !c.askNumbers(j, s) {
+	for i := 0; i < len(j.spans); i++ { // which may grow behind i
+		if s := j.spans[i]; s.r == nil && !s.answered && !c.askNumbers(j, s) {
 			return
 		}
 	}
@@ -302,8 +308,7 @@ func (c *Core) askDownByNumber(j *job) {
 	floor := min(c.status.Head.Number+1, j.want.Number)
 	limit := 4 * c.cfg.MaxInFlightPerPeer * max(1, len(c.peers))
 	for next >= floor && next > 0 && len(j.spans) < limit {
-		n := min(uint64(c.spanLength()), next-floor+1)
-		s := &span{lo: next - n + 1, hi: next}
+		s := &span{lo: floor, hi: next} // of which it takes what one request can bring
 		if !c.askNumbers(j, s) {
 			return
 		}
@@ -312,12 +317,25 @@ func (c *Core) askDownByNumber(j *job) {
 	}
 }
 
+// askNumbers asks somebody for the upper part of a span: as much as one request
+// of that peer brings. The rest is a span of its own, if s is one of the job's.
 func (c *Core) askNumbers(j *job, s *span) bool {
 	p := c.pickDown(j, s.hi, "blocks", s.tried)
-	expect := int(s.hi-s.lo+1) * c.bodySize()
-	top := len(j.spans) == 0 || s == j.spans[0]
-	if p == nil || (!c.room(expect) && !top) {
+	if p == nil {
 		return false
+	}
+	count := min(s.hi-s.lo+1, uint64(max(1, min(p.blocks, maxAnswer/c.bodySize()))))
+	expect := int(count) * c.bodySize()
+	top := len(j.spans) == 0 || s == j.spans[0]
+	if !c.room(expect) && !top {
+		return false
+	}
+	if count <= s.hi-s.lo {
+		rest := &span{lo: s.lo, hi: s.hi - count}
+		s.lo = rest.hi + 1
+		if i := slices.Index(j.spans, s); i >= 0 {
+			j.spans = slices.Insert(j.spans, i+1, rest)
+		}
 	}
 	rg := chain.Range{From: chain.Ref{Number: s.lo}, Count: int(s.hi - s.lo + 1)}
 	s.r = c.ask(p, c.rangeRequest(rg, true), expect, s.lo, s.hi, func(resp wire.Response, err error) {
@@ -391,7 +409,7 @@ func (c *Core) onDown(j *job, s *span, r *request, resp wire.Response, descendin
 	hs, bs = slices.Clone(hs), slices.Clone(bs)
 	if descending {
 		if hs[0].Ref != j.want {
-			c.emit(Charge{p.id, peer.WrongBlock, fmt.Sprintf("%v, asked for %v", hs[0].Ref, j.want)})
+			c.lied(p.id, peer.WrongBlock, fmt.Sprintf("%v, asked for %v", hs[0].Ref, j.want))
 			c.offPath(j, p)
 			return
 		}
@@ -406,7 +424,7 @@ func (c *Core) onDown(j *job, s *span, r *request, resp wire.Response, descendin
 		n, off, detail = 0, peer.WrongBlock, fmt.Sprintf("answer starts at %d, asked for %d", hs[0].Ref.Number, s.lo)
 	}
 	if off != "" {
-		c.emit(Charge{p.id, off, detail})
+		c.lied(p.id, off, detail)
 		c.offPath(j, p)
 		return
 	}

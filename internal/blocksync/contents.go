@@ -94,7 +94,7 @@ func (c *Core) nextBodies(j *job, p *remote) ([]uint64, bool) {
 	// time: bodies are as large as they are, not as we expect.
 	most = max(1, most>>min(p.silent, 10))
 	if !c.cfg.Caps.BodiesApart {
-		most = min(most, max(1, c.cfg.Caps.MaxBatch.Blocks))
+		most = min(most, p.blocks)
 	}
 	up := j.connected
 	lo, hi := j.low, j.high()
@@ -178,7 +178,7 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Has
 	p := r.peer
 	got, bytes, off, detail := c.sortBodies(numbers, hashes, resp)
 	if off != "" {
-		c.emit(Charge{p.id, off, detail})
+		c.lied(p.id, off, detail)
 		c.offPath(j, p)
 	}
 	if len(got) == 0 {
@@ -217,7 +217,7 @@ func (c *Core) emptyBodies(j *job, p *remote, r *request) {
 		j.lack(p, r.lo, c.now.Add(missFor)) // it may be on another branch
 		return
 	}
-	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("no body of %d to %d", r.lo, r.hi)})
+	c.emit(Charge{Peer: p.id, Offense: peer.EmptyAnswer, Detail: fmt.Sprintf("no body of %d to %d", r.lo, r.hi)})
 	p.addLack(r.lo, r.hi, c.now.Add(lackFor))
 	p.lower(r.lo - 1)
 }
@@ -351,7 +351,7 @@ func (c *Core) onVerifiedBodies(in VerifiedBodies) {
 			c.loose.remove(c, e.hdr.Ref.Hash)
 		case !charged:
 			charged = true
-			c.emit(Charge{ck.from, peer.InvalidBlock, fmt.Sprintf("body of %v: %s", e.hdr.Ref, errText(err))})
+			c.lied(ck.from, peer.InvalidBlock, fmt.Sprintf("body of %v: %s", e.hdr.Ref, errText(err)))
 			c.offPath(j, c.byID[ck.from])
 		}
 	}

@@ -46,11 +46,14 @@ type fakePeer struct {
 	rate  int // bytes per second; 0: no bound
 	lie   func(ctx context.Context, rq wire.Request, honest func() (wire.Response, error)) (wire.Response, error)
 	done  chan struct{}
+	batch wire.Batch
 
 	mu       sync.Mutex
 	asked    map[string]int // by kind
 	inFlight int
 	most     int
+	lies     int                // that it is told of
+	longest  int                // range that was asked for
 	bodies   map[chain.Hash]int // how often each was given
 	busy     time.Time          // until when the link is
 }
@@ -60,10 +63,17 @@ func newFake(id string, c *chaintest.Chain) *fakePeer {
 }
 
 func (p *fakePeer) Peer() peer.Info       { return peer.Info{ID: p.id} }
+func (p *fakePeer) Batch() wire.Batch     { return p.batch }
 func (p *fakePeer) Close(peer.Reason)     {}
 func (p *fakePeer) Done() <-chan struct{} { return p.done }
 func (p *fakePeer) Send(context.Context, wire.Lane, wire.Message) error {
 	return wire.ErrUnsupported
+}
+
+func (p *fakePeer) Rejected() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lies++
 }
 
 func (p *fakePeer) Request(ctx context.Context, rq wire.Request) (wire.Response, error) {
@@ -71,6 +81,9 @@ func (p *fakePeer) Request(ctx context.Context, rq wire.Request) (wire.Response,
 	p.asked[wire.KindOf(rq)]++
 	p.inFlight++
 	p.most = max(p.most, p.inFlight)
+	if r, ok := rq.(wire.GetBlocks); ok {
+		p.longest = max(p.longest, r.Range.Count)
+	}
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()

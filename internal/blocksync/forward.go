@@ -270,7 +270,7 @@ func (c *Core) onSpan(j *job, s *span, r *request, resp wire.Response, err error
 	took := size(hs, bs)
 	if !c.cfg.Caps.ByNumber && len(hs) > 0 {
 		if hs[0].Ref != j.tip.Ref {
-			c.emit(Charge{p.id, peer.WrongBlock, fmt.Sprintf("headers from %v, asked from %v", hs[0].Ref, j.tip.Ref)})
+			c.lied(p.id, peer.WrongBlock, fmt.Sprintf("headers from %v, asked from %v", hs[0].Ref, j.tip.Ref))
 			c.offPath(j, p)
 			return
 		}
@@ -289,7 +289,7 @@ func (c *Core) onSpan(j *job, s *span, r *request, resp wire.Response, err error
 	}
 	n, off, detail := run(hs, s.lo, int(s.hi-s.lo+1))
 	if off != "" {
-		c.emit(Charge{p.id, off, detail})
+		c.lied(p.id, off, detail)
 		c.offPath(j, p)
 	}
 	if n == 0 {
@@ -329,7 +329,7 @@ func (c *Core) emptyRange(j *job, p *remote, lo uint64) {
 		p.lower(lo - 1)
 		return
 	}
-	c.emit(Charge{p.id, peer.EmptyAnswer, fmt.Sprintf("nothing from %d, claimed %d", lo, p.claim.Head.Number)})
+	c.emit(Charge{Peer: p.id, Offense: peer.EmptyAnswer, Detail: fmt.Sprintf("nothing from %d, claimed %d", lo, p.claim.Head.Number)})
 	p.addLack(lo, max(lo, p.claim.Head.Number), c.now.Add(lackFor))
 	c.undelivered(p, lo)
 }
@@ -348,7 +348,7 @@ func (c *Core) undelivered(p *remote, lo uint64) {
 	p.undelivered++
 	if p.undelivered >= falseHeadAt {
 		p.proved = false
-		c.emit(Charge{p.id, peer.FalseHead, fmt.Sprintf("claimed %v, delivered nothing from %d", p.claim.Head, lo)})
+		c.emit(Charge{Peer: p.id, Offense: peer.FalseHead, Detail: fmt.Sprintf("claimed %v, delivered nothing from %d", p.claim.Head, lo)})
 		p.badUntil = c.now.Add(lackFor)
 		p.undelivered = 0
 	}
@@ -385,7 +385,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 			p.undelivered = 0
 		}
 	case errors.Is(in.Err, chain.ErrInvalid):
-		c.emit(Charge{s.from, peer.InvalidBlock, peer.Clean(in.Err.Error())})
+		c.lied(s.from, peer.InvalidBlock, peer.Clean(in.Err.Error()))
 		c.offPath(j, p)
 		if p != nil {
 			p.badUntil = c.now.Add(lackFor)

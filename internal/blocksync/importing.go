@@ -321,7 +321,7 @@ func (c *Core) importFailed(j *job, err error) {
 		c.dropBranch(j, "the chain refuses a reorganisation that deep")
 	case errors.Is(err, chain.ErrInvalid):
 		if e.from != "" {
-			c.emit(Charge{e.from, peer.InvalidBlock, errText(err)})
+			c.lied(e.from, peer.InvalidBlock, errText(err))
 		}
 		c.bad.add(h.Hash)
 		c.dropBranch(j, errText(err))

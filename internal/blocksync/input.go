@@ -25,6 +25,7 @@ type (
 	Joined struct {
 		Peer   peer.ID
 		Claims chain.Status
+		Batch  wire.Batch // what it takes in one request; zero: as Caps says
 	}
 	// Left: a session has ended.
 	Left struct{ Peer peer.ID }
@@ -161,11 +162,13 @@ type (
 		ID     uint64
 		Blocks []chain.Block
 	}
-	// Charge makes a peer pay.
+	// Charge makes a peer pay. Lied says that it is for an answer that was taken,
+	// and turned out to be wrong: the wire cannot know.
 	Charge struct {
 		Peer    peer.ID
 		Offense peer.Offense
 		Detail  string
+		Lied    bool
 	}
 	// Tell passes an event on.
 	Tell struct{ Event Event }

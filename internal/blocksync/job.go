@@ -279,6 +279,17 @@ func (j *job) vouched(p *remote, n uint64) bool {
 	return e != nil && e.hdr.Ref == p.claim.Head
 }
 
+// gave reports whether a header of the path is from a peer, which so has all
+// that is below it.
+func (j *job) gave(id peer.ID) bool {
+	for i := range j.entries.len() {
+		if j.entries.at(i).header == id {
+			return true
+		}
+	}
+	return false
+}
+
 // ranked gives the peers, best first: who delivered before whoever may come and
 // go under a new name, then by capacity, then by chance.
 func (c *Core) ranked() []*remote {

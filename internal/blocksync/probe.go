@@ -117,7 +117,7 @@ func (c *Core) probeAt(j *job, ours chain.Header) {
 		case ok && len(hs) == 0:
 			c.emptyRange(j, p, n)
 		case !ok || hs[0].Ref.Number != n || len(hs) > 1:
-			c.emit(Charge{p.id, peer.WrongBlock, "answer to a single number is another"})
+			c.lied(p.id, peer.WrongBlock, "answer to a single number is another")
 			c.offPath(j, p)
 		default:
 			c.probed(j, ours, hs[0].Ref.Hash == ours.Ref.Hash)

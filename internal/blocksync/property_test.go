@@ -173,13 +173,13 @@ func play(pick func(n int) int, trace func(string)) error {
 			st.Weight = chain.WeightOf(uint64(pick(1000)))
 		}
 		w.add(&actor{
-			id: peer.ID(fmt.Sprintf("rogue%d", i)), chain: s.full,
+			id: peer.ID(fmt.Sprintf("rogue%d", i)), chain: s.full, batch: wire.Batch{Blocks: pick(40)},
 			act: func(rq wire.Request, honest func() (wire.Response, error)) (wire.Response, error, time.Duration) {
 				return s.trick(pick(tricks), rq, honest, pick)
 			},
 		}, st)
 	}
-	w.add(&actor{id: "honest", chain: s.full, act: honestly(time.Duration(1+pick(600)) * time.Millisecond)}, s.full.Status())
+	w.add(&actor{id: "honest", batch: wire.Batch{Blocks: pick(40)}, chain: s.full, act: honestly(time.Duration(1+pick(600)) * time.Millisecond)}, s.full.Status())
 	if w.core.cfg.BackwardOnly || pick(3) == 0 {
 		w.step(Targeted{s.full.Head().Ref()})
 	}

@@ -20,6 +20,7 @@ type remote struct {
 	asked []*request
 
 	// Capacity.
+	blocks   int           // in one request, at most
 	srtt     time.Duration // smoothed time of an answer; 0: none yet
 	rate     float64       // bytes per second, smoothed; 0: none yet
 	lastGood time.Time     // the last answer
@@ -74,6 +75,9 @@ func (c *Core) onJoined(in Joined) {
 		c.onLeft(in.Peer)
 	}
 	p := &remote{id: in.Peer, claim: in.Claims, told: in.Claims.Head.Number, stall: minStall, window: 2, unsupported: map[string]bool{}}
+	if p.blocks = in.Batch.Blocks; p.blocks <= 0 {
+		p.blocks = max(1, c.cfg.Caps.MaxBatch.Blocks)
+	}
 	if c.cfg.Rand != nil {
 		p.tie = c.cfg.Rand.Uint64()
 	}
@@ -292,7 +296,7 @@ func (c *Core) unanswered(p *remote, r *request) {
 		p.proved = false
 	}
 	if p.silent >= 3 && !c.cfg.Caps.SilentRefusal {
-		c.emit(Charge{p.id, peer.NoAnswer, "requests in a row without an answer"})
+		c.emit(Charge{Peer: p.id, Offense: peer.NoAnswer, Detail: "requests in a row without an answer"})
 	}
 }
 

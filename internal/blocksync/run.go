@@ -134,7 +134,11 @@ func (o *owner) read(ctx context.Context, l letter) {
 		if n.joined != nil {
 			o.leave(id)
 			o.sessions[id] = n.joined
-			o.step(ctx, Joined{Peer: id, Claims: *n.claims})
+			var batch wire.Batch
+			if b, ok := n.joined.(wire.Batcher); ok {
+				batch = b.Batch()
+			}
+			o.step(ctx, Joined{Peer: id, Claims: *n.claims, Batch: batch})
 		} else if n.claims != nil {
 			o.step(ctx, Claims{Peer: id, Status: *n.claims})
 		}
@@ -207,8 +211,12 @@ func (o *owner) carryOut(ctx context.Context, e Effect) {
 	case Stage:
 		o.write = append(o.write, o.stageTask(e))
 	case Charge:
-		if s := o.session(e.Peer); s != nil && o.cfg.Charge != nil {
+		s := o.session(e.Peer)
+		if s != nil && o.cfg.Charge != nil {
 			o.cfg.Charge(s, e.Offense, peer.Clean(e.Detail))
+		}
+		if g, ok := s.(wire.Grader); ok && e.Lied {
+			g.Rejected()
 		}
 	case Tell:
 		o.log(e.Event)

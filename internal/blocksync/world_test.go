@@ -48,6 +48,7 @@ type actor struct {
 	chain *chaintest.Chain
 	act   func(rq wire.Request, honest func() (wire.Response, error)) (wire.Response, error, time.Duration)
 	asked int
+	batch wire.Batch
 	open  map[uint64]bool
 }
 
@@ -75,7 +76,7 @@ func newWorld(c *chaintest.Chain, cfg CoreConfig) *world {
 func (w *world) add(a *actor, st chain.Status) {
 	a.open = map[uint64]bool{}
 	w.peers[a.id] = a
-	w.step(Joined{Peer: a.id, Claims: st})
+	w.step(Joined{Peer: a.id, Claims: st, Batch: a.batch})
 }
 
 func (w *world) leave(id peer.ID) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -26,8 +27,8 @@ const (
 // says so when it has made a request wait for as long as it does.
 const busyAfter = 4 * time.Second
 
-// Request implements wire.Session: one block by its number. Of a longer range
-// it gives the first.
+// Request implements wire.Session: blocks by number. Of a longer range than one
+// block a peer that is no Starling gives the first.
 func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, error) {
 	if s.ctx.Err() != nil {
 		return nil, wire.ErrClosed
@@ -43,6 +44,11 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	defer cancel(nil)
 	stop := context.AfterFunc(s.ctx, func() { cancel(wire.ErrClosed) })
 	defer stop()
+	if s.ranged {
+		resp, err := s.askRange(ctx, q)
+		s.grade(err)
+		return resp, err
+	}
 	select {
 	case s.inFlight <- struct{}{}:
 		defer func() { <-s.inFlight }()
@@ -63,24 +69,33 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	return wire.Blocks{Blocks: []chain.Block{b}}, nil
 }
 
-// learn takes in how a request went, for the pace and the score. What the peer
-// does not have costs it nothing.
+// learn takes in how a request went, for the pace and the score.
 func (s *session) learn(err error) {
+	var refusal *wire.Refusal
+	switch {
+	case err == nil, errors.As(err, &refusal) && refusal.Code == wire.RefusedNotFound:
+		s.pace.answered()
+	case refusal != nil, errors.Is(err, context.DeadlineExceeded):
+		s.pace.throttled()
+	}
+	s.grade(err)
+}
+
+// grade takes in how a request went, for the score. What the peer does not have
+// costs it nothing.
+func (s *session) grade(err error) {
 	var refusal *wire.Refusal
 	var fault *wire.Fault
 	id, scores := s.info.ID, s.node.w.scores
 	switch {
 	case err == nil:
-		s.pace.answered()
 		scores.valid(id)
 	case errors.As(err, &refusal) && refusal.Code == wire.RefusedNotFound:
-		s.pace.answered()
-	case errors.As(err, &refusal), errors.Is(err, context.DeadlineExceeded):
-		s.pace.throttled()
+	case refusal != nil, errors.Is(err, context.DeadlineExceeded):
 		scores.error(id)
 	case errors.As(err, &fault):
 		scores.rejected(id)
-	case errors.Is(err, context.Canceled), errors.Is(err, errStarved):
+	case errors.Is(err, context.Canceled), errors.Is(err, errStarved), errors.Is(err, wire.ErrClosed):
 	default:
 		scores.error(id)
 	}
@@ -93,7 +108,7 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 	if !ok {
 		return chain.Block{}, &wire.Refusal{Code: wire.RefusedBadRequest, Text: "the number is before the genesis, or too high"}
 	}
-	st, err := s.stream(ctx)
+	st, err := s.stream(ctx, s.node.protos...)
 	if err != nil {
 		return chain.Block{}, err
 	}
@@ -103,7 +118,7 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 	start := time.Now()
 	st.SetDeadline(start.Add(writeTime))
 	counted := &countedStream{Stream: st}
-	defer func() { s.node.countAsked(false, codec.RequestSize, counted.n) }()
+	defer func() { s.node.countAsked(onNumber, false, codec.RequestSize, counted.n) }()
 	if _, err := st.Write(codec.AppendRequest(nil, number)); err != nil {
 		return chain.Block{}, s.broken(ctx, "send a request", err)
 	}
@@ -143,10 +158,10 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 	return b, nil
 }
 
-func (s *session) stream(ctx context.Context) (network.Stream, error) {
+func (s *session) stream(ctx context.Context, protos ...protocol.ID) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	st, err := s.node.p2p.OpenStream(ctx, s.link.conn, s.node.protos...)
+	st, err := s.node.p2p.OpenStream(ctx, s.link.conn, protos...)
 	if errors.Is(err, p2phost.ErrNoProtocol) {
 		return nil, fmt.Errorf("opstack: the peer serves no payloads: %w", wire.ErrUnsupported)
 	}

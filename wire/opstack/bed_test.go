@@ -82,7 +82,7 @@ func rulesOf(t testing.TB, change ...func(*rules.Config)) *rules.Rules {
 }
 
 // inBed makes worlds of OP Stack wires in virtual time. Upgraded ones have real
-// Noise and yamux.
+// Noise and yamux, and ask each other as op-nodes do.
 func inBed(upgraded bool) wiretest.Factory {
 	return func(t *testing.T, run func(wiretest.World)) {
 		synctest.Test(t, func(t *testing.T) {
@@ -97,6 +97,7 @@ func inBed(upgraded bool) wiretest.Factory {
 						Key:           bed.Key(o.Number),
 						Listen:        []string{bed.Multiaddr(addr(o.Number), 0).String()},
 						AllowPrivate:  true,
+						NoRanges:      upgraded,
 						Libp2pOptions: []libp2p.Option{bed.Bubble(n.Host(addr(o.Number)), upgraded)},
 					})
 				},
@@ -104,6 +105,9 @@ func inBed(upgraded bool) wiretest.Factory {
 				Stranger: fmt.Sprintf("%s/p2p/%s", bed.Multiaddr(addr(666), 0), stranger),
 				Block:    func(n byte, size int) chain.Block { return blockOf(uint64(n), size) },
 				Carried: func(r wire.Refusal) wire.Refusal {
+					if !upgraded {
+						return r
+					}
 					if r.Code != wire.RefusedNotFound && r.Code != wire.RefusedBadRequest {
 						r.Code = wire.RefusedBusy
 					}

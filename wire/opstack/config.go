@@ -48,6 +48,10 @@ type Config struct {
 	ServeRate    int // blocks a second that one peer is served; 0: 8, twice what op-node asks
 	ServeBurst   int // blocks beyond that at once; 0: 32
 
+	// NoRanges asks and serves Starlings no faster than op-nodes: one block a
+	// request.
+	NoRanges bool
+
 	// DiscoverOn is the UDP address of discv5, as 0.0.0.0:9222; empty: peers are
 	// not looked for. The identity is then a secp256k1 key, and in our record
 	// the address is the first that is advertised, or what others see.

@@ -11,7 +11,8 @@
 //     The validation table is package codec/rules: the wire runs its first part,
 //     the chain behind Host.Check the rest.
 //   - Blocks are asked for by number, one a request, at a pace that op-node
-//     serves, and served at twice the pace at which op-node asks.
+//     serves, and served at twice the pace at which op-node asks. Starlings know
+//     each other and ask for ranges, by the native wire's request layer.
 //
 // The node calls it through the contracts of package wire; it calls the
 // wire.Host. A hostile peer can make it decompress and hash what it gossips, at

@@ -25,22 +25,25 @@ import (
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/discv"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
 // node is one Run of a Wire.
 type node struct {
-	w      *Wire
-	host   wire.Host
-	p2p    *p2phost.Host
-	gossip *p2phost.Gossip
-	budget *p2phost.Budget
-	discv  *discv.V5           // nil: off
-	held   *semaphore.Weighted // by answers to our requests
-	copies *copies
-	doubt  doubt
-	protos []protocol.ID // of payload_by_number, in our order
-	checks map[string]chan struct{}
+	w          *Wire
+	host       wire.Host
+	p2p        *p2phost.Host
+	gossip     *p2phost.Gossip
+	budget     *p2phost.Budget
+	shared     *reqresp.Shared     // by requests of and to Starlings
+	discv      *discv.V5           // nil: off
+	held       *semaphore.Weighted // by answers to our requests
+	copies     *copies
+	doubt      doubt
+	protos     []protocol.ID // of payload_by_number, in our order
+	rangeProto protocol.ID
+	checks     map[string]chan struct{}
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -62,8 +65,9 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	if err != nil {
 		return err
 	}
+	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{
-		w: w, host: h, budget: p2phost.NewBudget(int64(w.cfg.DecodeBudget)), copies: newCopies(), held: newHeld(),
+		w: w, host: h, budget: shared.Budget(), shared: shared, rangeProto: rangeProtocol(w.chainID), copies: newCopies(), held: newHeld(),
 		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
 		meshless: map[string]time.Time{},
 	}
@@ -166,6 +170,9 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	})
 	for _, p := range n.protos {
 		host.SetStreamHandler(p, n.handle(n.acceptRequest))
+	}
+	if !cfg.NoRanges {
+		host.SetStreamHandler(n.rangeProto, n.handle(n.acceptRange))
 	}
 	if err := n.p2p.Listen(); err != nil {
 		return undo, fmt.Errorf("opstack: %w", err)

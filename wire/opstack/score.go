@@ -80,6 +80,9 @@ func (s *scores) rejected(id peer.ID) {
 	s.change(id, func(e *score) { e.rejected = min(e.rejected+1, rejectedCap) })
 }
 
+// Rejected implements wire.Grader.
+func (s *session) Rejected() { s.node.w.scores.rejected(s.info.ID) }
+
 func (e *score) total() float64 {
 	return validWeight*e.valid + errorWeight*e.errors + rejectedWeight*e.rejected
 }

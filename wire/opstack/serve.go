@@ -25,32 +25,43 @@ const (
 // is earlier is refused. Nobody waits for it but its own peer.
 const earlyTime = 4 * time.Second
 
-// acceptRequest serves one request of a peer with a session.
-func (n *node) acceptRequest(st network.Stream) {
+// asking gives the session of whoever opened a stream for a request, and what
+// ends the stream's count; nil where it is not to be served, and was reset.
+func (n *node) asking(st network.Stream) (s *session, leave func()) {
 	c := st.Conn()
 	l := n.link(c)
 	if l == nil {
 		st.Reset()
-		return
+		return nil, nil
 	}
 	if !n.enter(&l.requests, maxStreams) {
 		st.ResetWithError(network.StreamResourceLimitExceeded)
 		n.charge(c, peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
-		return
+		return nil, nil
 	}
-	defer n.leave(&l.requests)
-	s := n.await(l)
-	if s == nil {
+	leave = func() { n.leave(&l.requests) }
+	if s = n.await(l); s == nil {
 		st.Reset()
+		leave()
+		return nil, nil
+	}
+	return s, leave
+}
+
+// acceptRequest serves one request of a peer with a session.
+func (n *node) acceptRequest(st network.Stream) {
+	s, leave := n.asking(st)
+	if s == nil {
 		return
 	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(s.ctx, serveTime)
 	defer cancel()
 	st.SetReadDeadline(time.Now().Add(readTime))
 	number, err := codec.ReadRequest(st)
 	if err != nil {
 		st.Reset()
-		n.fault(c, err)
+		n.fault(st.Conn(), err)
 		return
 	}
 	free, e, res := s.answer(ctx, number)
@@ -65,7 +76,7 @@ func (n *node) acceptRequest(st network.Stream) {
 	} else {
 		err = codec.WriteRefusal(out, res)
 	}
-	n.countAsked(true, codec.RequestSize, out.n)
+	n.countAsked(onNumber, true, codec.RequestSize, out.n)
 	if err != nil {
 		st.Reset()
 		return
@@ -166,10 +177,19 @@ func (c *countedWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// countAsked counts a request and its answer.
-func (n *node) countAsked(byRemote bool, request, answer int) {
-	n.w.traffic.Count("payload-by-number", "request", byRemote, request)
+// Protocols of requests as they are counted.
+const (
+	onNumber = "payload-by-number"
+	onRange  = "starling-range"
+)
+
+// countAsked counts a request and its answer. Nothing is counted of a stream
+// that carried nothing.
+func (n *node) countAsked(protocol string, byRemote bool, request, answer int) {
+	if request > 0 {
+		n.w.traffic.Count(protocol, "request", byRemote, request)
+	}
 	if answer > 0 {
-		n.w.traffic.Count("payload-by-number", "answer", !byRemote, answer)
+		n.w.traffic.Count(protocol, "answer", !byRemote, answer)
 	}
 }

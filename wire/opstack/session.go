@@ -12,6 +12,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
 // session is our relation to one peer over one link.
@@ -24,7 +25,9 @@ type session struct {
 	ctx  context.Context // ends with the session
 	stop context.CancelFunc
 
-	pace     *pace         // of our requests
+	ranged   bool          // the peer is a Starling, asked for ranges
+	requests *reqresp.Peer // with a Starling
+	pace     *pace         // of our requests with others
 	inFlight chan struct{} // a place for each request of ours
 	held     held          // by answers to them
 	served   *rate.Limiter // of theirs
@@ -42,6 +45,8 @@ type session struct {
 var (
 	_ wire.Session = (*session)(nil)
 	_ wire.Pinger  = (*session)(nil)
+	_ wire.Batcher = (*session)(nil)
+	_ wire.Grader  = (*session)(nil)
 )
 
 // maxAnswering is how many answers to one peer are made or written at once.
@@ -50,12 +55,13 @@ const maxAnswering = 4
 func (n *node) newSession(l *link, ours bool) *session {
 	cfg := n.w.cfg
 	s := &session{
-		node: n, link: l, ours: ours, pace: newPace(),
+		node: n, link: l, ours: ours, pace: newPace(), requests: n.shared.Peer(),
 		held:     held{n.held, semaphore.NewWeighted(heldByPeer)},
 		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
 		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),
 	}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
+	context.AfterFunc(s.ctx, s.requests.Close)
 	return s
 }
 
@@ -63,6 +69,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 func (s *session) describe(dialled peer.Addr) {
 	s.info = s.node.p2p.Info(s.link.conn)
 	s.info.Wire = Name
+	s.ranged = s.node.ranged(s.link.conn)
 	s.info.Direction = peer.Inbound
 	if s.ours {
 		s.info.Direction = peer.Outbound

@@ -10,6 +10,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -76,7 +77,7 @@ func (w *Wire) Caps() wire.Caps {
 		MaxBatch:       wire.Batch{Blocks: 1, Bytes: codec.MaxMessage},
 		MaxInFlight:    maxInFlight,
 		Duplicate:      wire.LowerDialled,
-		RequestTimeout: requestTime,
+		RequestTimeout: max(requestTime, reqresp.ExchangeTime),
 	}
 }
 

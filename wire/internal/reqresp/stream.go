@@ -56,8 +56,10 @@ type Memory interface {
 // granted: it decodes to 44 KiB at most.
 const smallRequest = 2 << 10
 
+// ExchangeTime bounds one exchange where Limits do not say.
+const ExchangeTime = 30 * time.Second
+
 const (
-	defaultExchange = 30 * time.Second
 	defaultFirst    = 10 * time.Second
 	defaultFrame    = 10 * time.Second
 	defaultMinRate  = 32 << 10
@@ -74,7 +76,7 @@ func (l Limits) withDefaults() Limits {
 		l.AnswerMax = codec.MaxAnswer
 	}
 	if l.Exchange <= 0 {
-		l.Exchange = defaultExchange
+		l.Exchange = ExchangeTime
 	}
 	if l.First <= 0 {
 		l.First = defaultFirst

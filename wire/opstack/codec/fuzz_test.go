@@ -6,6 +6,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/rlp"
 
+	"github.com/starlingp2p/starling/chain"
+	starling "github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -115,6 +117,41 @@ func FuzzRecordEntry(f *testing.F) {
 		var back codec.ENREntry
 		if err := rlp.DecodeBytes(again, &back); err != nil || back != e {
 			t.Fatalf("%+v decodes to %+v, %v", e, back, err)
+		}
+	})
+}
+
+// FuzzRange checks that the blocks of an answer between Starlings that are taken
+// are what they say, in the order that was asked for.
+func FuzzRange(f *testing.F) {
+	for number := range uint64(3) {
+		e, err := codec.Draft{Version: codec.V4, Parent: chain.Ref{Number: number}, Txs: [][]byte{{1, 2, 3}}}.Envelope()
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := e.Block(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(starling.AppendAnswerBlock(nil, b), number%2 == 0)
+	}
+	f.Fuzz(func(t *testing.T, in []byte, reverse bool) {
+		var a starling.Answer
+		if starling.DecodeAnswer(in, &a) != nil {
+			return
+		}
+		rg := chain.Range{From: chain.Ref{Number: 1}, Count: 256, Reverse: reverse}
+		if codec.CheckRange(rg, a.Blocks) != nil {
+			return
+		}
+		for i, b := range a.Blocks {
+			want := 1 + uint64(i)
+			if reverse {
+				want = 1 - uint64(i)
+			}
+			if b.Header.Ref.Number != want || codec.HeaderHash(b.Header.Bytes) != b.Header.Ref.Hash {
+				t.Fatalf("block %d is taken for %v", want, b.Ref())
+			}
 		}
 	})
 }
