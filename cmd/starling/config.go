@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
@@ -55,9 +56,21 @@ func configDumpCommand() *cli.Command {
 func printValues(w io.Writer, values []daemon.Value) error {
 	return table(w, "KEY VALUE ORIGIN", func(tw *tabwriter.Writer) {
 		for _, v := range values {
-			fmt.Fprintf(tw, "%s\t%s\t%s\n", v.Key, v.Value, v.Origin)
+			fmt.Fprintf(tw, "%s\t%s\t%s\n", v.Key, short(v.Value), v.Origin)
 		}
 	})
+}
+
+// widest is how much of a value a line of the table shows: a list of boot nodes
+// has thousands of bytes. JSON has all of it.
+const widest = 100
+
+// short cuts a value that is too long for a table.
+func short(value string) string {
+	if len(value) <= widest {
+		return value
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(value[:widest], ""), len(value))
 }
 
 func configCheckCommand() *cli.Command {

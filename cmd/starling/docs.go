@@ -126,7 +126,11 @@ Text is coloured only on a terminal, and not where ` + "`NO_COLOR`" + ` is set.
 	b.WriteString("### `starling completion SHELL`\n\nPrints a completion script for bash, zsh, fish or powershell.\n\n")
 	b.WriteString("## Flags of other programs\n\n`run` and `config` take these too, where they mean the same.\n\n| theirs | of | ours |\n|---|---|---|\n")
 	for _, s := range spellings() {
-		fmt.Fprintf(&b, "| `--%s` | %s | `--%s` |\n", s.theirs, s.of, s.ours)
+		ours := s.ours
+		if s.fixed != "" {
+			ours += " " + s.fixed
+		}
+		fmt.Fprintf(&b, "| `--%s` | %s | `--%s` |\n", s.theirs, s.of, ours)
 	}
 	return b.String()
 }

@@ -61,6 +61,9 @@ func TestFlagsOfOthersAreTaken(t *testing.T) {
 	if want := "starling run --max-peers 3 --log-level=debug --no-discovery --static /a --config x --log-level warn"; got != want {
 		t.Errorf("read as %q, want %q", got, want)
 	}
+	if got := strings.Join(spelt(strings.Fields("starling run --sepolia --config x")), " "); got != "starling run --network=sepolia --config x" {
+		t.Errorf("a network of geth's is read as %q", got)
+	}
 	if got := strings.Join(spelt(strings.Fields("starling ban --maxpeers 3")), " "); got != "starling ban --maxpeers 3" {
 		t.Errorf("another verb's flags were changed: %q", got)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,7 @@ func keyFlags() []keyFlag {
 	return []keyFlag{
 		{name: "log-level", key: "log_level", value: "LEVEL", usage: "debug, info, warn or error"},
 		{name: "log-format", key: "log_format", value: "FORMAT", usage: "text or json"},
+		{name: "network", key: "network.preset", value: "NAME", usage: "a public network, as the config's preset"},
 		{name: "listen", key: "network.listen", value: "ADDR", usage: "where others reach us; may be repeated", list: true},
 		{name: "seed", key: "network.seeds", value: "ADDR", usage: "whom to meet first; may be repeated", list: true},
 		{name: "static", key: "network.static", value: "ADDR", usage: "whom to stay connected to; may be repeated", list: true},
@@ -114,11 +116,15 @@ func layers(cmd *cli.Command) (path string, over []daemon.Override) {
 	return path, over
 }
 
-// withPort puts a port into every address of a list.
+// withPort puts a port into every address of a list: multiaddrs, or host:port.
 func withPort(port int) func(string) string {
 	return func(list string) string {
 		addrs := strings.Split(list, ",")
 		for i, a := range addrs {
+			if host, _, err := net.SplitHostPort(a); err == nil {
+				addrs[i] = net.JoinHostPort(host, strconv.Itoa(port))
+				continue
+			}
 			parts := strings.Split(a, "/")
 			for j := range parts {
 				if (parts[j] == "tcp" || parts[j] == "udp") && j+1 < len(parts) {
@@ -140,6 +146,7 @@ func loadConfig(cmd *cli.Command) (daemon.Config, error) {
 // A spelling is a flag of other software that means the same as one of ours.
 type spelling struct {
 	theirs, ours, of string
+	fixed            string              // what it says: it takes no value of its own
 	value            func(string) string // nil: as it is
 }
 
@@ -163,6 +170,10 @@ func spellings() []spelling {
 		return v
 	}
 	return []spelling{
+		{theirs: "mainnet", ours: "network", of: "geth", fixed: "ethereum"},
+		{theirs: "sepolia", ours: "network", of: "geth", fixed: "sepolia"},
+		{theirs: "hoodi", ours: "network", of: "geth", fixed: "hoodi"},
+		{theirs: "classic", ours: "network", of: "core-geth", fixed: "classic"},
 		{theirs: "maxpeers", ours: "max-peers", of: "geth"},
 		{theirs: "bootnodes", ours: "seed", of: "geth"},
 		{theirs: "netrestrict", ours: "net-restrict", of: "geth"},
@@ -206,6 +217,8 @@ func spelt(args []string) []string {
 			change = func(v string) string { return v }
 		}
 		switch {
+		case s.fixed != "":
+			out[i] = "--" + s.ours + "=" + s.fixed
 		case given:
 			out[i] = "--" + s.ours + "=" + change(value)
 		case s.ours == "no-discovery":

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,16 +61,19 @@ func initCommand(datadir cli.Flag) *cli.Command {
 		Name:     "init",
 		Category: categoryRun,
 		Usage:    "make a datadir with a config file and keys",
-		Description: "Without --join, it makes a new private network of which this node is the sequencer.\n" +
-			"With --join FILE, it makes a follower of the network in FILE, another node's config.toml.",
+		Description: "Without --join or --network, it makes a new private network of which this node is the sequencer.\n" +
+			"With --join FILE, it makes a follower of the network in FILE, another node's config.toml.\n" +
+			"With --network NAME, it makes a member of a public network: " + strings.Join(daemon.PresetNames(), ", ") + ".",
 		Flags: []cli.Flag{
 			datadir,
 			&cli.StringFlag{Name: "name", Usage: "name of the new network", Value: "private"},
 			&cli.DurationFlag{Name: "block-time", Usage: "pause between blocks of the new network", Value: 2 * time.Second},
+			&cli.StringFlag{Name: "network", Usage: "public network `NAME` to be a member of"},
+			&cli.StringFlag{Name: "l1", Usage: "JSON-RPC `URL` of an L1 node, which tells an OP Stack network's sequencer (with --network)"},
 			&cli.StringFlag{Name: "join", Usage: "config `FILE` of a node whose network to join", TakesFile: true},
 			&cli.StringSliceFlag{Name: "seed", Usage: "address `ADDR` of a node to meet first (with --join)"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true},
-			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on; default: a free port of 127.0.0.1, TCP and QUIC"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "multiaddr `ADDR` to listen on; default: a free port of 127.0.0.1, TCP and QUIC; with --network that network's port of every interface"},
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
@@ -95,6 +99,15 @@ func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	cfg := daemon.Config{ConfigVersion: daemon.ConfigVersion, LogLevel: "info"}
 	if d := cmd.Duration("block-time"); d <= 0 {
 		return cfg, nil, fmt.Errorf("--block-time is %v, want more than 0, as in --block-time 2s", d)
+	}
+	if name := cmd.String("network"); name != "" {
+		network, err := member(cmd, name)
+		cfg.RPC.Listen = fmt.Sprintf("127.0.0.1:%d", freePort())
+		cfg.Networks = []daemon.Network{network}
+		return cfg, nil, err
+	}
+	if cmd.IsSet("l1") {
+		return cfg, nil, errors.New("--l1 goes with --network")
 	}
 	network := daemon.Network{Wire: "native", Listen: cmd.StringSlice("listen"), AllowPrivate: true}
 	cfg.RPC.Listen = fmt.Sprintf("127.0.0.1:%d", freePort())
@@ -130,6 +143,40 @@ func initial(cmd *cli.Command) (daemon.Config, ed25519.PrivateKey, error) {
 	}
 	cfg.Networks = []daemon.Network{network}
 	return cfg, key, nil
+}
+
+// member is a node of a public network. What it listens on is written down, so
+// that whoever reads the config sees what is open to others.
+func member(cmd *cli.Command, name string) (daemon.Network, error) {
+	for _, flag := range []string{"join", "seed", "name", "block-time"} {
+		if cmd.IsSet(flag) {
+			return daemon.Network{}, fmt.Errorf("--%s does not go with --network, which says it already; leave one of them out", flag)
+		}
+	}
+	preset, err := daemon.LoadPreset(name)
+	if err != nil {
+		return daemon.Network{}, err
+	}
+	network := daemon.Network{Preset: name, Listen: cmd.StringSlice("listen")}
+	if len(network.Listen) == 0 {
+		network.Listen = preset.Listen
+	}
+	network.Ontology.ConsensusListen = besides(network.Listen[0], preset.Ontology.ConsensusListen)
+	network.OPStack.L1 = cmd.String("l1")
+	if network.OPStack.L1 != "" && preset.Wire != "opstack" {
+		return daemon.Network{}, fmt.Errorf("--l1 is for OP Stack networks, and %s is none; leave it out", name)
+	}
+	return network, nil
+}
+
+// besides is the second port of a node, at the host of its first.
+func besides(listen, second string) string {
+	host, _, err := net.SplitHostPort(listen)
+	_, port, err2 := net.SplitHostPort(second)
+	if err != nil || err2 != nil {
+		return second
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // freePort gives a port of loopback that nobody has now, so that a node comes

@@ -76,7 +76,9 @@ func (c *Config) validate() error {
 	p.add(err)
 	if w, ok := n.kind(); ok {
 		n.checkAddrs(&p, w)
-		n.checkTables(&p, w)
+		if n.checkPreset(&p) {
+			n.checkTables(&p, w)
+		}
 	} else {
 		p.bad("network.wire is %.80q, this program has %q", n.Wire, WireNames())
 	}
@@ -275,7 +277,7 @@ func (s *Sequenced) check(p *problems) {
 // withoutPackage cuts the package's name off an error's text: to an operator
 // the key of the config is what tells.
 func withoutPackage(err error) error {
-	for _, prefix := range []string{"p2phost: ", "discv: ", "sequenced: ", "native: ", "codec: ", "opstack: ", "jwt: "} {
+	for _, prefix := range []string{"p2phost: ", "discv: ", "sequenced: ", "native: ", "codec: ", "opstack: ", "networks: ", "jwt: "} {
 		if text, ok := strings.CutPrefix(err.Error(), prefix); ok {
 			return errors.New(text)
 		}

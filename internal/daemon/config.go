@@ -38,8 +38,9 @@ type Config struct {
 
 // Network is one [[network]] table: a network to be a member of.
 type Network struct {
-	Name string `toml:"name" comment:"the same on every node" example:"private"`
-	Wire string `toml:"wire,omitempty" comment:"the protocol suite" default:"native"`
+	Preset string `toml:"preset,omitempty" comment:"a public network, which says all that is the same on every node: op-mainnet, op-sepolia, base-mainnet, base-sepolia, unichain-mainnet, ink-mainnet, worldchain-mainnet, soneium-mainnet, mode-mainnet, zora-mainnet, ethereum, sepolia, hoodi, classic, ontology or polaris; keys that are written too count for more" example:"op-mainnet"`
+	Name   string `toml:"name" comment:"the same on every node" example:"private"`
+	Wire   string `toml:"wire,omitempty" comment:"the protocol suite" default:"native"`
 
 	Listen    []string `toml:"listen,omitempty" comment:"where others reach us; port 0: any free one" default:"a free port of every interface, TCP and QUIC" example:"/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1"`
 	Advertise []string `toml:"advertise,omitempty" comment:"what others are told instead" default:"what the node listens on" example:"/dns/node.example.org/tcp/4001"`

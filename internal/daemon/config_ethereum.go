@@ -8,22 +8,34 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
 
 // Ethereum is the [network.ethereum] table: a network of Ethereum's kind.
 type Ethereum struct {
-	Genesis   string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it" example:"genesis.json"`
-	NetworkID uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
-	Versions  []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
-	Bootnodes []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
-	Lists     []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
-	Receipts  bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
+	Genesis     string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it; a preset has its own" example:"genesis.json"`
+	NetworkID   uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
+	Versions    []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
+	Bootnodes   []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
+	BootnodesV5 []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
+	Lists       []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
+	Receipts    bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
 }
 
-func (e *Ethereum) check(p *problems) {
-	if e.Genesis == "" {
-		p.bad("network.ethereum.genesis is missing; name the network's genesis.json")
+func (e *Ethereum) check(n *Network, p *problems) {
+	if e.Genesis == "" && n.Preset == "" {
+		p.bad("network.ethereum.genesis is missing; name the network's genesis.json, or a preset in [[network]]")
+	}
+	for _, list := range []struct {
+		key   string
+		nodes []string
+	}{{"bootnodes", e.Bootnodes}, {"bootnodes_v5", e.BootnodesV5}} {
+		if len(list.nodes) > mostAddrs {
+			p.bad("network.ethereum.%s has %d addresses, want at most %d", list.key, len(list.nodes), mostAddrs)
+		} else if err := devp2p.CheckNodes(list.nodes); err != nil {
+			p.bad("network.ethereum.%s: %w", list.key, withoutPackage(err))
+		}
 	}
 	for _, v := range e.Versions {
 		if !slices.Contains(eth.Versions(), eth.Version(v)) {

@@ -13,8 +13,7 @@ import (
 
 // Ontology is the [network.ontology] table: a network of Ontology's kind.
 type Ontology struct {
-	Preset       string `toml:"preset,omitempty" comment:"main or polaris; a private network has a config instead" example:"main"`
-	Config       string `toml:"config,omitempty" comment:"the configuration file of a private network's nodes, from which its genesis block comes" example:"config.json"`
+	Config       string `toml:"config,omitempty" comment:"the configuration file of a private network's nodes, from which its genesis block comes; a public one has a preset" example:"config.json"`
 	Magic        uint32 `toml:"magic,omitzero" comment:"the network id of a private network" example:"299"`
 	SingleScript bool   `toml:"single_script,omitempty" comment:"a lone bookkeeper's address is written as releases from v1.0.1 on do" default:"false"`
 	// ConsensusListen is the second port.
@@ -24,9 +23,9 @@ type Ontology struct {
 	Mask            []string `toml:"mask,omitempty" comment:"IP addresses that others are never told" example:"203.0.113.7"`
 }
 
-// The presets, and from where the newer releases want a state root.
+// The presets of this wire, and from where the newer releases want a state root.
 const (
-	ontMain          = "main"
+	ontMain          = "ontology"
 	ontPolaris       = "polaris"
 	ontMainStateFrom = 3_000_000
 	ontGasPrice      = 500 // of the public networks at first; newer releases ask for more
@@ -35,17 +34,15 @@ const (
 	ontPolarisEVM = 5851
 )
 
-func (o *Ontology) check(p *problems) {
+func (o *Ontology) check(n *Network, p *problems) {
 	switch {
-	case o.Preset == "" && o.Config == "":
-		p.bad("network.ontology has neither preset nor config; write preset = \"main\", or name a private network's config.json")
-	case o.Preset != "" && o.Config != "":
-		p.bad("network.ontology.preset is set, and so is config; leave one of them out")
-	case o.Preset != "" && o.Preset != ontMain && o.Preset != ontPolaris:
-		p.bad("network.ontology.preset is %.40q, want \"main\" or \"polaris\"", o.Preset)
+	case n.Preset == "" && o.Config == "":
+		p.bad("network.ontology.config is missing; name a private network's config.json, or write preset = %q in [[network]]", ontMain)
+	case n.Preset != "" && o.Config != "":
+		p.bad("network.ontology.config is set, and so is network.preset; leave one of them out")
 	case o.Config != "" && o.Magic == 0:
 		p.bad("network.ontology.magic is missing; it is the private network's id (--networkid), and names it in each frame")
-	case o.Preset != "" && o.Magic != 0:
+	case n.Preset != "" && o.Magic != 0:
 		p.bad("network.ontology.magic is set, but a preset has its own; leave one of them out")
 	}
 	if _, err := o.masked(); err != nil {
@@ -59,9 +56,9 @@ func (o *Ontology) check(p *problems) {
 }
 
 // network describes the chain to its ledger family.
-func (o *Ontology) network(name string, read func(path string) ([]byte, error)) (family.Network, error) {
+func (o *Ontology) network(of *Network, read func(path string) ([]byte, error)) (family.Network, error) {
 	var n family.Network
-	switch o.Preset {
+	switch of.Preset {
 	case ontMain:
 		n = family.MainNet()
 	case ontPolaris:
@@ -76,7 +73,7 @@ func (o *Ontology) network(name string, read func(path string) ([]byte, error)) 
 		}
 		n.Magic, n.SingleScript = o.Magic, o.SingleScript
 	}
-	n.Name = name
+	n.Name = of.Name
 	return n, nil
 }
 
@@ -104,12 +101,12 @@ func (o *Ontology) seeds(n family.Network) (out []string) {
 }
 
 // pool is for transactions that wait for a block.
-func (o *Ontology) pool(l *ledger.Ledger, journal string, log *slog.Logger) (*family.Pool, error) {
+func (o *Ontology) pool(preset string, l *ledger.Ledger, journal string, log *slog.Logger) (*family.Pool, error) {
 	c := family.PoolConfig{State: l, Journal: journal, MinGasPrice: o.MinGasPrice, Logger: log}
-	if o.Preset != "" && c.MinGasPrice == 0 {
+	if preset != "" && c.MinGasPrice == 0 {
 		c.MinGasPrice = ontGasPrice
 	}
-	switch o.Preset {
+	switch preset {
 	case ontMain:
 		c.EVMChainID = ontMainEVM
 	case ontPolaris:
@@ -118,8 +115,8 @@ func (o *Ontology) pool(l *ledger.Ledger, journal string, log *slog.Logger) (*fa
 	return family.NewPool(context.Background(), c)
 }
 
-func (o *Ontology) stateRootFrom() uint64 {
-	if o.StateRootFrom == 0 && o.Preset == ontMain {
+func (o *Ontology) stateRootFrom(preset string) uint64 {
+	if o.StateRootFrom == 0 && preset == ontMain {
 		return ontMainStateFrom
 	}
 	return o.StateRootFrom

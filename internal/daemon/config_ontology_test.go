@@ -8,11 +8,10 @@ import (
 
 const ontConfig = `config_version = 1
 [[network]]
-name = "ont"
-wire = "ontology"
+preset = "ontology"
 listen = ["127.0.0.1:0"]
 [network.ontology]
-preset = "main"
+consensus_listen = "127.0.0.1:0"
 `
 
 func TestAnOntologyNetworkIsOpened(t *testing.T) {
@@ -52,12 +51,12 @@ func reversed(s string) string {
 
 func TestBadOntologyNetworksAreRefused(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
-		{"nothing", `preset = "main"`, "", "has neither preset nor config"},
-		{"preset", `"main"`, `"mian"`, `preset is "mian"`},
-		{"both", `preset = "main"`, "preset = \"main\"\nconfig = \"config.json\"", "leave one of them out"},
-		{"magic", `preset = "main"`, `config = "config.json"`, "magic is missing"},
-		{"second port", `preset = "main"`, "preset = \"main\"\nconsensus_listen = \"20339\"", "consensus_listen is"},
-		{"mask", `preset = "main"`, "preset = \"main\"\nmask = [\"1.2.3\"]", "mask is"},
+		{"nothing", `preset = "ontology"`, "name = \"x\"\nwire = \"ontology\"", "network.ontology.config is missing"},
+		{"both", "consensus_listen", "config = \"config.json\"\nconsensus_listen", "leave one of them out"},
+		{"no magic", "preset = \"ontology\"\nlisten = [\"127.0.0.1:0\"]\n[network.ontology]", "name = \"x\"\nwire = \"ontology\"\n[network.ontology]\nconfig = \"config.json\"", "magic is missing"},
+		{"magic", "consensus_listen", "magic = 5\nconsensus_listen", "a preset has its own"},
+		{"second port", "127.0.0.1:0\"\n", "20339\"\n", "consensus_listen is"},
+		{"mask", "consensus_listen", "mask = [\"1.2.3\"]\nconsensus_listen", "mask is"},
 		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,7 +70,7 @@ func TestBadOntologyNetworksAreRefused(t *testing.T) {
 
 // Ontology's own methods have the shapes of its nodes.
 func TestOntologyMethods(t *testing.T) {
-	cfg, err := ParseConfig([]byte(strings.Replace(ontConfig, `wire =`, "no_dial = true\nwire =", 1)))
+	cfg, err := ParseConfig([]byte(strings.Replace(ontConfig, "listen =", "no_dial = true\nlisten =", 1)))
 	if err != nil {
 		t.Fatal(err)
 	}

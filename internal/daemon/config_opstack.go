@@ -40,7 +40,7 @@ type OPStack struct {
 // defaultOPBlockTime is OP Mainnet's.
 const defaultOPBlockTime = 2 * time.Second
 
-func (o *OPStack) check(p *problems) {
+func (o *OPStack) check(n *Network, p *problems) {
 	if o.ChainID == 0 {
 		p.bad("network.opstack.chain_id is missing; it is part of every topic and signature of the chain")
 	}
@@ -62,16 +62,16 @@ func (o *OPStack) check(p *problems) {
 	if _, err := codec.ParseAddress(o.Sequencer); o.Sequencer != "" && err != nil {
 		p.bad("network.opstack.sequencer: %w", withoutPackage(err))
 	}
-	o.checkSource(p)
+	o.checkSource(n, p)
 	o.checkEngine(p)
 }
 
 // checkSource looks at where the sequencer's address comes from.
-func (o *OPStack) checkSource(p *problems) {
+func (o *OPStack) checkSource(n *Network, p *problems) {
 	switch {
 	case o.SequencerFile != "" && o.L1 != "":
 		p.bad("network.opstack.sequencer_file and l1 both tell who the sequencer is; leave one of them out")
-	case o.L1 == "" && o.SystemConfig != "":
+	case o.L1 == "" && o.SystemConfig != "" && n.Preset == "": // a preset has it for when it is needed
 		p.bad("network.opstack.system_config is set, but l1 is not; name the JSON-RPC of an L1 node, or leave it out")
 	case o.L1 == "" && o.L1Depth != 0:
 		p.bad("network.opstack.l1_depth is set, but l1 is not; leave it out")

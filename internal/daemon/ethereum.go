@@ -23,11 +23,11 @@ const ethBlockTime = 12 * time.Second
 // openEthereum opens a network of Ethereum's kind on devp2p.
 func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
 	e := network.Ethereum
-	genesis, block, err := readGenesis(dir.resolve(e.Genesis))
+	genesis, block, err := readGenesis(network, dir)
 	if err != nil {
 		return fmt.Errorf("network.ethereum.genesis: %w", err)
 	}
-	fam, err := ethereum.New(ethereum.Config{Network: network.Name, Chain: genesis.Config, Genesis: block, Logger: log.With("part", "ethereum")})
+	fam, err := ethereum.New(ethereum.Config{Network: network.Name, Chain: genesis.Config, ExtraForks: genesis.ExtraForks, Genesis: block, Logger: log.With("part", "ethereum")})
 	if err != nil {
 		return fmt.Errorf("network.ethereum.genesis: %w", err)
 	}
@@ -83,7 +83,7 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	if err != nil {
 		return nil, err
 	}
-	blocks, times := ethereum.Forks(genesis.Config)
+	blocks, times := ethereum.Forks(genesis.Config, genesis.ExtraForks...)
 	return devp2p.New(devp2p.Config{
 		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
 		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts, TargetOnly: targetOnly,
@@ -121,8 +121,12 @@ func (e *Ethereum) discovery(network Network, listen string, dir *Datadir) (devp
 	if err != nil {
 		return devp2p.Discovery{}, fmt.Errorf("network.listen: %w", err)
 	}
+	v5 := e.BootnodesV5
+	if len(v5) == 0 {
+		v5 = e.Bootnodes
+	}
 	return devp2p.Discovery{
-		Listen: at, BootnodesV4: e.Bootnodes, BootnodesV5: e.Bootnodes, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
+		Listen: at, BootnodesV4: e.Bootnodes, BootnodesV5: v5, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
 	}, nil
 }
 
@@ -141,8 +145,15 @@ func headTime(l *ledger.Ledger) func() uint64 {
 // has some megabytes.
 const maxGenesisBytes = 64 << 20
 
-func readGenesis(path string) (*ethereum.Genesis, chain.Block, error) {
-	raw, err := readBounded(path, maxGenesisBytes)
+// readGenesis reads the file that the config names, or the preset's.
+func readGenesis(network Network, dir *Datadir) (*ethereum.Genesis, chain.Block, error) {
+	path := "preset " + network.Preset
+	read := network.presetGenesis
+	if file := network.Ethereum.Genesis; file != "" {
+		path = dir.resolve(file)
+		read = func() ([]byte, error) { return readBounded(path, maxGenesisBytes) }
+	}
+	raw, err := read()
 	if err != nil {
 		return nil, chain.Block{}, err
 	}

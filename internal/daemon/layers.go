@@ -14,7 +14,8 @@ import (
 )
 
 // Origin says where a value of the config comes from: "flag --max-peers",
-// "env STARLING_NETWORK_MAX_PEERS", "file PATH:LINE". Empty: it is a default.
+// "env STARLING_NETWORK_MAX_PEERS", "file PATH:LINE", "preset NAME". Empty: it
+// is a default.
 type Origin string
 
 // Override is a value that counts for more than the file's.
@@ -129,6 +130,16 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 	for _, k := range meta.Keys() {
 		c.origins[k.String()] = Origin(fmt.Sprintf("file %s:%d", path, lines[k.String()]))
 	}
+	preset := c.chosenPreset(over)
+	if err := c.layPreset(preset); err != nil {
+		var p problems
+		p.add(err)
+		origins := maps.Clone(c.origins)
+		for _, o := range over {
+			origins[o.Key] = o.Origin
+		}
+		return c, p.located(origins, lines)
+	}
 	for _, o := range over {
 		f, ok := fieldOf(o.Key)
 		if !ok {
@@ -146,6 +157,7 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		}
 		c.origins[o.Key] = o.Origin
 	}
+	c.withdraw()
 	var p problems
 	c.zeros(&p)
 	p.add(c.validate())
@@ -183,7 +195,7 @@ func (p *problems) located(origins map[string]Origin, lines map[string]int) erro
 	}
 	at := func(err error) (line int, from Origin) {
 		key := aKey.FindString(err.Error())
-		if o := origins[key]; o != "" && !strings.HasPrefix(string(o), "file") {
+		if o := origins[key]; o != "" && !strings.HasPrefix(string(o), "file") && !strings.HasPrefix(string(o), presetOrigin) {
 			return 0, o
 		}
 		return lines[key], ""

@@ -22,7 +22,7 @@ const ontBlockTime = 6 * time.Second
 // openOntology opens a network of Ontology's kind on its own wire.
 func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
 	o := network.Ontology
-	n, err := o.network(network.Name, func(path string) ([]byte, error) { return readBounded(dir.resolve(path), maxConfigBytes) })
+	n, err := o.network(&network, func(path string) ([]byte, error) { return readBounded(dir.resolve(path), maxConfigBytes) })
 	if err != nil {
 		return fmt.Errorf("network.ontology.config: %w", err)
 	}
@@ -37,7 +37,7 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if err := fam.Attach(context.Background(), s.ledger); err != nil {
 		return err
 	}
-	pool, err := o.pool(s.ledger, dir.Sub("chain", "pool.journal"), log.With("part", "pool"))
+	pool, err := o.pool(network.Preset, s.ledger, dir.Sub("chain", "pool.journal"), log.With("part", "pool"))
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.wire, err = ontology.New(ontology.Config{
 		Magic: n.Magic, Status: s.ledger.Status, Header: s.ledger.Header, Listen: listen, ConsensusListen: o.ConsensusListen, Advertise: advertise,
 		NodeKeyFile: dir.Sub("keys", "ontology.key"), Mask: mask, Logger: log.With("part", "wire"),
-		StateRoots: o.Preset != "" || o.StateRootFrom != 0, StateRootFrom: o.stateRootFrom(),
+		StateRoots: network.Preset != "" || o.StateRootFrom != 0, StateRootFrom: o.stateRootFrom(network.Preset),
 	})
 	if err != nil {
 		return err

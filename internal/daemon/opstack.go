@@ -65,6 +65,9 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if err != nil {
 		return fmt.Errorf("network.opstack: %w", err)
 	}
+	if source == nil && cfg.Signer == (codec.Address{}) {
+		log.With("part", "opstack").Warn("no block can be checked: the sequencer's address is not known; set l1 to the JSON-RPC of an L1 node, or sequencer, in [network.opstack]")
+	}
 	if source != nil {
 		s.services = append(s.services, &signerWatch{source: source, every: every, signers: fam.Rules().Signers(), log: log.With("part", "opstack")})
 	}
@@ -99,7 +102,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 }
 
 func checkOPStack(n *Network, p *problems) {
-	n.OPStack.check(p)
+	n.OPStack.check(n, p)
 	n.OPStack.checkDiscovery(n, p)
 }
 

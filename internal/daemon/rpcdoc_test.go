@@ -260,23 +260,5 @@ func TestTheDocumentHasEveryMethod(t *testing.T) {
 		table.WriteString(strings.ReplaceAll(row, "  ", " ") + "\n")
 	}
 	table.WriteByte('\n')
-	raw, err := os.ReadFile(rpcDoc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const begin, end = "<!-- methods -->\n", "<!-- end of methods -->"
-	head, rest, ok := strings.Cut(string(raw), begin)
-	have, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the methods", rpcDoc)
-	}
-	if *update {
-		if err := os.WriteFile(rpcDoc, []byte(head+begin+table.String()+end+tail), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if have != table.String() {
-		t.Errorf("the table of methods in %s is not what the node has; write it anew: go test ./internal/daemon -run Document -update", rpcDoc)
-	}
+	keepSection(t, rpcDoc, "methods", table.String())
 }

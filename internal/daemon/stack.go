@@ -104,12 +104,12 @@ func wires() []wireKind {
 		{
 			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,
 			forms: []string{"enode"}, example: "enode://ID@1.2.3.4:30303",
-			check: func(n *Network, p *problems) { n.Ethereum.check(p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
+			check: func(n *Network, p *problems) { n.Ethereum.check(n, p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
 		},
 		{
 			name: ontology.Name, open: openOntology, protocols: ontProtocols,
 			forms: []string{"host:port"}, example: "1.2.3.4:20338",
-			check: func(n *Network, p *problems) { n.Ontology.check(p) }, addrs: new(ontology.Wire), listen: checkHostPort,
+			check: func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
 		},
 	}
 }

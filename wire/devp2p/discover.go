@@ -27,6 +27,12 @@ type Discovery struct {
 	DB          string     // folder of what is known of nodes; empty: in memory
 }
 
+// CheckNodes reports all texts that name no node that discovery could ask.
+func CheckNodes(texts []string) error {
+	_, err := discv.ParseNodes(texts)
+	return err
+}
+
 // forkEntry is the "eth" entry of a node record: its fork identifier, in a list
 // that may grow (go-ethereum eth/protocols/eth, discovery.go).
 type forkEntry struct {
