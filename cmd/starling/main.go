@@ -136,6 +136,8 @@ func command(stdout, stderr io.Writer) *cli.Command {
 			unbanCommand(datadir),
 			pingCommand(datadir),
 			probeCommand(),
+			importCommand(),
+			exportCommand(),
 			keyCommand(),
 			configCommand(),
 			debugCommand(datadir),

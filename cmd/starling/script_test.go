@@ -49,6 +49,11 @@ func scripts(t *testing.T, dir string) testscript.Params {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(asProgram, "1")
 			e.Setenv("HOME", e.WorkDir)
+			files, err := filepath.Abs("testdata")
+			if err != nil {
+				return err
+			}
+			e.Setenv("TESTDATA", files)
 			e.Setenv("XDG_DATA_HOME", e.WorkDir)
 			e.Setenv("STARLING_RPC_LISTEN", "127.0.0.1:0") // a port in the file may be gone by now
 			return nil

@@ -50,7 +50,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }
 	s.services = []starling.Service{&poolKeeper{pool: pool, warm: pool.Warm, log: log.With("part", "pool")}}
-	s.networkID = e.networkID(genesis)
+	s.networkID, s.eth = e.networkID(genesis), fam
 	s.methods = func(n *Node) []starling.Method {
 		return (&ethAPI{node: n, family: fam, pool: pool, started: n.stack.ledger.Status().Head.Number}).methods()
 	}

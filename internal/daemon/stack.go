@@ -11,6 +11,7 @@ import (
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p"
@@ -43,6 +44,8 @@ type stack struct {
 	services     []starling.Service // in an order in which they can be registered
 	// methods are those of the RPC that only this wire has; nil: none.
 	methods func(*Node) []starling.Method
+
+	eth *ethereum.Family // nil: a chain of another kind
 
 	// What the RPC asks of a chain beyond the contracts.
 	txs     func(chain.Block) ([]chain.Tx, error) // of a block

@@ -65,7 +65,7 @@ func reach(t *testing.T, s *steertest.Starling, number uint64) {
 // TestBlocksAreShownAsGethShowsThem compares what both say of each block, by
 // number and by hash, with hashes and with whole transactions.
 func TestBlocksAreShownAsGethShowsThem(t *testing.T) {
-	const blocks = 12
+	const blocks = 6
 	for _, release := range []string{newest, old} {
 		t.Run(release, func(t *testing.T) {
 			var g *gethNode
