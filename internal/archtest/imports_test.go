@@ -17,7 +17,7 @@ var tiers = [][]string{
 	{"wire", "chain/chaintest"},
 	{"internal"}, // leaves that are not listed below
 	{"wire/internal", "wire/wiretest", "sim/bed"},
-	{"wire/opstack/codec", "wire/devp2p/codec", "wire/ontology/codec"},
+	{"wire/opstack/codec", "wire/devp2p/eth", "wire/ontology/codec"},
 	{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery", "wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "ledger"},
 	{"."},
 	{"internal/eventlog"},
@@ -37,7 +37,7 @@ var denied = []struct {
 }{
 	{[]string{"."}, []string{"wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "wire/internal", "ledger"}, "a wire and a chain are handed to the node as values"},
 	{[]string{"ledger"}, []string{"wire/internal"}, "a family may import its wire's codec, not its stack"},
-	{[]string{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery"}, []string{"wire/internal", "wire/opstack/codec", "wire/devp2p/codec", "wire/ontology/codec"}, "services choose by Caps; none asks which wire it is on"},
+	{[]string{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery"}, []string{"wire/internal", "wire/opstack/codec", "wire/devp2p/eth", "wire/ontology/codec"}, "services choose by Caps; none asks which wire it is on"},
 	{[]string{"."}, []string{"chain/chaintest", "wire/wiretest", "sim/bed"}, "what is for tests stays out of the product"},
 }
 
