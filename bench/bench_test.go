@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/starlingp2p/starling/bench/internal/report"
 )
 
 // TestMain makes this test binary an end of a measurement where it is started
@@ -61,18 +63,18 @@ func TestBaselineSyncsAfterTheSameShareOfTheBytes(t *testing.T) {
 
 func TestReportTakesItsPlaceInADocument(t *testing.T) {
 	path := t.TempDir() + "/doc.md"
-	if err := os.WriteFile(path, []byte("before\n"+reportBegin+"old\n"+reportEnd+"after\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("before\n"+reportBegin+"old\n"+report.End+"after\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	r := round{Starling: run{result: result{Seconds: 2}}, Raw: run{result: result{Seconds: 1}}}
-	if err := write(path, reportBegin, report(options{blocks: 16, size: 1 << 20}, []round{r, r, r})); err != nil {
+	if err := report.Write(path, reportBegin, syncReport(options{blocks: 16, size: 1 << 20}, []round{r, r, r})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"before\n" + reportBegin, "median over median: 2.00", reportEnd + "after\n"} {
+	for _, want := range []string{"before\n" + reportBegin, "median over median: 2.00", report.End + "after\n"} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("document lacks %q:\n%s", want, got)
 		}
@@ -83,7 +85,7 @@ func TestReportTakesItsPlaceInADocument(t *testing.T) {
 	if err := os.WriteFile(path, []byte("no place\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(path, reportBegin, "x"); err == nil {
+	if err := report.Write(path, reportBegin, "x"); err == nil {
 		t.Error("a document without a place was written to")
 	}
 }

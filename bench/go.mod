@@ -10,6 +10,8 @@ require (
 	golang.org/x/sys v0.48.0
 )
 
+require filippo.io/nistec v0.0.4 // indirect
+
 require (
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
 	filippo.io/keygen v1.0.0 // indirect
@@ -115,6 +117,7 @@ require (
 	github.com/quic-go/webtransport-go v0.13.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/spaolacci/murmur3 v1.1.0 // indirect
+	github.com/starlingp2p/starling/interop/peers/steer v0.0.0
 	github.com/whyrusleeping/go-keyspace v0.0.0-20160322163242-5b898ac5add1 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
@@ -141,3 +144,5 @@ require (
 )
 
 replace github.com/starlingp2p/starling => ../
+
+replace github.com/starlingp2p/starling/interop/peers/steer => ../interop/peers/steer

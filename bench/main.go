@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+
+	"github.com/starlingp2p/starling/bench/internal/report"
 )
 
 func main() {
@@ -45,12 +47,12 @@ func all(ctx context.Context, o options, only, into string) error {
 		if into == "" {
 			return nil
 		}
-		return write(into, begin, text)
+		return report.Write(into, begin, text)
 	}
 	if only != "rpc" {
 		rounds, err := measure(ctx, o, os.Stdout)
 		if err == nil {
-			err = tell(reportBegin, report(o, rounds))
+			err = tell(reportBegin, syncReport(o, rounds))
 		}
 		if err != nil {
 			return err

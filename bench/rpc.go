@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/starlingp2p/starling/bench/internal/report"
 )
 
 // rpcRound is one sync of a daemon alone, and one with hostile clients at its
@@ -140,21 +142,15 @@ func (b *besieged) sync(ctx context.Context, beset bool) (seconds float64, err e
 // rpcReport is the result as Markdown.
 func rpcReport(o options, rounds []rpcRound) string {
 	var b bytes.Buffer
-	of := func(f func(rpcRound) float64) spread {
-		xs := make([]float64, len(rounds))
-		for i, r := range rounds {
-			xs[i] = f(r)
-		}
-		return spreadOf(xs)
-	}
+	of := func(f func(rpcRound) float64) report.Spread { return report.Each(rounds, f) }
 	alone, beset := of(func(r rpcRound) float64 { return r.Alone }), of(func(r rpcRound) float64 { return r.Beset })
 	fmt.Fprintf(&b, "%d blocks of %d bytes, %d rounds, on %s: %d cores for all processes, %s %s/%s.\n\n",
 		o.blocks, o.size, len(rounds), time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	fmt.Fprintf(&b, "**Ratio, median over median: %.2f.**\n\n", beset.median/alone.median)
+	fmt.Fprintf(&b, "**Ratio, median over median: %.2f.**\n\n", beset.Median/alone.Median)
 	fmt.Fprintf(&b, "| seconds | least | median | greatest |\n|---|---|---|---|\n")
-	fmt.Fprintf(&b, "| alone | %.2f | %.2f | %.2f |\n", alone.min, alone.median, alone.max)
-	fmt.Fprintf(&b, "| with %d hostile clients | %.2f | %.2f | %.2f |\n", hostileClients, beset.min, beset.median, beset.max)
+	fmt.Fprintf(&b, "| alone | %.2f | %.2f | %.2f |\n", alone.Min, alone.Median, alone.Max)
+	fmt.Fprintf(&b, "| with %d hostile clients | %.2f | %.2f | %.2f |\n", hostileClients, beset.Min, beset.Median, beset.Max)
 	ratio := of(func(r rpcRound) float64 { return r.Beset / r.Alone })
-	fmt.Fprintf(&b, "\nRound by round the ratio was %.2f to %.2f.\n", ratio.min, ratio.max)
+	fmt.Fprintf(&b, "\nRound by round the ratio was %.2f to %.2f.\n", ratio.Min, ratio.Max)
 	return b.String()
 }

@@ -20,6 +20,8 @@ type Family struct {
 
 	mu      sync.Mutex // a leaf
 	keys    map[string]codec.Key
+	fast    map[string]codec.Key       // of keys that have signed much, hastened
+	signed  map[string]int             // verified signatures of the others
 	configs map[uint32]*members        // by the number of the block that carries the configuration
 	signers map[codec.Address]struct{} // that verified headers named
 	top     uint32                     // number of the highest of them
@@ -28,6 +30,8 @@ type Family struct {
 const (
 	maxParsed  = 4096 // keys that are kept parsed
 	maxConfigs = 4096 // configurations that are kept
+	maxFast    = 16   // keys that are kept hastened: 6 MiB
+	fastFrom   = 64   // signatures that a key has made by then
 )
 
 var (
@@ -41,7 +45,10 @@ func New(n Network) (*Family, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Family{network: n, genesis: g, keys: map[string]codec.Key{}, configs: map[uint32]*members{}, signers: map[codec.Address]struct{}{}}
+	f := &Family{
+		network: n, genesis: g, keys: map[string]codec.Key{}, fast: map[string]codec.Key{}, signed: map[string]int{},
+		configs: map[uint32]*members{}, signers: map[codec.Address]struct{}{},
+	}
 	f.named(g.Header)
 	if n.kind() == VBFT {
 		info, err := parseInfo(g.Header.Payload)
@@ -219,7 +226,10 @@ func (f *Family) Execute(s ledger.State, b chain.Block) ([]ledger.Write, error) 
 // key is a parsed key, which is kept: the same few sign every block.
 func (f *Family) key(b []byte) (codec.Key, error) {
 	f.mu.Lock()
-	k, ok := f.keys[string(b)]
+	k, ok := f.fast[string(b)]
+	if !ok {
+		k, ok = f.keys[string(b)]
+	}
 	f.mu.Unlock()
 	if ok {
 		return k, nil
@@ -235,6 +245,40 @@ func (f *Family) key(b []byte) (codec.Key, error) {
 	}
 	f.keys[string(b)] = k
 	return k, nil
+}
+
+// haveSigned notes the signers of a verified header, and hastens who signs much.
+func (f *Family) haveSigned(keys []codec.Key) {
+	for _, k := range keys {
+		if !f.signsMuch(k) {
+			continue
+		}
+		k = k.Hasten()
+		f.mu.Lock()
+		f.fast[string(k.Bytes())] = k
+		f.mu.Unlock()
+	}
+}
+
+// signsMuch counts a signature; true, once, for the one that makes it many.
+func (f *Family) signsMuch(k codec.Key) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.fast[string(k.Bytes())]; ok {
+		return false
+	}
+	if len(f.signed) >= maxParsed {
+		clear(f.signed)
+	}
+	f.signed[string(k.Bytes())]++
+	if f.signed[string(k.Bytes())] < fastFrom {
+		return false
+	}
+	if len(f.fast) >= maxFast {
+		clear(f.fast) // others sign by now
+	}
+	delete(f.signed, string(k.Bytes()))
+	return true
 }
 
 // learn keeps the configuration that a verified header brought.

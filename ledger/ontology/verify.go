@@ -62,7 +62,11 @@ func (f *Family) verifyBookkeepers(parent, h codec.Header) error {
 	if at != parent.NextBookkeeper && (len(keys) > 1 || codec.AddressOfKey(keys[0].Bytes()) != parent.NextBookkeeper) {
 		return fmt.Errorf("its signers are %s, its parent names %s", at, parent.NextBookkeeper)
 	}
-	return verifySigs(h, keys, codec.Quorum(len(keys)))
+	if err := verifySigs(h, keys, codec.Quorum(len(keys))); err != nil {
+		return err
+	}
+	f.haveSigned(keys)
+	return nil
 }
 
 // checkSigners is what can be said of a header without its parent.
@@ -138,6 +142,7 @@ func (f *Family) verifyVBFT(parent, h codec.Header) error {
 	if err := verifySigs(h, keys, m.quorum()); err != nil {
 		return err
 	}
+	f.haveSigned(keys)
 	if info.Config == nil {
 		return nil
 	}

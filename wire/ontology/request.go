@@ -59,7 +59,7 @@ func (s *session) getHeaders(ctx context.Context, r chain.Range) (wire.Response,
 	if err != nil {
 		return nil, err
 	}
-	hs, err := s.follow(ctx, r.From.Hash)
+	hs, err := s.follow(ctx, codec.HashOf(r.From.Hash))
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,11 @@ func (s *session) getHeaders(ctx context.Context, r chain.Range) (wire.Response,
 	for _, h := range hs[:min(len(hs), r.Count-1)] {
 		out = append(out, h.Chain())
 	}
-	s.node.tips.keep(out[len(out)-1])
+	last := out[len(out)-1]
+	s.node.tips.keep(last)
+	if len(out) > codec.MaxHeaders {
+		s.lookAhead(codec.HashOf(last.Ref.Hash))
+	}
 	return wire.Headers{Headers: out}, nil
 }
 
@@ -88,9 +92,9 @@ func (s *session) base(ctx context.Context, h chain.Hash) (chain.Header, error) 
 	return blocks[0].Header, nil
 }
 
-// follow asks for the headers behind one. Answers carry no number, so one
+// ask asks for the headers behind one. Answers carry no number, so one
 // question is under way at a time.
-func (s *session) follow(ctx context.Context, base chain.Hash) ([]codec.Header, error) {
+func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, error) {
 	select {
 	case s.headers <- struct{}{}:
 		defer func() { <-s.headers }()
@@ -99,7 +103,7 @@ func (s *session) follow(ctx context.Context, base chain.Hash) ([]codec.Header, 
 	case <-s.link.Done():
 		return nil, wire.ErrClosed
 	}
-	g := codec.GetHeaders{End: codec.HashOf(base)}
+	g := codec.GetHeaders{End: base}
 	s.mu.Lock()
 	s.behind = g.End
 	s.mu.Unlock()

@@ -59,6 +59,7 @@ type session struct {
 	asked   map[codec.Hash]time.Time // getdata that was sent, and when
 	sweepAt int                      // of asked, when it is looked through again
 	behind  codec.Hash               // of the question for headers that is under way
+	ahead   *ahead                   // the headers that the node will ask for; nil: none
 	addrs   bool                     // we have asked for addresses
 	told    time.Time                // when we last told the peer addresses
 }

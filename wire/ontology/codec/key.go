@@ -19,6 +19,8 @@ import (
 	//lint:ignore SA1019 one of the protocol's signature schemes
 	"golang.org/x/crypto/ripemd160"
 	legacy "golang.org/x/crypto/sha3"
+
+	"github.com/starlingp2p/starling/wire/ontology/internal/comb"
 )
 
 // Algorithms and curves of keys that are not ECDSA on P-256.
@@ -48,10 +50,21 @@ type Key struct {
 	secp   *secp256k1.PublicKey // of either kind
 	ed     ed25519.PublicKey
 	sx, sy *big.Int
+	comb   *comb.Key // nil: not hastened
 }
 
 // Bytes is the key's encoding.
 func (k Key) Bytes() []byte { return k.raw }
+
+// Hasten gives the key in a form that verifies several times as fast, for one
+// that signs much: it takes a millisecond or two, and 400 KiB while it is kept. A
+// key that is not on P-256 is given as it is.
+func (k Key) Hasten() Key {
+	if k.kind == keyECDSA && k.curve == curveP256 && k.comb == nil {
+		k.comb, _ = comb.New(k.ec) // a key that was parsed is on its curve
+	}
+	return k
+}
 
 // ParseKey reads a key and checks that it is on its curve (threat H-03). It
 // keeps b and uses some CPU.
@@ -208,8 +221,11 @@ func (k Key) Verify(msg, sig []byte) bool {
 	if len(value)%2 != 0 {
 		return false
 	}
-	r, s := new(big.Int).SetBytes(value[:len(value)/2]), new(big.Int).SetBytes(value[len(value)/2:])
-	return ecdsa.Verify(k.ec, d, r, s)
+	r, s := value[:len(value)/2], value[len(value)/2:]
+	if k.comb != nil {
+		return k.comb.Verify(d, r, s)
+	}
+	return ecdsa.Verify(k.ec, d, new(big.Int).SetBytes(r), new(big.Int).SetBytes(s))
 }
 
 // verifySecp takes 65 bytes: an Ethereum key's r, s and recovery id, or a

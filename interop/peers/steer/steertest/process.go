@@ -46,21 +46,39 @@ type answer struct {
 // errors; patience bounds whatever it should do at once, on a busy machine.
 func Run[E any](t *testing.T, who, binary string, patience time.Duration, params map[string]any, ready any) *Process[E] {
 	t.Helper()
+	p, err := Start[E](who, binary, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.t = t
+	t.Cleanup(func() {
+		p.stop()
+		if t.Failed() {
+			t.Logf("the end of %s's log:\n%s", who, &p.log)
+		}
+	})
+	p.Do(map[string]any{"do": "start", "params": params}, ready)
+	return p
+}
+
+// Start is Run for programs that are no tests: they send "start" themselves,
+// and stop the process. Do and Until, which fail a test, are not for them.
+func Start[E any](who, binary string, patience time.Duration) (*Process[E], error) {
 	p := &Process[E]{
-		t: t, who: who, patience: patience, cmd: exec.Command(binary),
+		who: who, patience: patience, cmd: exec.Command(binary),
 		answers: map[int]chan answer{}, changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.cmd.Stderr = &p.log
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	go p.read(out)
 	p.stop = sync.OnceFunc(func() {
@@ -70,14 +88,7 @@ func Run[E any](t *testing.T, who, binary string, patience time.Duration, params
 		p.cmd.Wait()
 		late.Stop()
 	})
-	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
-			t.Logf("the end of %s's log:\n%s", who, &p.log)
-		}
-	})
-	p.Do(map[string]any{"do": "start", "params": params}, ready)
-	return p
+	return p, nil
 }
 
 // Stop ends the process before the test does.
