@@ -15,6 +15,8 @@
 //	synced    Takes transactions from now on.
 //	send      Count: transfers into the own pool, as local ones. Answers their hashes.
 //	call      Params: method and args, of its RPC. Answers the result.
+//	drive     Addr: an Engine API, Params: its secret, Number: of the chain. Has that node follow the
+//	          block as a consensus client would, and answers what it said.
 //	pool      Answers the hashes of what is pending.
 package main
 

@@ -15,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth"
+	"github.com/ethereum/go-ethereum/eth/catalyst"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
 	"github.com/ethereum/go-ethereum/event"
 	"github.com/ethereum/go-ethereum/log"
@@ -37,6 +38,9 @@ type startParams struct {
 	DiscoveryV5 bool     `json:"discovery_v5"`
 	Bootnodes   []string `json:"bootnodes"`
 	MaxPeers    int      `json:"max_peers"` // 0: 50
+	// JWT is a file with the secret of the Engine API, which is then on.
+	JWT        string `json:"jwt"`
+	EnginePort int    `json:"engine_port"` // 0: any free one
 }
 
 // ready is the answer to start.
@@ -46,6 +50,7 @@ type ready struct {
 	Genesis json.RawMessage `json:"genesis"` // as geth init takes it
 	Hash    string          `json:"genesis_hash"`
 	Head    uint64          `json:"head"`
+	Engine  string          `json:"engine"` // URL of the Engine API, where it is on
 }
 
 // node is a geth that runs.
@@ -56,6 +61,7 @@ type node struct {
 	subs  []event.Subscription
 	emit  func(any)
 	done  chan struct{}
+	jwt   string // the Engine API's file; empty: it is off
 }
 
 func start(_ context.Context, raw json.RawMessage, emit func(any)) (steer.Peer, any, error) {
@@ -88,6 +94,9 @@ func open(s startParams, emit func(any)) (*node, error) {
 	if s.MaxPeers == 0 {
 		cfg.P2P.MaxPeers = 50
 	}
+	if s.JWT != "" {
+		cfg.AuthAddr, cfg.AuthPort, cfg.JWTSecret = "127.0.0.1", s.EnginePort, s.JWT
+	}
 	for _, text := range s.Bootnodes {
 		b, err := enode.Parse(enode.ValidSchemes, text)
 		if err != nil {
@@ -96,7 +105,7 @@ func open(s startParams, emit func(any)) (*node, error) {
 		cfg.P2P.BootstrapNodes = append(cfg.P2P.BootstrapNodes, b)
 		cfg.P2P.BootstrapNodesV5 = append(cfg.P2P.BootstrapNodesV5, b)
 	}
-	n := &node{maker: m, emit: emit, done: make(chan struct{})}
+	n := &node{maker: m, emit: emit, done: make(chan struct{}), jwt: s.JWT}
 	if n.stack, err = gethnode.New(&cfg); err != nil {
 		return nil, err
 	}
@@ -108,6 +117,11 @@ func open(s startParams, emit func(any)) (*node, error) {
 	ecfg.TxPool.AccountSlots, ecfg.TxPool.GlobalSlots, ecfg.TxPool.AccountQueue = 4096, 8192, 4096
 	if n.eth, err = eth.New(n.stack, &ecfg); err != nil {
 		return nil, errors.Join(err, n.stack.Close())
+	}
+	if s.JWT != "" {
+		if err := catalyst.Register(n.stack, n.eth); err != nil {
+			return nil, errors.Join(err, n.stack.Close())
+		}
 	}
 	if len(s.Versions) > 0 {
 		srv := n.stack.Server()
@@ -161,8 +175,12 @@ func (n *node) Close() error {
 func (n *node) ready() ready {
 	genesis, _ := json.Marshal(n.maker.genesis)
 	self := n.stack.Server().Self()
+	engine := ""
+	if n.jwt != "" {
+		engine = n.stack.HTTPAuthEndpoint()
+	}
 	return ready{
-		Enode: self.URLv4(), ENR: self.String(), Genesis: genesis,
+		Engine: engine, Enode: self.URLv4(), ENR: self.String(), Genesis: genesis,
 		Hash: n.eth.BlockChain().Genesis().Hash().Hex(), Head: n.eth.BlockChain().CurrentBlock().Number.Uint64(),
 	}
 }
@@ -201,6 +219,8 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		return n.send(c.Count)
 	case "call":
 		return n.call(ctx, c.Params)
+	case "drive":
+		return n.drive(ctx, c)
 	case "pool":
 		hashes := []string{}
 		pending, _ := n.eth.TxPool().Pending(txpool.PendingFilter{})
