@@ -51,7 +51,7 @@ func (n *node) startDiscovery(key crypto.PrivKey) (*discv.V5, error) {
 		return nil, err
 	}
 	c := discv.Config{
-		Key: own, Listen: at, Entries: []enr.Entry{codec.ENREntry{ChainID: n.w.chainID}},
+		Key: own, Listen: at, AdvertiseUDP: cfg.DiscoverUDP, Entries: []enr.Entry{codec.ENREntry{ChainID: n.w.chainID}},
 		Bootnodes: cfg.Bootnodes, NetRestrict: cfg.NetRestrict, DB: cfg.DiscoveryDB, Logger: cfg.Logger,
 		Filter: func(r *enode.Node) bool { return codec.OnChain(r.Record(), n.w.chainID) },
 	}

@@ -24,9 +24,9 @@ const (
 )
 
 // params are op-node's (op-node/p2p/gossip.go, op-node/p2p/config.go).
-func params() pubsub.GossipSubParams {
+func params(m Mesh) pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
-	p.D, p.Dlo, p.Dhi, p.Dlazy = 8, 6, 12, 6
+	p.D, p.Dlo, p.Dhi, p.Dlazy = m.D, m.Lo, m.Hi, m.Lazy
 	p.HeartbeatInterval = 500 * time.Millisecond
 	p.FanoutTTL = 24 * time.Second
 	p.HistoryLength = 12
@@ -52,7 +52,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 		Count:      n.countGossip,
 		Score:      func(id peer.ID) float64 { return score(id) + n.w.Score(id).Total },
 		SeenFor:    n.w.cfg.SeenFor,
-		Options:    []pubsub.Option{pubsub.WithGossipSubParams(params())},
+		Options:    []pubsub.Option{pubsub.WithGossipSubParams(params(n.w.cfg.Mesh))},
 	}
 }
 
@@ -170,7 +170,7 @@ func (n *node) claimed(from *session, ref chain.Ref) {
 // meshWait is how long a topic with members may have no mesh before they are
 // told all the same: they may all have enough of a mesh without us, and then
 // they ask for what we say that we have.
-const meshWait = 5 * time.Second
+const meshWait = 2 * time.Second
 
 // heard reports whether somebody would hear what is published on a topic.
 // op-node's first block is lost for want of that: a mesh takes a heartbeat.

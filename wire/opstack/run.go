@@ -111,12 +111,14 @@ func (w *Wire) key() (crypto.PrivKey, error) {
 func (c Config) options() []libp2p.Option {
 	opts := c.Libp2pOptions
 	if len(opts) == 0 {
-		opts = []libp2p.Option{
-			libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()), // or two nodes could listen on one port
-			libp2p.Security(noise.ID, noise.New),
-		}
-		if c.TLS {
-			opts = append(opts, libp2p.Security(libtls.ID, libtls.New))
+		opts = []libp2p.Option{libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport())} // or two nodes could listen on one port
+		switch {
+		case c.Plaintext:
+			opts = append(opts, libp2p.NoSecurity)
+		case c.TLS:
+			opts = append(opts, libp2p.Security(noise.ID, noise.New), libp2p.Security(libtls.ID, libtls.New))
+		default:
+			opts = append(opts, libp2p.Security(noise.ID, noise.New))
 		}
 	}
 	return append(opts[:len(opts):len(opts)], libp2p.Muxer(mplex.ID, mplex.DefaultTransport))
@@ -139,6 +141,10 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	listen, advertise, err := cfg.addrs()
 	if err != nil {
 		return undo, err
+	}
+	_, odd := reach(listen, advertise)
+	for _, text := range odd {
+		cfg.Logger.Warn("opstack: " + text)
 	}
 	n.p2p, err = p2phost.New(p2phost.Config{
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
@@ -281,8 +287,14 @@ func (n *node) fault(c network.Conn, err error) {
 // which topics.
 type judge struct{ n *node }
 
-// Admit implements p2phost.Judge.
-func (j judge) Admit(l wire.Link) peer.Reason { return j.n.host.Admit(l) }
+// Admit implements p2phost.Judge. Where nothing is encrypted, nobody is met but
+// on loopback.
+func (j judge) Admit(l wire.Link) peer.Reason {
+	if ip := l.Endpoint.Addr(); j.n.w.cfg.Plaintext && !ip.Unmap().IsLoopback() {
+		return peer.AddrUnwanted
+	}
+	return j.n.host.Admit(l)
+}
 
 // Report implements p2phost.Judge.
 func (j judge) Report(r wire.Report) {
