@@ -58,6 +58,7 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	if err := s.pace.wait(ctx); err != nil {
 		return nil, err
 	}
+	s.use()
 	b, err := s.ask(ctx, q.Range.From.Number)
 	s.learn(err)
 	if err != nil {

@@ -143,6 +143,7 @@ func (n *node) member(id peer.ID, joined bool) {
 			s.topics++
 		} else if s.topics > 0 {
 			s.topics--
+			s.use() // until now it was
 		}
 		s.mu.Unlock()
 	}

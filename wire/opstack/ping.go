@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
 )
 
 // op-node pings every peer so often, one a second after a burst
@@ -46,7 +47,11 @@ func (n *node) ping(s *session, d time.Duration) {
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
 	_, err := n.p2p.Ping(ctx, s.link.conn)
-	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+	if err == nil || s.ctx.Err() != nil {
+		return
+	}
+	// The stream has the same deadline, and may be the first to say so.
+	if p2phost.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		s.end(peer.Idle, false, "no answer to a ping")
 	}
 }

@@ -191,6 +191,7 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		n.goes(n.bootstrap)
 	}
 	n.goes(n.keepPinging)
+	n.goes(n.endUnused)
 	n.goes(func() { n.w.scores.decay(n.ctx) })
 	return undo, nil
 }

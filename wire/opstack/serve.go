@@ -45,6 +45,7 @@ func (n *node) asking(st network.Stream) (s *session, leave func()) {
 		leave()
 		return nil, nil
 	}
+	s.use()
 	return s, leave
 }
 

@@ -3,6 +3,7 @@ package opstack
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -32,6 +33,7 @@ type session struct {
 	held     held          // by answers to them
 	served   *rate.Limiter // of theirs
 	answers  chan struct{} // a place for each answer that is being made
+	used     atomic.Int64  // when it last served something, in Unix nanoseconds
 
 	mu     sync.Mutex // a leaf
 	taken  bool       // the Host took it
@@ -62,6 +64,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 	}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
 	context.AfterFunc(s.ctx, s.requests.Close)
+	s.use()
 	return s
 }
 
