@@ -25,3 +25,11 @@ type ProbeStep struct {
 	Took time.Duration
 	Err  error
 }
+
+// Ask does one thing that a node is asked, and notes what came of it.
+func (p *Probed) Ask(name string, f func() error) error {
+	begin := time.Now()
+	err := f()
+	p.Steps = append(p.Steps, ProbeStep{Name: name, Took: time.Since(begin), Err: err})
+	return err
+}

@@ -6,18 +6,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	libpeer "github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/internal/stranger"
 )
 
 // Probe finds out what a stranger's node is, with an identity that is thrown
@@ -45,20 +43,12 @@ func Find(ctx context.Context, hostPort, agent string) (peer.Addr, error) {
 		return peer.Addr{}, err
 	}
 	defer host.Close()
-	return p.locate(ctx, host, hostPort)
+	return host.Find(ctx, hostPort)
 }
 
 type prober struct {
 	agent string
 	out   wire.Probed
-}
-
-// step runs one thing that is asked, and notes what came of it.
-func (p *prober) step(name string, f func() error) error {
-	begin := time.Now()
-	err := f()
-	p.out.Steps = append(p.out.Steps, wire.ProbeStep{Name: name, Took: time.Since(begin), Err: err})
-	return err
 }
 
 // host makes one with an identity of its own, which lets everybody be.
@@ -67,7 +57,7 @@ func (p *prober) host() (*p2phost.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("native: probe: %w", err)
 	}
-	host, err := p2phost.New(p2phost.Config{Key: key, Judge: anybody{}, Agent: p.agent, AllowPrivate: true})
+	host, err := p2phost.New(p2phost.Config{Key: key, Judge: stranger.Anybody{}, Agent: p.agent, AllowPrivate: true})
 	if err != nil {
 		return nil, fmt.Errorf("native: probe: %w", err)
 	}
@@ -81,13 +71,13 @@ func (p *prober) greet(ctx context.Context, address string) error {
 		return err
 	}
 	defer host.Close()
-	addr, err := p.locate(ctx, host, address)
+	addr, err := host.Reach(ctx, address)
 	if err != nil {
 		return err
 	}
 	var conn network.Conn
 	release := func() {}
-	err = p.step("connect", func() (err error) {
+	err = p.out.Ask("connect", func() (err error) {
 		conn, release, err = host.Connect(ctx, addr)
 		return err
 	})
@@ -95,11 +85,11 @@ func (p *prober) greet(ctx context.Context, address string) error {
 		return err
 	}
 	defer func() { release() }()
-	if err := p.step("identify", func() error { return host.Identify(ctx, conn) }); err != nil {
+	if err := p.out.Ask("identify", func() error { return host.Identify(ctx, conn) }); err != nil {
 		return nil
 	}
 	p.out.Peer = host.Info(conn)
-	p.step("status", func() error { return p.status(ctx, host, conn) })
+	p.out.Ask("status", func() error { return p.status(ctx, host, conn) })
 	return nil
 }
 
@@ -139,44 +129,6 @@ func (p *prober) status(ctx context.Context, host *p2phost.Host, conn network.Co
 	return nil
 }
 
-// locate reads the address. HOST:PORT names nobody: whoever is there tells who
-// it is by refusing an identity that is nobody's.
-func (p *prober) locate(ctx context.Context, host *p2phost.Host, address string) (peer.Addr, error) {
-	at, port, err := net.SplitHostPort(address)
-	if strings.HasPrefix(address, "/") || err != nil {
-		return p2phost.ParseAddr(address)
-	}
-	kind := "dns"
-	if ip := net.ParseIP(at); ip != nil {
-		if kind = "ip4"; ip.To4() == nil {
-			kind = "ip6"
-		}
-	}
-	place := fmt.Sprintf("/%s/%s/tcp/%s", kind, at, port)
-	nobody, err := p2phost.NewKey()
-	if err != nil {
-		return peer.Addr{}, fmt.Errorf("native: probe: %w", err)
-	}
-	id, err := libpeer.IDFromPrivateKey(nobody)
-	if err != nil {
-		return peer.Addr{}, fmt.Errorf("native: probe: %w", err)
-	}
-	addr, err := p2phost.ParseAddr(place + "/p2p/" + id.String())
-	if err != nil {
-		return addr, err
-	}
-	_, release, err := host.Connect(ctx, addr)
-	if err == nil {
-		release()
-		return peer.Addr{}, errors.New("native: probe: the peer took an identity that is not its own")
-	}
-	found, ok := p2phost.Mistaken(err)
-	if !ok {
-		return peer.Addr{}, err
-	}
-	return p2phost.ParseAddr(place + "/p2p/" + found)
-}
-
 // join comes back as a member of the peer's network, and asks.
 func (p *prober) join(ctx context.Context) error {
 	claims := p.out.Claims
@@ -189,33 +141,23 @@ func (p *prober) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("native: probe: %w", err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	sessions := make(chan wire.Session, 1)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx, member{anybody{}, sessions}) }()
-	defer func() { cancel(); <-ended }()
-	select {
-	case <-w.Ready():
-	case err := <-ended:
-		ended <- err
+	guest, err := stranger.Enter(ctx, w)
+	if err != nil {
 		return err
 	}
-	if p.step("session", func() error { return w.Dial(ctx, p.out.Peer.Addr) }) != nil {
+	defer guest.Leave()
+	var s wire.Session
+	if p.out.Ask("session", func() (err error) { s, err = guest.Dial(ctx, p.out.Peer.Addr); return err }) != nil {
 		return nil
 	}
-	s := <-sessions
 	defer s.Close(peer.Requested)
-	p.step("ping", func() (err error) {
-		pinger, ok := s.(wire.Pinger)
-		if !ok {
-			return wire.ErrUnsupported
-		}
+	p.out.Ask("ping", func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, sessionTime)
 		defer cancel()
-		p.out.RTT, err = pinger.Ping(ctx)
+		p.out.RTT, err = stranger.Ping(ctx, s)
 		return err
 	})
-	p.step("header of its head", func() error {
+	p.out.Ask("header of its head", func() error {
 		res, err := s.Request(ctx, wire.GetHeaders{Range: chain.Range{From: claims.Head, Count: 1}})
 		if err != nil {
 			return err
@@ -226,34 +168,4 @@ func (p *prober) join(ctx context.Context) error {
 		return nil
 	})
 	return nil
-}
-
-// anybody lets every connection be and forgets what it is told.
-type anybody struct{}
-
-func (anybody) Admit(wire.Link) peer.Reason { return peer.OK }
-func (anybody) Report(wire.Report)          {}
-
-// member is a Host without a chain: it serves nobody and takes the one session
-// that the prober asked for.
-type member struct {
-	anybody
-	sessions chan wire.Session
-}
-
-func (m member) Open(_ context.Context, s wire.Session, _ chain.Status) error {
-	select {
-	case m.sessions <- s:
-		return nil
-	default:
-		return peer.Refuse(peer.TooManyPeers)
-	}
-}
-
-func (m member) Check(context.Context, wire.Session, wire.Message) chain.Verdict {
-	return chain.Verdict{Action: chain.Ignore, Reason: "a prober takes nothing"}
-}
-
-func (m member) Serve(context.Context, wire.Session, wire.Request) (wire.Response, error) {
-	return nil, wire.ErrUnsupported
 }
