@@ -16,10 +16,12 @@ import (
 func probeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "probe", Category: categoryTool, Usage: "meet a stranger's node: what it is, what it speaks, where it stands, what it refuses", ArgsUsage: "ADDR",
-		Description: "No node and no datadir is needed; the identity is made for the occasion. ADDR is a multiaddr or HOST:PORT.\n" +
-			"The exit code is 0 if the node was reached, whatever it refused then, and 3 if not.",
+		Description: "No node and no datadir is needed; the identity is made for the occasion. ADDR is a multiaddr, an enode, a node\n" +
+			"record (enr:…) or HOST:PORT; an Ontology node at HOST:PORT wants --wire ontology. The exit code is 0 if the node was\n" +
+			"reached, whatever it refused then, and 3 if not.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "wire", Usage: "the wire to speak; left out: what the form of the address says"},
+			&cli.StringFlag{Name: "wire", Usage: "the wire to speak; left out: what the address and the node say"},
+			&cli.Uint32Flag{Name: "network", Usage: "the id of a private Ontology network, whose nodes hear nobody without it", HideDefault: true},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -27,7 +29,7 @@ func probeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			r, err := daemon.Probe(ctx, cmd.String("wire"), addr)
+			r, err := daemon.Probe(ctx, cmd.String("wire"), addr, cmd.Uint32("network"))
 			if errors.Is(err, daemon.ErrNoProbe) {
 				return &usageError{err}
 			}
@@ -59,8 +61,10 @@ func printProbe(w io.Writer, r daemon.ProbeReply) error {
 		line("id", "%s", r.ID)
 		line("wire", "%s", r.Wire)
 		line("agent", "%q", r.Agent)
-		if r.Genesis != "" {
-			line("network", "%q (genesis %s)", r.Network, r.Genesis)
+		if r.Network != "" || r.Genesis != "" {
+			line("network", "%s", strings.TrimSpace(fmt.Sprintf("%q %s", r.Network, genesisOf(r))))
+		}
+		if r.Head != nil {
 			line("head", "%d %s", r.Head.Number, r.Head.Hash)
 		}
 		if r.ClockSkew != "" {
@@ -82,4 +86,12 @@ func printProbe(w io.Writer, r daemon.ProbeReply) error {
 			line(map[bool]string{true: "asked"}[i == 0], "%s: %s", s.Name, what)
 		}
 	})
+}
+
+// genesisOf is the genesis in words, where the node told it.
+func genesisOf(r daemon.ProbeReply) string {
+	if r.Genesis == "" {
+		return ""
+	}
+	return "(genesis " + r.Genesis + ")"
 }

@@ -62,10 +62,11 @@ func printStatus(w io.Writer, s daemon.StatusReply) error {
 
 // identity is what "id" prints.
 type identity struct {
-	V     int      `json:"v"`
-	ID    string   `json:"id"`
-	Addrs []string `json:"addrs"`
-	Agent string   `json:"agent"`
+	V      int      `json:"v"`
+	ID     string   `json:"id"`
+	Addrs  []string `json:"addrs"`
+	Record string   `json:"record,omitempty"`
+	Agent  string   `json:"agent"`
 }
 
 func idCommand(datadir cli.Flag) *cli.Command {
@@ -77,11 +78,14 @@ func idCommand(datadir cli.Flag) *cli.Command {
 			}
 			return show(ctx, cmd, func(ctx context.Context, n *node) (identity, error) {
 				s, err := fetchStatus(ctx, n)
-				return identity{1, s.ID, s.Addrs, s.Agent}, err
+				return identity{1, s.ID, s.Addrs, s.Record, s.Agent}, err
 			}, func(w io.Writer, id identity) error {
 				fmt.Fprintln(w, id.ID)
 				for _, a := range id.Addrs {
 					fmt.Fprintln(w, a)
+				}
+				if id.Record != "" {
+					fmt.Fprintln(w, id.Record)
 				}
 				return nil
 			})

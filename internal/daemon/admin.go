@@ -148,7 +148,7 @@ func (n *Node) nodeInfo() NodeInfo {
 	st := n.node.Client().Status()
 	info := NodeInfo{ID: n.adminID(st.Self), Name: clientVersion(), Protocols: map[string]any{
 		st.Wire: ProtocolInfo{Network: st.Chain.Network, Genesis: st.Chain.Genesis.String(), Head: st.Chain.Head.Hash.String(), Number: st.Chain.Head.Number},
-	}}
+	}, ENR: recordOf(n.stack.wire)}
 	for _, a := range st.Addrs {
 		enodeOf(a.Text, &info.Enode, &info.ENR)
 		ep, _, ok := locate(n.stack.wire, a)
@@ -164,6 +164,14 @@ func (n *Node) nodeInfo() NodeInfo {
 		}
 	}
 	return info
+}
+
+// recordOf is the node record of a wire that has one.
+func recordOf(w wire.Wire) string {
+	if r, ok := w.(interface{ Record() string }); ok {
+		return r.Record()
+	}
+	return ""
 }
 
 // enodeOf takes an address that is an enode URL or a node record.

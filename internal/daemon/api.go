@@ -20,6 +20,7 @@ type StatusReply struct {
 	Network      string    `json:"network"`
 	Wire         string    `json:"wire"`
 	Addrs        []string  `json:"addrs"`
+	Record       string    `json:"record,omitempty"` // by which discovery knows the node
 	Genesis      string    `json:"genesis"`
 	Head         BlockName `json:"head"`
 	Finalized    BlockName `json:"finalized"`

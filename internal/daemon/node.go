@@ -133,7 +133,8 @@ func (d *Datadir) resolve(path string) string {
 func (n *Node) Status() StatusReply {
 	st := n.node.Client().Status()
 	r := StatusReply{
-		V: 1, Agent: "starling/" + Version, ID: string(st.Self), Network: st.Chain.Network, Wire: st.Wire, Addrs: []string{},
+		Record: recordOf(n.stack.wire),
+		V:      1, Agent: "starling/" + Version, ID: string(st.Self), Network: st.Chain.Network, Wire: st.Wire, Addrs: []string{},
 		Genesis: st.Chain.Genesis.String(), Head: nameOf(st.Chain.Head), Finalized: nameOf(st.Chain.Finalized), Earliest: st.Chain.Earliest,
 		Peers: st.Inbound + st.Outbound, Inbound: st.Inbound, Outbound: st.Outbound, Bans: st.Bans, BansEver: st.BansByScore,
 		Sync:         SyncReply{Mode: st.Sync.Mode, Target: st.Sync.Target, Staged: st.Sync.Staged, Stuck: st.Sync.Stuck},

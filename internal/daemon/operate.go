@@ -80,13 +80,13 @@ func kindOf(name string) (wireKind, error) {
 // takes reports whether a wire can dial an address of that form, if need be
 // after asking who is there.
 func (k wireKind) takes(form string) bool {
-	return slices.Contains(k.forms, form) || form == "host:port" && k.find != nil
+	return slices.Contains(k.forms, form) || slices.Contains(k.found, form)
 }
 
 // refuses says what is wrong with an address that a wire cannot take, by its form.
 func (k wireKind) refuses(text string) error {
 	more := ""
-	if k.find != nil {
+	if slices.Contains(k.found, "host:port") {
 		more = " or HOST:PORT"
 	}
 	switch form := AddrForm(text); {
@@ -113,7 +113,7 @@ func FullAddr(ctx context.Context, wire, text string) (string, error) {
 	if err := k.refuses(text); err != nil {
 		return "", &AddrError{err}
 	}
-	if k.find == nil || AddrForm(text) != "host:port" {
+	if !slices.Contains(k.found, AddrForm(text)) {
 		return text, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)

@@ -44,18 +44,24 @@ type ProbeStep struct {
 const probeTimeout = 40 * time.Second
 
 // Probe meets the node at an address as a stranger. wire may be empty: then the
-// form of the address tells which it is. The reply says what is known even
-// where there is an error.
-func Probe(ctx context.Context, wire, address string) (ProbeReply, error) {
+// form of the address tells which it is, and, where several wires take that
+// form, what the node says it speaks. network is the id of the network, where
+// the wire needs one to be heard; 0: those that are known are tried. The reply
+// says what is known even where there is an error.
+func Probe(ctx context.Context, wire, address string, network uint32) (ProbeReply, error) {
 	r := ProbeReply{V: 1, Protocols: []string{}, Listen: []string{}, Steps: []ProbeStep{}}
 	k, err := proberOf(wire, address)
 	if err != nil {
 		return r, err
 	}
-	r.Wire = k.name
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	p, err := k.probe(ctx, address, "starling-probe/"+Version)
+	p, err := k.probe(ctx, address, "starling-probe/"+Version, network)
+	if other, ok := betterProber(k, address, p.Peer.Protocols); ok && wire == "" {
+		k = other
+		p, err = k.probe(ctx, address, "starling-probe/"+Version, network)
+	}
+	r.Wire = k.name
 	r.ID, r.Addr, r.Agent = string(p.Peer.ID), p.Peer.Addr.String(), p.Peer.Agent
 	r.Protocols = append(r.Protocols, p.Peer.Protocols...)
 	slices.Sort(r.Protocols)
@@ -64,7 +70,16 @@ func Probe(ctx context.Context, wire, address string) (ProbeReply, error) {
 	}
 	if c := p.Claims; !c.Genesis.IsZero() || c.Network != "" {
 		head := nameOf(c.Head)
-		r.Network, r.Genesis, r.Head, r.Earliest = c.Network, c.Genesis.String(), &head, c.Earliest
+		r.Network, r.Earliest = c.Network, c.Earliest
+		if !c.Genesis.IsZero() {
+			r.Genesis = c.Genesis.String()
+		}
+		if c.Head.Hash.IsZero() {
+			head.Hash = "" // only its number was told
+		}
+		if c.Head.Number > 0 || head.Hash != "" {
+			r.Head = &head
+		}
 		if c.Finalized.Number > 0 {
 			final := nameOf(c.Finalized)
 			r.Finalized = &final
@@ -98,26 +113,38 @@ var ErrNoProbe = errors.New("no wire can probe that")
 // proberOf chooses the wire that an address is probed with.
 func proberOf(name, address string) (wireKind, error) {
 	form := AddrForm(address)
-	var can []string
+	var first wireKind
 	for _, k := range wires() {
-		if k.probe == nil {
-			continue
-		}
-		can = append(can, k.name)
 		switch {
 		case name == k.name && k.refuses(address) != nil:
 			return k, fmt.Errorf("%w: %w", ErrNoProbe, k.refuses(address))
-		case name == k.name, name == "" && k.takes(form):
+		case name == k.name:
 			return k, nil
+		case name != "" || !k.takes(form):
+		case slices.Contains(k.forms, form) && first.name == "", k.marks != nil && k.marks(address):
+			first = k
 		}
 	}
-	if name != "" {
-		return wireKind{}, fmt.Errorf("%w: --wire is %.40q, want one of %s", ErrNoProbe, name, strings.Join(can, ", "))
+	switch {
+	case name != "":
+		return wireKind{}, fmt.Errorf("%w: --wire is %.40q, want one of %s", ErrNoProbe, name, strings.Join(WireNames(), ", "))
+	case form == "host:port":
+		return wires()[0], nil
+	case first.name == "":
+		return wireKind{}, fmt.Errorf("%w: %.120q is no address; write it as /ip4/1.2.3.4/tcp/4001/p2p/ID, enode://ID@1.2.3.4:30303, enr:… or HOST:PORT", ErrNoProbe, address)
 	}
-	if form == "" {
-		return wireKind{}, fmt.Errorf("%w: %.120q is no address; write it as /ip4/1.2.3.4/tcp/4001/p2p/ID or HOST:PORT", ErrNoProbe, address)
+	return first, nil
+}
+
+// betterProber is another wire that takes the address and to which a protocol
+// that the node speaks belongs.
+func betterProber(asked wireKind, address string, speaks []string) (wireKind, bool) {
+	for _, k := range wires() {
+		if k.name != asked.name && k.marks != nil && k.takes(AddrForm(address)) && slices.ContainsFunc(speaks, k.marks) {
+			return k, true
+		}
 	}
-	return wireKind{}, fmt.Errorf("%w: %.120q is of the form %s; the wires that can probe are %s", ErrNoProbe, address, form, strings.Join(can, ", "))
+	return wireKind{}, false
 }
 
 // probeError says what can be done about a peer that was not reached.
@@ -131,7 +158,7 @@ func probeError(address string, err error) error {
 		peer.DialTimeout:     "nothing answers there: check the address and that the port is open to the outside",
 		peer.WrongIdentity:   "another node is at that address; probe HOST:PORT to see which",
 		peer.NameUnresolved:  "the name leads nowhere: check it and the machine's DNS",
-		peer.HandshakeFailed: "what answers there is no libp2p node",
+		peer.HandshakeFailed: "what answers there does not speak this wire, or is another node than the address says; --wire chooses the wire",
 		peer.ByRemote:        "the node closes on strangers: it may be full, restricted to ranges, or have banned this address",
 	}[refused.Reason]
 	if hint == "" {

@@ -72,11 +72,16 @@ type wireKind struct {
 	protocols func() []string
 	forms     []string // of addresses that it dials, as AddrForm names them
 	example   string   // of such addresses
-	// probe meets a stranger's node; nil: this wire cannot.
-	probe func(ctx context.Context, address, agent string) (wire.Probed, error)
-	// find makes an address of HOST:PORT by asking who is there; nil: this wire
-	// cannot, or needs nothing more than that.
-	find func(ctx context.Context, hostPort, agent string) (peer.Addr, error)
+	// probe meets a stranger's node. The network's id matters to a wire on which
+	// nobody answers without; 0: it is not known.
+	probe func(ctx context.Context, address, agent string, network uint32) (wire.Probed, error)
+	// marks reports whether an address, or a protocol that somebody speaks, is
+	// of this wire and not of another that takes the same form; nil: no.
+	marks func(text string) bool
+	// find makes an address of one of the forms found, of which HOST:PORT is
+	// completed by asking who is there; nil: this wire needs nothing more.
+	find  func(ctx context.Context, text, agent string) (peer.Addr, error)
+	found []string
 	// check reports what is wrong with the tables of the wire's chain.
 	check func(n *Network, p *problems)
 	addrs addrParser
@@ -96,22 +101,35 @@ func wires() []wireKind {
 	return []wireKind{
 		{
 			name: native.Name, open: openNative, protocols: native.Protocols,
-			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", probe: native.Probe, find: native.Find,
+			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", find: native.Find, found: []string{"host:port"},
+			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
+				return native.Probe(ctx, address, agent)
+			},
 			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listen: multiaddrOf("tcp", "udp/quic-v1"),
 		},
 		{
 			name: opstack.Name, open: openOPStack, protocols: opstackProtocols,
-			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID",
+			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID", find: opstack.Find, found: []string{"host:port", "enr"},
+			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
+				return opstack.Probe(ctx, address, agent)
+			},
+			marks: opstack.Marks,
 			check: checkOPStack, addrs: new(opstack.Wire), listen: multiaddrOf("tcp"),
 		},
 		{
 			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,
-			forms: []string{"enode"}, example: "enode://ID@1.2.3.4:30303",
+			forms: []string{"enode", "enr"}, example: "enode://ID@1.2.3.4:30303",
+			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
+				return devp2p.Probe(ctx, address, agent)
+			},
 			check: func(n *Network, p *problems) { n.Ethereum.check(n, p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
 		},
 		{
 			name: ontology.Name, open: openOntology, protocols: ontProtocols,
 			forms: []string{"host:port"}, example: "1.2.3.4:20338",
+			probe: func(ctx context.Context, address, _ string, network uint32) (wire.Probed, error) {
+				return ontology.Probe(ctx, address, network)
+			},
 			check: func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
 		},
 	}
