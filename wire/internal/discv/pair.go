@@ -48,6 +48,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 	if err := errors.Join(err4, err5); err != nil {
 		return nil, err
 	}
+	boot4, boot5 = cfg.located(boot4), cfg.located(boot5)
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
 	if err != nil {
 		return nil, fmt.Errorf("discv: cannot listen on UDP %s: %w", cfg.Listen, err)

@@ -42,7 +42,11 @@ type Config struct {
 	DB           string      // folder of what is known of nodes; empty: in memory
 	// Filter says which records are of use; nil: all.
 	Filter func(*enode.Node) bool
-	Logger *slog.Logger // gets what the library says, at debug level at most; nil: nothing
+	// Logger gets what the library says, at debug level at most, and a warning
+	// for each boot node whose name DNS does not know; nil: nothing.
+	Logger *slog.Logger
+
+	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error) // nil: the system's
 }
 
 // V5 is a running discv5. Its methods are safe for concurrent use.
@@ -66,6 +70,7 @@ func Listen(cfg Config) (*V5, error) {
 	if err != nil {
 		return nil, err
 	}
+	boot = cfg.located(boot)
 	for _, n := range boot {
 		v.boot[n.ID()] = true
 	}
