@@ -56,7 +56,7 @@ func (l *lane) send(ctx context.Context, b []byte) error {
 	}
 	select {
 	case <-l.start:
-		l.s.node.goes(l.write)
+		l.s.node.tasks.Go(l.write)
 	default:
 	}
 	late := time.NewTimer(laneWait)
@@ -147,7 +147,7 @@ func (l *lane) write() {
 			st, err = l.put(st, b)
 			l.giveBack(len(b))
 			if p2phost.IsTimeout(err) {
-				l.s.node.charge(l.s.link.conn, peer.NotReading, fmt.Sprintf("consensus frame of %d bytes was not read within %v", len(b), laneStall))
+				l.s.node.charge(l.s.link.Conn, peer.NotReading, fmt.Sprintf("consensus frame of %d bytes was not read within %v", len(b), laneStall))
 				l.s.end(peer.Slow, false, "consensus lane is not read")
 				return
 			}
@@ -163,7 +163,7 @@ func (l *lane) put(st network.Stream, b []byte) (network.Stream, error) {
 		var err error
 		if st == nil {
 			ctx, cancel := context.WithTimeout(l.s.ctx, laneStall)
-			st, err = l.s.node.p2p.OpenStream(ctx, l.s.link.conn, codec.ConsensusProtocol)
+			st, err = l.s.node.p2p.OpenStream(ctx, l.s.link.Conn, codec.ConsensusProtocol)
 			cancel()
 		}
 		if err == nil {
@@ -193,11 +193,11 @@ func (l *lane) put(st network.Stream, b []byte) (network.Stream, error) {
 // the other, so a Host that is slow slows down this peer's lane only.
 func (n *node) acceptConsensus(st network.Stream) {
 	defer st.Reset()
-	l := n.link(st.Conn())
-	if l == nil || !n.beginConsensus(l) {
+	l := n.book.Link(st.Conn())
+	if l == nil || !n.book.Enter(&l.Own.consensus, 1) {
 		return
 	}
-	defer n.endConsensus(l)
+	defer n.book.Leave(&l.Own.consensus)
 	s := n.await(l)
 	if s == nil {
 		return
@@ -209,13 +209,13 @@ func (n *node) acceptConsensus(st network.Stream) {
 	for {
 		b, err := readConsensus(st, in, n.w.cfg.MaxConsensusBytes)
 		if err != nil {
-			n.fault(l.conn, err)
+			n.fault(l.Conn, err)
 			return
 		}
 		n.count(onConsensus, true, len(b))
 		v := n.host.Check(s.ctx, s, wire.Consensus{Bytes: b})
 		if v.Action == chain.Reject {
-			n.w.cfg.Logger.Debug("consensus message rejected", "peer", l.conn.RemotePeer().String(), "reason", v.Reason)
+			n.w.cfg.Logger.Debug("consensus message rejected", "peer", l.Conn.RemotePeer().String(), "reason", v.Reason)
 		}
 	}
 }
@@ -264,18 +264,4 @@ func (p *paced) slow(err error) error {
 		return &wire.Fault{Offense: peer.SlowFrame, Err: err}
 	}
 	return err
-}
-
-func (n *node) beginConsensus(l *link) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	was := l.consensus
-	l.consensus = true
-	return !was
-}
-
-func (n *node) endConsensus(l *link) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l.consensus = false
 }

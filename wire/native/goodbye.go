@@ -11,16 +11,17 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/codec"
 )
 
 // sayGoodbye tells the remote why, waits until it has read that, at most
 // farewellTime in all, and closes the connection.
 func (n *node) sayGoodbye(l *link, why peer.Reason, detail string) {
-	defer l.conn.CloseWithError(closeCode(why))
-	ctx, cancel := context.WithTimeout(n.ctx, farewellTime)
+	defer l.Conn.CloseWithError(book.CloseCode(why))
+	ctx, cancel := context.WithTimeout(n.tasks.Ctx, farewellTime)
 	defer cancel()
-	s, err := n.p2p.OpenBlind(ctx, l.conn, codec.GoodbyeProtocol)
+	s, err := n.p2p.OpenBlind(ctx, l.Conn, codec.GoodbyeProtocol)
 	if err != nil {
 		return
 	}
@@ -39,8 +40,8 @@ func (n *node) sayGoodbye(l *link, why peer.Reason, detail string) {
 // acceptGoodbye notes what the remote says. It is obeyed in nothing.
 func (n *node) acceptGoodbye(s network.Stream) {
 	defer s.Close()
-	l := n.link(s.Conn())
-	if l == nil || !n.enter(&l.goodbyes, 1) {
+	l := n.book.Link(s.Conn())
+	if l == nil || !n.book.Enter(&l.Own.goodbyes, 1) {
 		s.Reset()
 		return
 	}
@@ -48,41 +49,18 @@ func (n *node) acceptGoodbye(s network.Stream) {
 	raw, err := codec.ReadFrame(bufio.NewReaderSize(s, 512), codec.MaxGoodbye)
 	if err != nil {
 		s.Reset()
-		n.fault(l.conn, err)
+		n.fault(l.Conn, err)
 		return
 	}
 	n.count(onGoodbye, true, len(raw))
 	g, err := codec.DecodeGoodbye(raw)
 	if err != nil {
 		s.Reset()
-		n.fault(l.conn, err)
+		n.fault(l.Conn, err)
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	select {
-	case <-l.said:
-	default:
-		l.word = g
-		close(l.said)
-	}
-}
-
-// enter counts one more of what a link has, unless that would be over most.
-func (n *node) enter(count *int, most int) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if *count >= most {
-		return false
-	}
-	*count++
-	return true
-}
-
-func (n *node) leave(count *int) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	*count--
+	l.Own.word = g // there is one goodbye a connection
+	close(l.Own.said)
 }
 
 // whyFailed says why a handshake failed. Where it is not our own judgement,
@@ -99,21 +77,17 @@ func (n *node) whyFailed(ctx context.Context, l *link, err error) *peer.RefusedE
 	late := time.NewTimer(farewellTime)
 	defer late.Stop()
 	select {
-	case <-l.said:
-	case <-l.gone:
+	case <-l.Own.said:
+	case <-l.Gone:
 	case <-late.C:
 	case <-ctx.Done():
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var conn *network.ConnError
+	code := book.ByRemote(err)
 	switch {
-	case l.lastWord() != peer.LinkLost:
-		return &peer.RefusedError{Reason: l.word.Reason, Remote: true, Detail: l.word.Detail}
-	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnGated:
-		return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: "its gater refused the connection"}
-	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnSupplanted:
-		return &peer.RefusedError{Reason: peer.Duplicate, Remote: true}
+	case n.lastWord(l) != peer.LinkLost:
+		return &peer.RefusedError{Reason: l.Own.word.Reason, Remote: true, Detail: l.Own.word.Detail}
+	case code != nil:
+		return code
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &peer.RefusedError{Reason: peer.HandshakeSlow, Detail: "no session within " + sessionTime.String()}
 	case ctx.Err() != nil:

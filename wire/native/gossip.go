@@ -37,7 +37,7 @@ const maxUnknown = 4 << 10
 // validate judges a message of gossip: size, decoded length, decoding, and
 // then the Host.
 func (n *node) validate(ctx context.Context, from network.Conn, topic string, data []byte) chain.Action {
-	s := n.sessionOn(from)
+	s := n.book.On(from)
 	if s == nil {
 		return chain.Ignore
 	}

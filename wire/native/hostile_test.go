@@ -140,21 +140,22 @@ func TestAbandonedRequestStreamsAreCapped(t *testing.T) { // Z-06
 		}
 		offended(t, a, peer.StreamFlood)
 		n := a.node.Load()
-		n.mu.Lock()
-		for _, l := range n.links {
-			if l.requests > maxStreams {
-				t.Errorf("%d request streams are open, want at most %d", l.requests, maxStreams)
+		links := n.book.Links()
+		n.book.Lock()
+		for _, l := range links {
+			if l.Own.requests > maxStreams {
+				t.Errorf("%d request streams are open, want at most %d", l.Own.requests, maxStreams)
 			}
 		}
-		n.mu.Unlock()
+		n.book.Unlock()
 		time.Sleep(40 * time.Second)
-		n.mu.Lock()
-		for _, l := range n.links {
-			if l.requests != 0 {
-				t.Errorf("%d abandoned request streams are open after 40 s", l.requests)
+		n.book.Lock()
+		for _, l := range links {
+			if l.Own.requests != 0 {
+				t.Errorf("%d abandoned request streams are open after 40 s", l.Own.requests)
 			}
 		}
-		n.mu.Unlock()
+		n.book.Unlock()
 	})
 }
 

@@ -47,7 +47,7 @@ func (s *session) keepAnswering() {
 		start := time.Now()
 		theirs, err := s.read()
 		if err == nil && !limit.Allow() {
-			s.node.charge(s.link.conn, peer.PingFlood, fmt.Sprintf("status more often than every %v", statusEvery))
+			s.node.charge(s.link.Conn, peer.PingFlood, fmt.Sprintf("status more often than every %v", statusEvery))
 			s.end(peer.BadScore, false, "status too often")
 			return
 		}
@@ -67,10 +67,10 @@ func (s *session) keepAnswering() {
 // lapsed ends a session whose status exchange failed. If the link is ending,
 // that has a better reason, which gets a moment to show.
 func (s *session) lapsed(err error, idle bool) {
-	s.node.fault(s.link.conn, err)
+	s.node.fault(s.link.Conn, err)
 	if idle {
 		s.end(peer.Idle, false, "no status for "+idleTime.String())
-		s.node.p2p.Lose(s.link.conn.RemotePeer())
+		s.node.p2p.Lose(s.link.Conn.RemotePeer())
 		return
 	}
 	late := time.NewTimer(farewellTime)
@@ -78,15 +78,12 @@ func (s *session) lapsed(err error, idle bool) {
 	select {
 	case <-s.ctx.Done():
 		return
-	case <-s.link.said:
+	case <-s.link.Own.said:
 		// It is about to close; until it does, the session is of no use.
-	case <-s.link.gone:
+	case <-s.link.Gone:
 	case <-late.C:
 	}
-	s.node.mu.Lock()
-	why := s.link.lastWord()
-	s.node.mu.Unlock()
-	s.end(why, true, "")
+	s.end(s.node.lastWord(s.link), true, "")
 }
 
 // heard takes in a status of the peer: its claims, and its clock. It reports

@@ -13,6 +13,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
@@ -46,7 +47,7 @@ func TestMessageOutlivesItsSession(t *testing.T) {
 		if o.Session == nil || o.Session.Peer().ID != peer.ID(h.ID().String()) {
 			t.Errorf("charged is %+v, want the session that has ended", o)
 		}
-		time.Sleep(pastTime)
+		time.Sleep(book.PastTime)
 		if got := judge(good); got != chain.Ignore {
 			t.Errorf("a block that comes long after the session's end: %v, want ignore", got)
 		}
@@ -54,15 +55,4 @@ func TestMessageOutlivesItsSession(t *testing.T) {
 			t.Errorf("%d sessions were closed, want 1", got)
 		}
 	})
-}
-
-// However many sessions end, few are kept.
-func TestPastSessionsAreBounded(t *testing.T) {
-	n := &node{}
-	for range 3 * maxPast {
-		n.remember(&session{})
-	}
-	if len(n.past) != maxPast {
-		t.Errorf("%d sessions that ended are kept, want %d", len(n.past), maxPast)
-	}
 }

@@ -23,29 +23,29 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	stop := context.AfterFunc(s.ctx, func() { cancel(wire.ErrClosed) })
 	defer stop()
 	open := func(ctx context.Context) (reqresp.Stream, error) {
-		st, err := s.node.p2p.OpenStream(ctx, s.link.conn, codec.RequestProtocol)
+		st, err := s.node.p2p.OpenStream(ctx, s.link.Conn, codec.RequestProtocol)
 		if err != nil {
 			return nil, fmt.Errorf("native: %s request: %w", wire.KindOf(r), err)
 		}
 		return st, nil
 	}
 	count := func(kind string, request, answer int) { s.node.countAsked(kind, false, request, answer) }
-	return s.requests.Ask(ctx, r, open, count, s.link.conn.IsClosed)
+	return s.requests.Ask(ctx, r, open, count, s.link.Conn.IsClosed)
 }
 
 // acceptRequest serves one request of a peer with a session.
 func (n *node) acceptRequest(st network.Stream) {
-	l := n.link(st.Conn())
+	l := n.book.Link(st.Conn())
 	if l == nil {
 		st.Reset()
 		return
 	}
-	if !n.enter(&l.requests, maxStreams) {
+	if !n.book.Enter(&l.Own.requests, maxStreams) {
 		st.ResetWithError(network.StreamResourceLimitExceeded)
 		n.charge(st.Conn(), peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
 		return
 	}
-	defer n.leave(&l.requests)
+	defer n.book.Leave(&l.Own.requests)
 	s := n.await(l)
 	if s == nil {
 		st.Reset()

@@ -20,7 +20,7 @@ func (w *Wire) Locate(a peer.Addr) (wire.Endpoint, peer.ID, bool) { return p2pho
 
 // Ping implements wire.Pinger.
 func (s *session) Ping(ctx context.Context) (time.Duration, error) {
-	return s.node.p2p.Ping(ctx, s.link.conn)
+	return s.node.p2p.Ping(ctx, s.link.Conn)
 }
 
 // Protocols lists the protocol ids that this wire speaks beside those of libp2p.

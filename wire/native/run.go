@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
-	libpeer "github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
@@ -28,15 +27,8 @@ type node struct {
 	budget *p2phost.Budget
 	shared *reqresp.Shared // by the requests of all peers
 
-	ctx  context.Context // ends when the node has said goodbye
-	stop context.CancelFunc
-	wg   sync.WaitGroup
-
-	mu       sync.Mutex // nobody waits under it
-	stopping bool
-	links    map[network.Conn]*link
-	peers    map[libpeer.ID]*contact
-	past     []pastSession
+	tasks *book.Tasks // end when the node has said goodbye
+	book  *book.Book[session, streams]
 }
 
 // Run implements wire.Wire.
@@ -49,12 +41,8 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		return err
 	}
 	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
-	n := &node{
-		w: w, host: h, budget: shared.Budget(), shared: shared,
-		links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
-	}
-	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
-	defer n.stop()
+	n := &node{w: w, host: h, budget: shared.Budget(), shared: shared, tasks: book.NewTasks(ctx)}
+	defer n.tasks.Stop()
 	undo, err := n.start(key)
 	if err != nil {
 		undo()
@@ -87,13 +75,11 @@ func (w *Wire) key() (crypto.PrivKey, error) {
 func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	var down []func()
 	undo = func() {
-		n.mu.Lock() // so that no handler slips in: see handle
-		n.stop()
-		n.mu.Unlock()
+		n.tasks.Stop()
 		for i := len(down) - 1; i >= 0; i-- {
 			down[i]()
 		}
-		n.wg.Wait()
+		n.tasks.Wait()
 	}
 	cfg := n.w.cfg
 	listen, advertise, err := cfg.addrs()
@@ -110,6 +96,7 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		return undo, fmt.Errorf("native: %w", err)
 	}
 	down = append(down, func() { n.p2p.Close() })
+	n.book = book.New(n.tasks.Ctx, n.p2p.ID(), (*session).tie, func() streams { return streams{said: make(chan struct{})} })
 	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
 	if err != nil {
 		return undo, fmt.Errorf("native: %w", err)
@@ -130,15 +117,15 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	}
 	host := n.p2p.P2P()
 	host.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) }})
-	host.SetStreamHandler(codec.StatusProtocol, n.handle(n.acceptStatus))
-	host.SetStreamHandler(codec.RequestProtocol, n.handle(n.acceptRequest))
-	host.SetStreamHandler(codec.ConsensusProtocol, n.handle(n.acceptConsensus))
-	host.SetStreamHandler(codec.GoodbyeProtocol, n.handle(n.acceptGoodbye))
+	host.SetStreamHandler(codec.StatusProtocol, n.tasks.Handle(n.acceptStatus, n.charge))
+	host.SetStreamHandler(codec.RequestProtocol, n.tasks.Handle(n.acceptRequest, n.charge))
+	host.SetStreamHandler(codec.ConsensusProtocol, n.tasks.Handle(n.acceptConsensus, n.charge))
+	host.SetStreamHandler(codec.GoodbyeProtocol, n.tasks.Handle(n.acceptGoodbye, n.charge))
 	if !cfg.NoDHT {
 		if n.kad, err = n.p2p.StartKademlia(n.w.names.Prefix); err != nil {
 			return undo, fmt.Errorf("native: %w", err)
 		}
-		n.wg.Go(n.bootstrap)
+		n.tasks.Go(n.bootstrap)
 	}
 	if err := n.p2p.Listen(); err != nil {
 		return undo, fmt.Errorf("native: %w", err)
@@ -153,72 +140,24 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	return undo, nil
 }
 
-// handle runs a stream handler among the goroutines that Run waits for. A
-// panic costs the peer a charge and the process nothing.
-func (n *node) handle(f func(network.Stream)) network.StreamHandler {
-	return func(s network.Stream) {
-		n.mu.Lock()
-		if n.ctx.Err() != nil {
-			n.mu.Unlock()
-			s.Reset()
-			return
-		}
-		n.wg.Add(1)
-		n.mu.Unlock()
-		defer n.wg.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				s.Reset()
-				n.charge(s.Conn(), peer.BrokeHandler, fmt.Sprintf("%s: panic: %v", s.Protocol(), p))
-			}
-		}()
-		f(s)
-	}
-}
-
-// goes starts a goroutine that Run waits for, unless the node has ended.
-func (n *node) goes(f func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ctx.Err() == nil {
-		n.wg.Go(f)
-	}
-}
-
 // bootstrap does the first round of discovery; the node paces the others.
 func (n *node) bootstrap() {
 	t := time.NewTimer(firstDiscover)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		n.kad.Discover(n.ctx)
-	case <-n.ctx.Done():
+		n.kad.Discover(n.tasks.Ctx)
+	case <-n.tasks.Ctx.Done():
 	}
 }
 
 // farewell tells every peer that we are quitting.
 func (n *node) farewell() {
-	n.mu.Lock()
-	n.stopping = true
-	var all []*session
-	for _, c := range n.peers {
-		if c.session != nil {
-			all = append(all, c.session)
-		}
-	}
-	n.mu.Unlock()
+	all := n.book.Stop()
 	for _, s := range all {
 		s.Close(peer.Stopping)
 	}
-	late := time.NewTimer(stopTime)
-	defer late.Stop()
-	for _, s := range all {
-		select {
-		case <-s.link.gone:
-		case <-late.C:
-			return
-		}
-	}
+	n.book.AwaitGone(all, stopTime)
 }
 
 // charge reports a fault of whoever is at the other end of a connection. A
@@ -228,8 +167,8 @@ func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
 	if o == peer.TruncatedFrame && c.IsClosed() {
 		return
 	}
-	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: linkOf(c)}
-	if s := n.sessionOn(c); s != nil {
+	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: p2phost.LinkOf(c)}
+	if s := n.book.On(c); s != nil {
 		r.Session = s
 	}
 	n.host.Report(r)
@@ -259,5 +198,3 @@ func (j judge) Report(r wire.Report) {
 	}
 	j.n.host.Report(r)
 }
-
-func linkOf(c network.Conn) wire.Link { return p2phost.LinkOf(c) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
@@ -30,10 +31,9 @@ type session struct {
 	requests *reqresp.Peer
 	lane     *lane
 
-	mu      sync.Mutex // a leaf
-	taken   bool       // the Host took it
-	ended   bool
-	closed  wire.Closed
+	life book.Life
+
+	mu      sync.Mutex   // a leaf
 	claimed codec.Status // the last that was reported
 }
 
@@ -41,7 +41,7 @@ var _ wire.Session = (*session)(nil)
 
 func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
 	s := &session{node: n, link: l, ours: ours, stream: st, requests: n.shared.Peer()}
-	s.ctx, s.stop = context.WithCancel(n.ctx)
+	s.ctx, s.stop = context.WithCancel(n.tasks.Ctx)
 	context.AfterFunc(s.ctx, s.requests.Close)
 	if n.w.cfg.ServeUnpaced {
 		s.requests.Window = nil
@@ -52,7 +52,7 @@ func (n *node) newSession(l *link, st network.Stream, ours bool) *session {
 
 // describe fixes what Peer tells.
 func (s *session) describe(theirs codec.Status, dialled peer.Addr) {
-	s.info = s.node.p2p.Info(s.link.conn)
+	s.info = s.node.p2p.Info(s.link.Conn)
 	s.info.Wire = Name
 	s.info.Direction = peer.Inbound
 	if s.ours {
@@ -87,10 +87,7 @@ func (s *session) Send(ctx context.Context, _ wire.Lane, m wire.Message) error {
 // opened marks that the Host took the session. If it has ended meanwhile, its
 // end is reported now, and the reason is given back.
 func (s *session) opened() peer.Reason {
-	s.mu.Lock()
-	s.taken = true
-	ended, closed := s.ended, s.closed
-	s.mu.Unlock()
+	closed, ended := s.life.Take()
 	if !ended {
 		return peer.OK
 	}
@@ -101,23 +98,18 @@ func (s *session) opened() peer.Reason {
 // end ends the session, once. It never blocks. Unless the remote did it, the
 // remote is told why.
 func (s *session) end(why peer.Reason, byRemote bool, detail string) {
-	s.mu.Lock()
-	if s.ended {
-		s.mu.Unlock()
+	closed := wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
+	first, taken := s.life.End(closed)
+	if !first {
 		return
 	}
-	s.ended = true
-	s.closed = wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
-	taken, closed := s.taken, s.closed
-	s.mu.Unlock()
-
-	s.node.unclaim(s)
+	s.node.book.Unclaim(s)
 	s.stop()
 	if taken {
 		s.node.host.Report(closed)
 	}
 	if byRemote {
-		s.link.conn.Close()
+		s.link.Conn.Close()
 	} else {
 		s.node.part(s.link, why, detail)
 	}
@@ -125,18 +117,11 @@ func (s *session) end(why peer.Reason, byRemote bool, detail string) {
 
 // abandon ends a session that the Host did not take.
 func (s *session) abandon(why *peer.RefusedError) {
-	s.mu.Lock()
-	s.ended = true
-	s.closed = wire.Closed{Session: s, Reason: why.Reason, ByRemote: why.Remote}
-	s.mu.Unlock()
-	s.node.unclaim(s)
+	s.life.End(wire.Closed{Session: s, Reason: why.Reason, ByRemote: why.Remote})
+	s.node.book.Unclaim(s)
 	s.stop()
-	n := s.node
-	n.mu.Lock()
-	other := s.link.session != nil && s.link.session != s
-	n.mu.Unlock()
-	if !other { // otherwise the link serves another session
-		n.part(s.link, why.Reason, why.Detail)
+	if !s.node.book.ServesOther(s.link, s) {
+		s.node.part(s.link, why.Reason, why.Detail)
 	}
 }
 
@@ -144,19 +129,17 @@ func (s *session) abandon(why *peer.RefusedError) {
 // a peer sends as soon as its side is open must not be lost. nil if there is
 // no session.
 func (n *node) await(l *link) *session {
-	ctx, cancel := context.WithTimeout(n.ctx, p2phost.SessionTime)
+	ctx, cancel := context.WithTimeout(n.tasks.Ctx, p2phost.SessionTime)
 	defer cancel()
 	select {
-	case <-l.ready:
-	case <-l.gone:
+	case <-l.Ready:
+	case <-l.Gone:
 		return nil
 	case <-ctx.Done():
 		return nil
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if l.session.ctx.Err() != nil {
-		return nil
+	if s := n.book.On(l.Conn); s != nil && s.ctx.Err() == nil {
+		return s
 	}
-	return l.session
+	return nil
 }

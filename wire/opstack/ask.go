@@ -62,7 +62,7 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	b, err := s.ask(ctx, q.Range.From.Number)
 	s.learn(err)
 	if err != nil {
-		if context.Cause(ctx) == wire.ErrClosed || s.link.conn.IsClosed() {
+		if context.Cause(ctx) == wire.ErrClosed || s.link.Conn.IsClosed() {
 			return nil, wire.ErrClosed
 		}
 		return nil, err
@@ -162,7 +162,7 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 func (s *session) stream(ctx context.Context, protos ...protocol.ID) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	st, err := s.node.p2p.OpenStream(ctx, s.link.conn, protos...)
+	st, err := s.node.p2p.OpenStream(ctx, s.link.Conn, protos...)
 	if errors.Is(err, p2phost.ErrNoProtocol) {
 		return nil, fmt.Errorf("opstack: the peer serves no payloads: %w", wire.ErrUnsupported)
 	}
@@ -183,7 +183,7 @@ func (s *session) broken(ctx context.Context, what string, err error) error {
 		return context.Cause(ctx)
 	case p2phost.IsTimeout(err):
 		return fmt.Errorf("opstack: %s: %w", what, context.DeadlineExceeded)
-	case errors.As(err, &fault) && (fault.Offense != peer.TruncatedFrame || !s.link.conn.IsClosed()):
+	case errors.As(err, &fault) && (fault.Offense != peer.TruncatedFrame || !s.link.Conn.IsClosed()):
 		return err
 	}
 	return fmt.Errorf("opstack: %s: %w", what, err)

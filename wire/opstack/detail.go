@@ -82,7 +82,7 @@ func (w *Wire) Details(ids []peer.ID) map[peer.ID]Detail {
 	}
 	joined := map[peer.ID]bool{}
 	open := map[peer.ID]bool{peer.ID(n.p2p.ID().String()): true}
-	for _, s := range n.sessions() {
+	for _, s := range n.book.Sessions() {
 		s.mu.Lock()
 		joined[s.info.ID] = s.topics > 0
 		s.mu.Unlock()

@@ -89,15 +89,15 @@ func (n *node) bootstrap() {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		n.discover(n.ctx)
-	case <-n.ctx.Done():
+		n.discover(n.tasks.Ctx)
+	case <-n.tasks.Ctx.Done():
 	}
 }
 
 func (n *node) discover(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(n.ctx, cancel)
+	stop := context.AfterFunc(n.tasks.Ctx, cancel)
 	defer stop()
 	var found []wire.FoundPeer
 	for _, r := range n.discv.Discover(ctx) {

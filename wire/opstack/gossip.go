@@ -127,14 +127,14 @@ func (n *node) refuse(s *session, why *rules.Check) chain.Action {
 	}
 	n.w.verdicts.count(why.Name)
 	if v.Action == chain.Reject && v.Severity != peer.None {
-		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(s.link.conn), Offense: peer.InvalidGossip, Severity: v.Severity, Detail: why.Name + ": " + why.Why})
+		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(s.link.Conn), Offense: peer.InvalidGossip, Severity: v.Severity, Detail: why.Name + ": " + why.Why})
 	}
 	return v.Action
 }
 
 // member notes that a peer has joined or left one of our topics.
 func (n *node) member(id peer.ID, joined bool) {
-	for _, s := range n.sessions() {
+	for _, s := range n.book.Sessions() {
 		if s.info.ID != id {
 			continue
 		}
@@ -153,7 +153,7 @@ func (n *node) member(id peer.ID, joined bool) {
 // who are in the topics are about to. It is the only word that there is of
 // where an op-node stands; a peer that does not have a block says so at no cost.
 func (n *node) claimed(from *session, ref chain.Ref) {
-	for _, s := range n.sessions() {
+	for _, s := range n.book.Sessions() {
 		s.mu.Lock()
 		raise := (s == from || s.topics > 0) && ref.Number > s.claims.Head.Number
 		if raise {

@@ -9,11 +9,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
@@ -26,89 +26,29 @@ func (w *Wire) Dial(ctx context.Context, a peer.Addr) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sessionTime)
 	defer cancel()
-	stop := context.AfterFunc(n.ctx, cancel)
+	stop := context.AfterFunc(n.tasks.Ctx, cancel)
 	defer stop()
-	id, err := idOf(a)
+	id, err := p2phost.IDOf(a)
 	if err != nil {
 		return err
 	}
-	d := &dialling{done: make(chan struct{})}
-	if err := n.beginDial(ctx, id, d); err != nil {
+	d, err := n.book.BeginDial(ctx, id)
+	if err != nil {
 		return err
 	}
-	defer n.endDial(id, d)
+	defer n.book.EndDial(d)
 	c, done, err := n.p2p.Connect(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer done()
-	n.mu.Lock()
-	d.conn = c
-	n.mu.Unlock()
+	n.book.Reached(d, c)
 	return n.become(ctx, c, c.Stat().Direction == network.DirOutbound, a)
-}
-
-func idOf(a peer.Addr) (libpeer.ID, error) {
-	m, err := ma.NewMultiaddr(a.Text)
-	if err == nil && a.Scheme == p2phost.Scheme {
-		if _, id := libpeer.SplitAddr(m); id != "" {
-			return id, nil
-		}
-	}
-	return "", &peer.RefusedError{Reason: peer.BadAddr, Detail: peer.Clean(a.Scheme + " " + a.Text)}
-}
-
-// beginDial notes an attempt. A connection to the peer that we are about to
-// close is awaited, since the library would take it for a live one.
-func (n *node) beginDial(ctx context.Context, id libpeer.ID, d *dialling) error {
-	n.mu.Lock()
-	var ending []*link
-	for _, l := range n.links {
-		if l.ending && l.conn.RemotePeer() == id {
-			ending = append(ending, l)
-		}
-	}
-	c := n.contact(id)
-	var why peer.Reason
-	switch {
-	case n.stopping:
-		why = peer.Stopping
-	case c.session != nil:
-		why = peer.Duplicate
-	case c.dial != nil:
-		why = peer.AlreadyDialling
-	default:
-		c.dial = d
-	}
-	n.tidy(id)
-	n.mu.Unlock()
-	if why != peer.OK {
-		return peer.Refuse(why)
-	}
-	for _, l := range ending {
-		select {
-		case <-l.gone:
-		case <-ctx.Done():
-			n.endDial(id, d)
-			return &peer.RefusedError{Reason: peer.DialTimeout, Detail: "the last connection is still closing"}
-		}
-	}
-	return nil
-}
-
-func (n *node) endDial(id libpeer.ID, d *dialling) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if c := n.peers[id]; c != nil && c.dial == d {
-		c.dial = nil
-		n.tidy(id)
-	}
-	close(d.done)
 }
 
 // accept makes an inbound connection a session.
 func (n *node) accept(c network.Conn) {
-	ctx, cancel := context.WithTimeout(n.ctx, sessionTime)
+	ctx, cancel := context.WithTimeout(n.tasks.Ctx, sessionTime)
 	defer cancel()
 	var why *peer.RefusedError
 	if err := n.become(ctx, c, false, peer.Addr{}); errors.As(err, &why) && why.Reason != peer.Duplicate {
@@ -120,14 +60,14 @@ func (n *node) accept(c network.Conn) {
 // speaks, and the Host. On failure it is closed, unless it serves another
 // session. The error is a *peer.RefusedError.
 func (n *node) become(ctx context.Context, c network.Conn, ours bool, dialled peer.Addr) error {
-	l := n.link(c)
+	l := n.book.Link(c)
 	if l == nil {
 		return &peer.RefusedError{Reason: peer.LinkLost, Detail: "the connection ended at once"}
 	}
-	if !n.beginOpening(l) { // the dialler of a connection that we have already
+	if !n.book.BeginOpening(l) { // the dialler of a connection that we have already
 		return peer.Refuse(peer.Duplicate)
 	}
-	defer n.endOpening(l)
+	defer n.book.EndOpening(l)
 	if err := n.p2p.Identify(ctx, c); err != nil {
 		why := n.whyFailed(ctx, err)
 		n.part(l, why.Reason)
@@ -137,8 +77,8 @@ func (n *node) become(ctx context.Context, c network.Conn, ours bool, dialled pe
 		n.part(l, why.Reason)
 		return why
 	}
-	if !ours {
-		if err := n.yield(ctx, l); err != nil {
+	if dialled.IsZero() {
+		if err := n.book.Yield(ctx, l); err != nil {
 			n.part(l, peer.HandshakeSlow)
 			return err
 		}
@@ -149,30 +89,12 @@ func (n *node) become(ctx context.Context, c network.Conn, ours bool, dialled pe
 	return nil
 }
 
-func (n *node) beginOpening(l *link) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if l.opening || l.ending || l.session != nil {
-		return false
-	}
-	l.opening = true
-	return true
-}
-
-func (n *node) endOpening(l *link) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l.opening = false
-}
-
 // whyFailed says why a connection ended before identify was done.
 func (n *node) whyFailed(ctx context.Context, err error) *peer.RefusedError {
-	var conn *network.ConnError
+	if why := book.ByRemote(err); why != nil {
+		return why
+	}
 	switch {
-	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnSupplanted:
-		return &peer.RefusedError{Reason: peer.Duplicate, Remote: true}
-	case errors.As(err, &conn) && conn.Remote && conn.ErrorCode == network.ConnGated:
-		return &peer.RefusedError{Reason: peer.ByRemote, Remote: true, Detail: "its gater refused the connection"}
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return &peer.RefusedError{Reason: peer.HandshakeSlow, Detail: "no identify within " + sessionTime.String()}
 	case ctx.Err() != nil:
@@ -243,37 +165,13 @@ func isGossip(p protocol.ID) bool {
 	return len(p) > len(mesh) && p[:len(mesh)] == mesh || len(p) > len(flood) && p[:len(flood)] == flood
 }
 
-// yield waits for a dial of ours to the same peer that is under way and is to
-// stay: the one of the lower ID.
-func (n *node) yield(ctx context.Context, l *link) error {
-	id := l.conn.RemotePeer()
-	n.mu.Lock()
-	c := n.peers[id]
-	var d *dialling
-	if c != nil && c.dial != nil && c.dial.conn != nil && c.dial.conn != l.conn && n.p2p.ID() < id {
-		d = c.dial
-	}
-	n.mu.Unlock()
-	if d == nil {
-		return nil
-	}
-	select {
-	case <-d.done:
-		return nil
-	case <-l.gone:
-		return peer.Refuse(peer.LinkLost)
-	case <-ctx.Done():
-		return &peer.RefusedError{Reason: peer.HandshakeSlow, Detail: "our own dial to the peer took too long"}
-	}
-}
-
 // open offers a session to the Host and makes it live. On failure it is
 // closed.
 func (n *node) open(ctx context.Context, s *session, dialled peer.Addr) *peer.RefusedError {
-	old, why := n.claim(s)
+	old, why := n.book.Claim(s)
 	if why != peer.OK {
 		if why == peer.Duplicate {
-			n.probe(s.link.conn.RemotePeer())
+			n.probe(s.link.Conn.RemotePeer())
 		}
 		s.abandon(why)
 		return &peer.RefusedError{Reason: why}
@@ -294,15 +192,12 @@ func (n *node) open(ctx context.Context, s *session, dialled peer.Addr) *peer.Re
 	if why := s.opened(); why != peer.OK {
 		return &peer.RefusedError{Reason: why}
 	}
-	c := s.link.conn
+	c := s.link.Conn
 	protos, _ := n.p2p.P2P().Peerstore().GetProtocols(c.RemotePeer()) // it has just been asked
 	n.p2p.Promote(c)
-	n.mu.Lock()
-	s.link.isReady = true
-	close(s.link.ready)
-	n.mu.Unlock()
+	n.book.Opened(s.link)
 	n.gossip.Opened(c, protos)
-	n.surplus(c)
+	n.book.Surplus(n.p2p.P2P().Network().ConnsToPeer(c.RemotePeer()), c)
 	n.w.cfg.Logger.Debug("session", "peer", c.RemotePeer().String(), "addr", c.RemoteMultiaddr().String(), "dir", s.info.Direction.String())
 	return nil
 }
@@ -310,14 +205,7 @@ func (n *node) open(ctx context.Context, s *session, dialled peer.Addr) *peer.Re
 // probe checks a session in whose favour another was refused: if its peer does
 // not answer, it must have dialled because it lost that session.
 func (n *node) probe(id libpeer.ID) {
-	n.mu.Lock()
-	c := n.peers[id]
-	var s *session
-	if c != nil {
-		s = c.session
-	}
-	n.mu.Unlock()
-	if s != nil {
-		n.goes(func() { n.ping(s, 2*time.Second) })
+	if s := n.book.With(id); s != nil {
+		n.tasks.Go(func() { n.ping(s, 2*time.Second) })
 	}
 }

@@ -29,14 +29,14 @@ func (n *node) keepPinging() {
 	for {
 		select {
 		case <-tick.C:
-		case <-n.ctx.Done():
+		case <-n.tasks.Ctx.Done():
 			return
 		}
-		for _, s := range n.sessions() {
-			if limit.Wait(n.ctx) != nil {
+		for _, s := range n.book.Sessions() {
+			if limit.Wait(n.tasks.Ctx) != nil {
 				return
 			}
-			n.goes(func() { n.ping(s, pingTime) })
+			n.tasks.Go(func() { n.ping(s, pingTime) })
 		}
 	}
 }
@@ -46,7 +46,7 @@ func (n *node) keepPinging() {
 func (n *node) ping(s *session, d time.Duration) {
 	ctx, cancel := context.WithTimeout(s.ctx, d)
 	defer cancel()
-	_, err := n.p2p.Ping(ctx, s.link.conn)
+	_, err := n.p2p.Ping(ctx, s.link.Conn)
 	if err == nil || s.ctx.Err() != nil {
 		return
 	}

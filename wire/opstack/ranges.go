@@ -47,7 +47,7 @@ func (s *session) askRange(ctx context.Context, r wire.GetBlocks) (wire.Response
 	r.Range.Count = min(r.Range.Count, maxRange)
 	open := func(ctx context.Context) (reqresp.Stream, error) { return s.stream(ctx, s.node.rangeProto) }
 	count := func(_ string, request, answer int) { s.node.countAsked(onRange, false, request, answer) }
-	resp, err := s.requests.Ask(ctx, r, open, count, s.link.conn.IsClosed)
+	resp, err := s.requests.Ask(ctx, r, open, count, s.link.Conn.IsClosed)
 	if err == nil {
 		err = codec.CheckRange(r.Range, resp.(wire.Blocks).Blocks)
 	}

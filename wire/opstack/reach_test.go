@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -59,6 +60,7 @@ func TestOddAdvertiseSettingsAreToldAtTheStart(t *testing.T) {
 		p.wire(1, &wiretest.Host{}, func(c *Config) {
 			c.Advertise, c.Logger = []string{"/ip4/8.9.9.9/tcp/4001"}, slog.New(slog.NewTextHandler(&log, nil))
 		})
+		synctest.Wait() // until it has logged
 		if !strings.Contains(log.String(), "you advertise /ip4/8.9.9.9/tcp/4001 but listen on /ip4/8.8.0.1/tcp/4001, another address") {
 			t.Errorf("the log is %s", log.String())
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	mplex "github.com/libp2p/go-libp2p-mplex"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
-	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -23,6 +20,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/discv"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
@@ -45,14 +43,10 @@ type node struct {
 	rangeProto protocol.ID
 	checks     map[string]chan struct{}
 
-	ctx  context.Context
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	tasks *book.Tasks
+	book  *book.Book[session, streams]
 
-	mu       sync.Mutex // nobody waits under it
-	stopping bool
-	links    map[network.Conn]*link
-	peers    map[libpeer.ID]*contact
+	mu       sync.Mutex           // a leaf
 	meshless map[string]time.Time // topics of ours with members and no mesh, and since when
 }
 
@@ -68,7 +62,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{
 		w: w, host: h, budget: shared.Budget(), shared: shared, rangeProto: rangeProtocol(w.chainID), copies: newCopies(), held: newHeld(),
-		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, links: map[network.Conn]*link{}, peers: map[libpeer.ID]*contact{},
+		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, tasks: book.NewTasks(ctx),
 		meshless: map[string]time.Time{},
 	}
 	for _, p := range codec.Protocols(w.chainID) {
@@ -77,8 +71,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	for topic := range w.topics {
 		n.checks[topic] = make(chan struct{}, validators)
 	}
-	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
-	defer n.stop()
+	defer n.tasks.Stop()
 	undo, err := n.start(key)
 	if err != nil {
 		undo()
@@ -129,13 +122,11 @@ func (c Config) options() []libp2p.Option {
 func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	var down []func()
 	undo = func() {
-		n.mu.Lock() // so that nothing slips in: see goes
-		n.stop()
-		n.mu.Unlock()
+		n.tasks.Stop()
 		for i := len(down) - 1; i >= 0; i-- {
 			down[i]()
 		}
-		n.wg.Wait()
+		n.tasks.Wait()
 	}
 	cfg := n.w.cfg
 	listen, advertise, err := cfg.addrs()
@@ -155,6 +146,7 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		return undo, fmt.Errorf("opstack: %w", err)
 	}
 	down = append(down, func() { n.p2p.Close() })
+	n.book = book.New(n.tasks.Ctx, n.p2p.ID(), (*session).tie, func() (none streams) { return none })
 	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
 	if err != nil {
 		return undo, fmt.Errorf("opstack: %w", err)
@@ -169,16 +161,16 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	host.Network().Notify(&network.NotifyBundle{
 		ConnectedF: func(_ network.Network, c network.Conn) {
 			if c.Stat().Direction == network.DirInbound {
-				n.goes(func() { n.accept(c) })
+				n.tasks.Go(func() { n.accept(c) })
 			}
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) },
 	})
 	for _, p := range n.protos {
-		host.SetStreamHandler(p, n.handle(n.acceptRequest))
+		host.SetStreamHandler(p, n.tasks.Handle(n.acceptRequest, n.charge))
 	}
 	if !cfg.NoRanges {
-		host.SetStreamHandler(n.rangeProto, n.handle(n.acceptRange))
+		host.SetStreamHandler(n.rangeProto, n.tasks.Handle(n.acceptRange, n.charge))
 	}
 	if err := n.p2p.Listen(); err != nil {
 		return undo, fmt.Errorf("opstack: %w", err)
@@ -188,79 +180,22 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 			return undo, fmt.Errorf("opstack: %w", err)
 		}
 		down = append(down, n.discv.Close)
-		n.goes(n.bootstrap)
+		n.tasks.Go(n.bootstrap)
 	}
-	n.goes(n.keepPinging)
-	n.goes(n.endUnused)
-	n.goes(func() { n.w.scores.decay(n.ctx) })
+	n.tasks.Go(n.keepPinging)
+	n.tasks.Go(n.endUnused)
+	n.tasks.Go(func() { n.w.scores.decay(n.tasks.Ctx) })
 	return undo, nil
-}
-
-// handle runs a stream handler among the goroutines that Run waits for. A
-// panic costs the peer a charge and the process nothing.
-func (n *node) handle(f func(network.Stream)) network.StreamHandler {
-	return func(s network.Stream) {
-		n.mu.Lock()
-		if n.ctx.Err() != nil {
-			n.mu.Unlock()
-			s.Reset()
-			return
-		}
-		n.wg.Add(1)
-		n.mu.Unlock()
-		defer n.wg.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				s.Reset()
-				n.charge(s.Conn(), peer.BrokeHandler, fmt.Sprintf("%s: panic: %v", s.Protocol(), p))
-			}
-		}()
-		f(s)
-	}
-}
-
-// goes starts a goroutine that Run waits for, unless the node has ended.
-func (n *node) goes(f func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ctx.Err() == nil {
-		n.wg.Go(f)
-	}
-}
-
-// sessions lists the open ones, by peer.
-func (n *node) sessions() []*session {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	all := make([]*session, 0, len(n.peers))
-	for _, c := range n.peers {
-		if c.session != nil && c.session.link.isReady {
-			all = append(all, c.session)
-		}
-	}
-	slices.SortFunc(all, func(a, b *session) int { return strings.Compare(string(a.info.ID), string(b.info.ID)) })
-	return all
 }
 
 // farewell closes every session. The protocol has no word for it: peers see the
 // connection end.
 func (n *node) farewell() {
-	n.mu.Lock()
-	n.stopping = true
-	n.mu.Unlock()
-	all := n.sessions()
+	all := n.book.Stop()
 	for _, s := range all {
 		s.Close(peer.Stopping)
 	}
-	late := time.NewTimer(time.Second)
-	defer late.Stop()
-	for _, s := range all {
-		select {
-		case <-s.link.gone:
-		case <-late.C:
-			return
-		}
-	}
+	n.book.AwaitGone(all, time.Second)
 }
 
 // charge reports a fault of whoever is at the other end of a connection. A

@@ -29,17 +29,17 @@ const earlyTime = 4 * time.Second
 // ends the stream's count; nil where it is not to be served, and was reset.
 func (n *node) asking(st network.Stream) (s *session, leave func()) {
 	c := st.Conn()
-	l := n.link(c)
+	l := n.book.Link(c)
 	if l == nil {
 		st.Reset()
 		return nil, nil
 	}
-	if !n.enter(&l.requests, maxStreams) {
+	if !n.book.Enter(&l.Own.requests, maxStreams) {
 		st.ResetWithError(network.StreamResourceLimitExceeded)
 		n.charge(c, peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
 		return nil, nil
 	}
-	leave = func() { n.leave(&l.requests) }
+	leave = func() { n.book.Leave(&l.Own.requests) }
 	if s = n.await(l); s == nil {
 		st.Reset()
 		leave()
@@ -140,7 +140,7 @@ func (s *session) turn(ctx context.Context) bool {
 		s.mu.Unlock()
 		if again {
 			cfg := s.node.w.cfg
-			s.node.charge(s.link.conn, peer.RequestFlood, fmt.Sprintf("more than %d requests a second after a burst of %d, and after a refusal", cfg.ServeRate, cfg.ServeBurst))
+			s.node.charge(s.link.Conn, peer.RequestFlood, fmt.Sprintf("more than %d requests a second after a burst of %d, and after a refusal", cfg.ServeRate, cfg.ServeBurst))
 		}
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/book"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
@@ -35,10 +36,9 @@ type session struct {
 	answers  chan struct{} // a place for each answer that is being made
 	used     atomic.Int64  // when it last served something, in Unix nanoseconds
 
-	mu     sync.Mutex // a leaf
-	taken  bool       // the Host took it
-	ended  bool
-	closed wire.Closed
+	life book.Life
+
+	mu     sync.Mutex   // a leaf
 	topics int          // of ours that the peer has joined
 	claims chain.Status // the last that was reported
 	warned bool         // it was told that it asks too fast
@@ -62,7 +62,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
 		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),
 	}
-	s.ctx, s.stop = context.WithCancel(n.ctx)
+	s.ctx, s.stop = context.WithCancel(n.tasks.Ctx)
 	context.AfterFunc(s.ctx, s.requests.Close)
 	s.use()
 	return s
@@ -70,9 +70,9 @@ func (n *node) newSession(l *link, ours bool) *session {
 
 // describe fixes what Peer tells.
 func (s *session) describe(dialled peer.Addr) {
-	s.info = s.node.p2p.Info(s.link.conn)
+	s.info = s.node.p2p.Info(s.link.Conn)
 	s.info.Wire = Name
-	s.ranged = s.node.ranged(s.link.conn)
+	s.ranged = s.node.ranged(s.link.Conn)
 	s.info.Direction = peer.Inbound
 	if s.ours {
 		s.info.Direction = peer.Outbound
@@ -101,16 +101,13 @@ func (s *session) Send(context.Context, wire.Lane, wire.Message) error {
 
 // Ping implements wire.Pinger.
 func (s *session) Ping(ctx context.Context) (time.Duration, error) {
-	return s.node.p2p.Ping(ctx, s.link.conn)
+	return s.node.p2p.Ping(ctx, s.link.Conn)
 }
 
 // opened marks that the Host took the session. If it has ended meanwhile, its
 // end is reported now, and the reason is given back.
 func (s *session) opened() peer.Reason {
-	s.mu.Lock()
-	s.taken = true
-	ended, closed := s.ended, s.closed
-	s.mu.Unlock()
+	closed, ended := s.life.Take()
 	if !ended {
 		s.node.w.scores.joined(s.info.ID)
 		return peer.OK
@@ -121,17 +118,12 @@ func (s *session) opened() peer.Reason {
 
 // end ends the session, once. It never blocks.
 func (s *session) end(why peer.Reason, byRemote bool, _ string) {
-	s.mu.Lock()
-	if s.ended {
-		s.mu.Unlock()
+	closed := wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
+	first, taken := s.life.End(closed)
+	if !first {
 		return
 	}
-	s.ended = true
-	s.closed = wire.Closed{Session: s, Reason: why, ByRemote: byRemote}
-	taken, closed := s.taken, s.closed
-	s.mu.Unlock()
-
-	s.node.unclaim(s)
+	s.node.book.Unclaim(s)
 	s.stop()
 	if taken {
 		s.node.w.scores.gone(s.info.ID)
@@ -142,34 +134,28 @@ func (s *session) end(why peer.Reason, byRemote bool, _ string) {
 
 // abandon ends a session that the Host did not take.
 func (s *session) abandon(why peer.Reason) {
-	s.mu.Lock()
-	s.ended = true
-	s.closed = wire.Closed{Session: s, Reason: why}
-	s.mu.Unlock()
-	s.node.unclaim(s)
+	s.life.End(wire.Closed{Session: s, Reason: why})
+	s.node.book.Unclaim(s)
 	s.stop()
-	n := s.node
-	n.mu.Lock()
-	other := s.link.session != nil && s.link.session != s
-	n.mu.Unlock()
-	if !other { // otherwise the link serves another session
-		n.part(s.link, why)
+	if !s.node.book.ServesOther(s.link, s) {
+		s.node.part(s.link, why)
 	}
 }
 
 // await blocks until the session with the peer on a link is open, at most
 // SessionTime: op-node asks as soon as it is connected. nil if there is none.
 func (n *node) await(l *link) *session {
-	if s := n.sessionOn(l.conn); s != nil {
+	id := l.Conn.RemotePeer()
+	if s := n.book.OpenWith(id); s != nil {
 		return s
 	}
 	late := time.NewTimer(p2phost.SessionTime)
 	defer late.Stop()
 	select {
-	case <-l.ready:
-	case <-l.gone:
+	case <-l.Ready:
+	case <-l.Gone:
 	case <-late.C:
-	case <-n.ctx.Done():
+	case <-n.tasks.Ctx.Done():
 	}
-	return n.sessionOn(l.conn)
+	return n.book.OpenWith(id)
 }

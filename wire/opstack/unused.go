@@ -30,12 +30,12 @@ func (n *node) endUnused() {
 	for {
 		select {
 		case now := <-tick.C:
-			for _, s := range n.sessions() {
+			for _, s := range n.book.Sessions() {
 				if s.isUnused(now) {
 					s.end(peer.Useless, false, "the peer is in no topic and asked for nothing")
 				}
 			}
-		case <-n.ctx.Done():
+		case <-n.tasks.Ctx.Done():
 			return
 		}
 	}

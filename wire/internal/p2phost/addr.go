@@ -30,6 +30,18 @@ func ParseAddr(s string) (peer.Addr, error) {
 	return addrOf(info.ID, info.Addrs[0]), nil
 }
 
+// IDOf is the identity that an address names. The error is a
+// *peer.RefusedError.
+func IDOf(a peer.Addr) (libpeer.ID, error) {
+	m, err := ma.NewMultiaddr(a.Text)
+	if err == nil && a.Scheme == Scheme {
+		if _, id := libpeer.SplitAddr(m); id != "" {
+			return id, nil
+		}
+	}
+	return "", &peer.RefusedError{Reason: peer.BadAddr, Detail: peer.Clean(a.Scheme + " " + a.Text)}
+}
+
 // parseInfo splits an address into the identity and the way to it.
 func parseInfo(s string) (*libpeer.AddrInfo, error) {
 	if len(s) > maxAddrText {
