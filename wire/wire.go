@@ -231,7 +231,10 @@ type Caps struct {
 	MaxInFlight    int  // requests under way with one peer
 	AnswersInOrder bool // answers come in the order of the requests
 	SilentRefusal  bool // a peer may leave a request unanswered without fault
-	ConsensusLink  bool // consensus has a link of its own
+	// Patience is how long a peer may hold an answer back without fault; 0: no
+	// longer than whoever asks cares to wait.
+	Patience      time.Duration
+	ConsensusLink bool // consensus has a link of its own
 	// Of wires that gossip by session: transactions can be announced by hash;
 	// there are messages for a block in full, and for its name.
 	TxAnnounce, BlockPush, BlockAnnounce bool

@@ -52,7 +52,7 @@ func (c *Core) failed(r *request, err error) {
 	var fault *wire.Fault
 	switch {
 	case errors.As(err, &refusal):
-		p.silent = 0
+		p.silent, p.mute = 0, 0
 		switch refusal.Code {
 		case wire.RefusedNotFound:
 			if !r.byHash {

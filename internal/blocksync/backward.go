@@ -148,6 +148,11 @@ func (c *Core) verifyDown(j *job) {
 		}
 		c.lied(s.from, off, fmt.Sprintf("%v does not link to the trusted %v", top.Ref, j.want))
 		c.offPath(j, p)
+		for _, o := range j.spans { // what else it gave is asked of others
+			if o.from == s.from && o != s {
+				c.clearSpan(o)
+			}
+		}
 		c.clearSpan(s)
 		return
 	}

@@ -95,3 +95,27 @@ func TestAWrongBlockBelowOnesOwnIsALie(t *testing.T) {
 		})
 	}
 }
+
+// Threat Z-03: where the protocol lets a peer hold an answer back for a while,
+// only longer silences count.
+func TestSilencesThatTheWireAllowsAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, fresh := source(100)
+		n := start(t, fresh, func(c *Config) {
+			c.Caps = blocksCaps
+			c.Caps.Patience, c.BackwardOnly = 21*time.Second, true
+		})
+		p := newFake("mute", full)
+		p.lie = never
+		n.join(p)
+		if err := n.SetTarget(t.Context(), full.Head().Ref()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(90 * time.Second)
+		n.innocent(p)
+		time.Sleep(10 * time.Minute)
+		if n.charged(p.id)[peer.NoAnswer] == 0 {
+			t.Error("ten minutes of silence cost nothing")
+		}
+	})
+}

@@ -29,6 +29,7 @@ type remote struct {
 	// Failures.
 	stall       time.Duration // the shortest deadline now
 	silent      int           // requests in a row without an answer, counting one stall once
+	mute        int           // of them those that were longer than the wire allows
 	lastSilence time.Time
 	refusals    int // in a row
 	pausedUntil time.Time
@@ -295,7 +296,10 @@ func (c *Core) unanswered(p *remote, r *request) {
 	if p.silent >= 3 {
 		p.proved = false
 	}
-	if p.silent >= 3 && !c.cfg.Caps.SilentRefusal {
+	if c.now.Sub(r.sent) >= c.cfg.Caps.Patience {
+		p.mute++
+	}
+	if p.mute >= 3 && !c.cfg.Caps.SilentRefusal {
 		c.emit(Charge{Peer: p.id, Offense: peer.NoAnswer, Detail: "requests in a row without an answer"})
 	}
 }
@@ -321,7 +325,7 @@ func (c *Core) answered(p *remote, r *request, n int) {
 			p.rate += (sample - p.rate) / 4
 		}
 	}
-	p.silent, p.refusals = 0, 0
+	p.silent, p.mute, p.refusals = 0, 0, 0
 	p.stall = max(minStall, p.stall/2)
 	p.window = min(p.window+1, c.cfg.MaxInFlightPerPeer)
 }

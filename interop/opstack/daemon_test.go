@@ -19,6 +19,11 @@ import (
 // lines of its [[network]] table, and of [network.opstack].
 func (n *network) daemon(t *testing.T, more, opstack string) *steertest.Starling {
 	t.Helper()
+	return peers.Starling(t, patience, steertest.ShortDir(t), n.toml(more, opstack))
+}
+
+// toml is a config of the network, with such lines.
+func (n *network) toml(more, opstack string) string {
 	text := fmt.Sprintf(`config_version = 1
 [rpc]
 listen = "127.0.0.1:0"
@@ -40,7 +45,7 @@ sequencer = "%v"
 	for _, f := range n.config.Forks {
 		text += fmt.Sprintf("%s = %d\n", f.Name, f.Time)
 	}
-	return peers.Starling(t, patience, steertest.ShortDir(t), text)
+	return text
 }
 
 // opPeer is what op-node's client read of a peer, as it encodes it again.

@@ -1,7 +1,6 @@
 package opstack
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -12,10 +11,8 @@ import (
 // gap from us: 200 blocks, and 1,000 where STARLING_FULL is set. It must not
 // see one error.
 func TestSyncClientOfOpNodeFillsAGap(t *testing.T) {
-	gap := 200
-	if os.Getenv("STARLING_FULL") != "" {
-		gap = 1000
-	}
+	t.Parallel()
+	gap, _ := gapOf(200)
 	n := newNetwork(t, codec.V4, gap+3, 2, 300)
 	op := runOpNode(t, withSync, n.start(map[string]any{"head": 1}))
 	s := n.member(t)

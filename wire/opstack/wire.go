@@ -19,8 +19,11 @@ const Name = "opstack"
 
 const (
 	sessionTime = p2phost.SessionTime // from a connection to a session
-	maxInFlight = 16                  // requests of ours with one peer
-	maxStreams  = 64                  // request streams of one peer
+	// patience is a second more than op-node's server lets a request wait before
+	// it refuses (op-node/p2p/sync.go, maxThrottleDelay). (Threat Z-03)
+	patience    = 21 * time.Second
+	maxInFlight = 16 // requests of ours with one peer
+	maxStreams  = 64 // request streams of one peer
 	// requestTime bounds one request of ours: op-node may let it wait for 20 s
 	// before it answers, and no one is charged for that.
 	requestTime = 25 * time.Second
@@ -76,6 +79,7 @@ func (w *Wire) Caps() wire.Caps {
 		ByNumber:       true,
 		MaxBatch:       wire.Batch{Blocks: 1, Bytes: codec.MaxMessage},
 		MaxInFlight:    maxInFlight,
+		Patience:       patience,
 		Duplicate:      wire.LowerDialled,
 		RequestTimeout: max(requestTime, reqresp.ExchangeTime),
 	}

@@ -25,6 +25,7 @@ type source struct {
 
 	mu     sync.Mutex
 	hashes []common.Hash // of blocks 0, 1, …
+	served map[uint64]int
 }
 
 func (c Chain) config() *rollup.Config {
@@ -110,7 +111,11 @@ func (s *source) PayloadByNumber(ctx context.Context, n uint64) (*eth.ExecutionP
 		return nil, ctx.Err()
 	case n > s.serve.Head || n < s.serve.Lowest:
 		return nil, ethereum.NotFound
-	case n == s.serve.Wrong && n != 0:
+	}
+	s.mu.Lock()
+	s.served[n]++
+	s.mu.Unlock()
+	if n <= s.serve.Wrong && n != 0 {
 		return s.params.payload(n, common.Hash{0xbb}, "wrong"), nil
 	}
 	return s.at(n), nil

@@ -7,7 +7,7 @@ type Start struct {
 	Listen    string   `json:"listen"` // IP
 	Head      uint64   `json:"head"`   // the highest block that is served; those above are not found
 	Lowest    uint64   `json:"lowest"` // the lowest that is served
-	Wrong     uint64   `json:"wrong"`  // a number for which another block is served; 0: none
+	Wrong     uint64   `json:"wrong"`  // up to this number other blocks are served; 0: none
 	Stall     bool     `json:"stall"`  // requests are never answered
 	Static    []string `json:"static"` // multiaddrs
 	Discovery bool     `json:"discovery"`

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/ethereum-optimism/optimism/op-node/p2p"
@@ -63,6 +64,10 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 			return true, n.post(ctx, c.Addr, token, c.Number, c.Mode)
 		}
 		return callAll(ctx, c.Addr, token)
+	case "served":
+		n.source.mu.Lock()
+		defer n.source.mu.Unlock()
+		return maps.Clone(n.source.served), nil
 	case "scores":
 		scores := map[string]float64{}
 		for _, id := range n.p2p.Peers() {

@@ -80,7 +80,7 @@ func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 	if err != nil {
 		return nil, Ready{}, fmt.Errorf("signer_key: %w", err)
 	}
-	n := &node{source: &source{params: s.Chain, serve: s}, signer: signer, emit: emit}
+	n := &node{source: &source{params: s.Chain, serve: s, served: map[uint64]int{}}, signer: signer, emit: emit}
 	cfg := s.Chain.config()
 	scoring, err := p2p.GetScoringParams("light", cfg.BlockTime)
 	if err != nil {

@@ -24,6 +24,8 @@ type Starling struct {
 	// Stop ends it as an operator does, and fails the test if it does not end
 	// well. It may be called again, and is when the test ends.
 	Stop func() `json:"-"`
+	// Kill ends it at once, with a signal that it cannot catch.
+	Kill func() `json:"-"`
 }
 
 // Program gives the path of starling's program, built once in a run: for tests
@@ -92,15 +94,25 @@ func (b *Binaries) Starling(t *testing.T, patience time.Duration, dir, config st
 			}
 		}
 	}()
-	s.Stop = sync.OnceFunc(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
-		<-ended
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("starling ended with %v", err)
-		}
-		late.Stop()
-	})
+	var once sync.Once
+	s.Stop = func() {
+		once.Do(func() {
+			cmd.Process.Signal(syscall.SIGTERM)
+			late := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+			<-ended
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("starling ended with %v", err)
+			}
+			late.Stop()
+		})
+	}
+	s.Kill = func() {
+		once.Do(func() {
+			cmd.Process.Kill()
+			<-ended
+			cmd.Wait() // which says that it was killed
+		})
+	}
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
