@@ -127,6 +127,18 @@ func (o *OPStack) discoverOn(n *Network) (string, error) {
 	return at.String(), nil
 }
 
+// sourceKey is the key that says where the sequencer's address comes from, whose
+// value may hold a secret; empty: none.
+func (o *OPStack) sourceKey() string {
+	switch {
+	case o.SequencerFile != "":
+		return "network.opstack.sequencer_file"
+	case o.L1 != "":
+		return "network.opstack.l1"
+	}
+	return ""
+}
+
 // source tells who the sequencer is and how often to ask; nil: only the config.
 func (o *OPStack) source(dir *Datadir) (family.Source, time.Duration, error) {
 	switch {

@@ -47,6 +47,9 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 		return err
 	}
 	s.chain, s.pool, s.interval, s.backwardOnly = s.ledger, pool, ethBlockTime, fam.NeedsTarget()
+	if s.backwardOnly {
+		s.findings = append(s.findings, untrusted)
+	}
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }
 	s.services = []starling.Service{&poolKeeper{pool: pool, warm: pool.Warm, log: log.With("part", "pool")}}

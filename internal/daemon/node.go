@@ -64,7 +64,7 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 		return n, err
 	}
 	n.why = newExplainer(n.node.Client(), n.stack.wire, n.events, n.began)
-	n.why.own = n.stack.engine.findings
+	n.why.own = n.findings
 	n.maxPeers = network.MaxPeers
 	n.recorder = &recorder{dir: dir.Sub("recordings"), events: n.events, header: n.recordHeader, log: log.With("part", "record")}
 	return n, n.register()

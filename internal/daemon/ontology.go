@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology"
@@ -68,7 +69,7 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.txs, s.hashOf = fam.Txs, family.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }
 	s.services = []starling.Service{&poolKeeper{pool: pool, log: log.With("part", "pool")}}
-	s.methods = ontMethods
+	s.methods, s.findings = ontMethods, []func(*Node) []why.Finding{inTheClear}
 	return nil
 }
 

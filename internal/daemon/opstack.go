@@ -9,6 +9,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/opstack"
 	"github.com/starlingp2p/starling/wire/opstack"
@@ -68,6 +69,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if source == nil && cfg.Signer == (codec.Address{}) {
 		log.With("part", "opstack").Warn("no block can be checked: the sequencer's address is not known; set l1 to the JSON-RPC of an L1 node, or sequencer, in [network.opstack]")
 	}
+	s.findings = append(s.findings, unsigned(fam.Rules().Signers(), network.OPStack.sourceKey()))
 	if source != nil {
 		s.services = append(s.services, &signerWatch{source: source, every: every, signers: fam.Rules().Signers(), log: log.With("part", "opstack")})
 	}
@@ -78,6 +80,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if feeder != nil {
 		s.services = append(s.services, feeder)
 		s.engine = feeder
+		s.findings = append(s.findings, func(*Node) []why.Finding { return feeder.findings() })
 	}
 	if key != nil {
 		s.services = append(s.services, &opSequencer{make: func(c *starling.Client) (*family.Producer, error) {

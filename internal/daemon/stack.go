@@ -10,6 +10,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/ethereum"
 	"github.com/starlingp2p/starling/peer"
@@ -55,6 +56,8 @@ type stack struct {
 	// reasons are the words for people behind the reasons of verdicts; nil: none.
 	reasons map[string]string
 	engine  *engineFeed // feeds an execution client; nil: none
+	// findings are what "why" says of the parts beside the node.
+	findings []func(*Node) []why.Finding
 
 	closers []func() error // called in reverse
 }

@@ -359,7 +359,9 @@ func (d Decision) words() string {
 
 func (q *question) own() {
 	for _, f := range q.st.Own {
-		f.rank = rankOwn
+		if f.rank = rankOwn; f.Level == Notice {
+			f.rank = rankMinor
+		}
 		q.add(f)
 	}
 }

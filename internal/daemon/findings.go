@@ -1,0 +1,58 @@
+package daemon
+
+import (
+	"time"
+
+	"github.com/starlingp2p/starling/internal/why"
+	"github.com/starlingp2p/starling/wire/opstack/codec"
+	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
+)
+
+// findings are what the parts of a stack have to say to whoever asks "why".
+func (n *Node) findings() (out []why.Finding) {
+	for _, f := range n.stack.findings {
+		out = append(out, f(n)...)
+	}
+	return out
+}
+
+// unsigned tells that no block can be checked yet, on a chain of the OP Stack
+// whose sequencer is not known.
+func unsigned(signers *rules.Signers, source string) func(*Node) []why.Finding {
+	evidence, remedy := "nothing in [network.opstack] says where to learn it", "set l1 to the JSON-RPC of an L1 node, or sequencer to the address, in [network.opstack]"
+	if source != "" {
+		evidence, remedy = "it is to come from what "+source+" names, and has not yet", "see that what "+source+" names is there and answers; the log has what it says"
+	}
+	return func(n *Node) []why.Finding {
+		if signers.Current() != (codec.Address{}) {
+			return nil
+		}
+		return []why.Finding{{
+			Code: "no-signer", Level: why.Trouble, Since: n.began, Cause: "no block can be checked: the sequencer's address is not known",
+			Evidence: []string{evidence}, Remedy: remedy,
+		}}
+	}
+}
+
+// untrusted tells that nothing is fetched since no block is trusted, on a chain
+// on which nothing but a trusted block makes others true.
+func untrusted(n *Node) []why.Finding {
+	st := n.node.Client().Status()
+	if st.Sync.Target != 0 || st.Chain.Head.Number != st.Chain.Earliest || time.Since(n.began) < sampleEvery {
+		return nil
+	}
+	return []why.Finding{{
+		Code: "no-target", Level: why.Trouble, Since: n.began, Cause: "nothing is fetched: after the Merge only a block that is trusted makes others true, and none is named",
+		Evidence: []string{"the chain is at its first block, and there is no target"},
+		Remedy:   "set network.target to a block that you trust, as NUMBER:HASH, or name one over the RPC, starling_target",
+	}}
+}
+
+// inTheClear tells what it means that a wire's links are in the clear.
+func inTheClear(*Node) []why.Finding {
+	return []why.Finding{{
+		Code: "links-in-the-clear", Level: why.Notice, Cause: "this protocol has neither encryption nor identities",
+		Evidence: []string{"whoever is on the way can read and change what is sent; what a peer says it is, is its word, and a ban goes by address", "blocks are proven by their signatures all the same"},
+		Remedy:   "nothing is wrong; where it matters, run the links between nodes of your own through a tunnel",
+	}}
+}
