@@ -20,6 +20,7 @@ type Ethereum struct {
 	Bootnodes   []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
 	BootnodesV5 []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
 	Lists       []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
+	SignerKey   string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
 	Receipts    bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
 }
 

@@ -53,6 +53,16 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }
 	s.services = []starling.Service{&poolKeeper{pool: pool, warm: pool.Warm, log: log.With("part", "pool")}}
+	if p := fam.Period(); p > 0 {
+		s.interval = p
+	}
+	sealing, err := e.newSealing(dir, fam, s.ledger, log.With("part", "sealer"))
+	if err != nil {
+		return err
+	}
+	if sealing != nil {
+		s.services = append(s.services, sealing)
+	}
 	s.networkID, s.eth = e.networkID(genesis), fam
 	s.methods = func(n *Node) []starling.Method {
 		return (&ethAPI{node: n, family: fam, pool: pool, started: n.stack.ledger.Status().Head.Number}).methods()

@@ -23,6 +23,9 @@
 // and bodies: decoding is strict and bounded by their length, and whatever is
 // wrong wraps chain.ErrInvalid.
 //
+// Sealer makes the empty blocks of a private clique network; FileReader and
+// AppendBlock are the files of geth export; Show is a block as geth's RPC has it.
+//
 // Pool holds transactions that wait, without a state: form, signature, chain,
 // fees and blobs' proofs are checked, balances are not, and nonces only as far
 // as blocks tell them. So a stranger can fill it with transactions that never

@@ -150,10 +150,13 @@ func (g *Genesis) Block() (chain.Block, error) {
 }
 
 // GenesisOf is the genesis block with that header, whose body is empty.
-func GenesisOf(h *types.Header) (chain.Block, error) {
+func GenesisOf(h *types.Header) (chain.Block, error) { return emptyBlock(h) }
+
+// emptyBlock is the block with that header and nothing in it.
+func emptyBlock(h *types.Header) (chain.Block, error) {
 	raw, err := rlp.EncodeToBytes(h)
 	if err != nil {
-		return chain.Block{}, fmt.Errorf("ethereum: genesis header: %w", err)
+		return chain.Block{}, fmt.Errorf("ethereum: header of block %v: %w", h.Number, err)
 	}
 	ch, _, err := decodeHeader(raw)
 	if err != nil {
