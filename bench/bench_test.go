@@ -51,16 +51,6 @@ func TestBothSidesCopyTheWholeChain(t *testing.T) {
 	t.Logf("%s", told.String())
 }
 
-func TestBaselineSyncsAfterTheSameShareOfTheBytes(t *testing.T) {
-	got := syncMarks(job{Bytes: 1000, Imports: []int{1, 2, 7}})
-	want := []int{100, 300, 1000}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("marks are %v, want %v", got, want)
-		}
-	}
-}
-
 func TestReportTakesItsPlaceInADocument(t *testing.T) {
 	path := t.TempDir() + "/doc.md"
 	if err := os.WriteFile(path, []byte("before\n"+reportBegin+"old\n"+report.End+"after\n"), 0o644); err != nil {

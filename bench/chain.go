@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
+	"github.com/starlingp2p/starling/bench/internal/raw"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/sequenced"
@@ -79,83 +76,6 @@ func generate(dir string, blocks, size int) (source, error) {
 	if err := l.Close(); err != nil {
 		return source{}, err
 	}
-	db, err := openStore(database(dir))
-	if err != nil {
-		return source{}, err
-	}
-	err = db.Compact(context.Background(), []byte{0}, []byte{0xff}, true)
-	if err == nil {
-		s.Bytes, err = scan(db, func(_, _ []byte) error { return nil })
-	}
-	return s, errors.Join(err, db.Close())
-}
-
-// database is where a ledger keeps its Pebble.
-func database(ledgerDir string) string { return filepath.Join(ledgerDir, "db") }
-
-// openStore opens a Pebble as a ledger does.
-func openStore(dir string) (*pebble.DB, error) {
-	o := ledger.StoreOptions(32 << 20)
-	o.Logger = quiet{}
-	return pebble.Open(dir, o)
-}
-
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf(format, args...))
-}
-
-// scan walks a database in order and gives the bytes of all keys and values.
-func scan(db *pebble.DB, see func(key, value []byte) error) (total int, err error) {
-	it, err := db.NewIter(nil)
-	if err != nil {
-		return 0, err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.ValueAndErr()
-		if err == nil {
-			err = see(it.Key(), v)
-		}
-		if err != nil {
-			return total, errors.Join(err, it.Close())
-		}
-		total += len(it.Key()) + len(v)
-	}
-	return total, errors.Join(it.Error(), it.Close())
-}
-
-// same reports where two databases differ.
-func same(a, b string) error {
-	da, err := openStore(a)
-	if err != nil {
-		return err
-	}
-	defer da.Close()
-	db, err := openStore(b)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	it, err := db.NewIter(nil)
-	if err != nil {
-		return err
-	}
-	ok := it.First()
-	_, err = scan(da, func(k, v []byte) error {
-		if !ok {
-			return fmt.Errorf("bench: %x is missing", k)
-		}
-		if !bytes.Equal(k, it.Key()) || !bytes.Equal(v, it.Value()) {
-			return fmt.Errorf("bench: %x has %d bytes, want %x with %d", it.Key(), len(it.Value()), k, len(v))
-		}
-		ok = it.Next()
-		return nil
-	})
-	if err == nil && ok {
-		err = fmt.Errorf("bench: %x is too many", it.Key())
-	}
-	return errors.Join(err, it.Close())
+	s.Bytes, err = raw.Settle(dir)
+	return s, err
 }

@@ -14,6 +14,7 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/starlingp2p/starling/bench/internal/raw"
 	"github.com/starlingp2p/starling/chain"
 )
 
@@ -61,9 +62,9 @@ type reply struct {
 
 // work is the main of a process with a role; it ends when its standard input
 // does, so that no process outlives the parent.
-func work(raw string) error {
+func work(text string) error {
 	var j job
-	if err := json.Unmarshal([]byte(raw), &j); err != nil {
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		return fmt.Errorf("bench: job: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -83,13 +84,15 @@ func work(raw string) error {
 	case roleServe:
 		err = serveNode(ctx, j, ready)
 	case roleServeRaw:
-		err = serveRaw(ctx, j, ready)
+		err = raw.Serve(ctx, raw.Database(j.Dir), ready)
 	case roleHostile:
 		err = hostile(ctx, j.Addr, func() { ready("") })
 	case roleSync:
 		r, err = syncNode(ctx, j)
 	case roleSyncRaw:
-		r, err = syncRaw(ctx, j)
+		var got raw.Result
+		got, err = raw.Sync(ctx, raw.Job{Dir: j.Dir, Addr: j.Addr, Bytes: j.Bytes, Imports: j.Imports, Ahead: j.Ahead})
+		r.Seconds, r.Storing, r.Imports = got.Seconds, got.Storing, got.Synced
 	default:
 		err = fmt.Errorf("bench: no role %q", j.Role)
 	}
@@ -142,12 +145,12 @@ func spawn(ctx context.Context, j job) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := json.Marshal(j)
+	text, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self)
-	cmd.Env = append(os.Environ(), roleVar+"="+string(raw))
+	cmd.Env = append(os.Environ(), roleVar+"="+string(text))
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = 5 * time.Second
 	stdin, err := cmd.StdinPipe()

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/starlingp2p/starling/bench/internal/raw"
 )
 
 // options are what a measurement is of.
@@ -79,7 +81,7 @@ func oneRound(ctx context.Context, o options, dir string, src source) (r round, 
 	if n := o.blocks; r.Starling.Headers < n || r.Starling.Bodies < n {
 		return r, fmt.Errorf("starling: verified %d headers and %d bodies, want %d", r.Starling.Headers, r.Starling.Bodies, n)
 	}
-	raw := func(ahead bool) (out run, err error) {
+	baseline := func(ahead bool) (out run, err error) {
 		out, err = one(ctx, o, dir, src, job{Role: roleServeRaw, Dir: src.Dir},
 			job{Role: roleSyncRaw, Bytes: src.Bytes, Imports: r.Starling.Imports, Ahead: ahead})
 		if got, want := len(out.Imports), len(r.Starling.Imports); err == nil && got != want {
@@ -87,13 +89,13 @@ func oneRound(ctx context.Context, o options, dir string, src source) (r round, 
 		}
 		return out, err
 	}
-	if r.Raw, err = raw(false); err != nil {
+	if r.Raw, err = baseline(false); err != nil {
 		return r, fmt.Errorf("baseline: %w", err)
 	}
 	if !o.more {
 		return r, nil
 	}
-	if r.Ahead, err = raw(true); err != nil {
+	if r.Ahead, err = baseline(true); err != nil {
 		return r, fmt.Errorf("baseline ahead: %w", err)
 	}
 	if r.Budgeted, err = node(true); err != nil {
@@ -118,7 +120,7 @@ func one(ctx context.Context, o options, dir string, src source, serve, sync job
 	}
 	copied := sync.Dir
 	if sync.Role == roleSync {
-		copied = database(sync.Dir)
+		copied = raw.Database(sync.Dir)
 	}
-	return out, same(database(src.Dir), copied)
+	return out, raw.Same(raw.Database(src.Dir), copied)
 }

@@ -1,4 +1,8 @@
-package main
+// Package raw is the baseline of syncs: the plainest program that brings a
+// database from one end of a connection to the other and onto the disk. It
+// checks nothing. The programs of this module call it, and their own ends are
+// the only peers that it has.
+package raw
 
 import (
 	"bufio"
@@ -52,10 +56,10 @@ func secure(ctx context.Context, c net.Conn, server bool) (network.MuxedConn, er
 	return yamux.DefaultTransport.NewConn(s, server, nil)
 }
 
-// serveRaw sends all that is in the database of job.Dir to whoever connects,
-// until ctx ends.
-func serveRaw(ctx context.Context, job job, ready func(addr string)) error {
-	db, err := openStore(database(job.Dir))
+// Serve sends all that is in the database of a folder to whoever connects, until
+// ctx ends. ready is told where.
+func Serve(ctx context.Context, dir string, ready func(addr string)) error {
+	db, err := Open(dir)
 	if err != nil {
 		return err
 	}
@@ -92,7 +96,7 @@ func sendAll(ctx context.Context, db *pebble.DB, c net.Conn) error {
 		return err
 	}
 	w := bufio.NewWriterSize(s, rawWrite)
-	_, err = scan(db, func(k, v []byte) error {
+	_, err = Scan(db, func(k, v []byte) error {
 		var head [8]byte
 		binary.BigEndian.PutUint32(head[:], uint32(len(k)))
 		binary.BigEndian.PutUint32(head[4:], uint32(len(v)))
@@ -114,9 +118,24 @@ func sendAll(ctx context.Context, db *pebble.DB, c net.Conn) error {
 	return nil
 }
 
-// syncRaw receives a database and stores it in job.Dir.
-func syncRaw(ctx context.Context, job job) (r result, err error) {
-	db, err := openStore(job.Dir)
+// Job says what is received.
+type Job struct {
+	Dir     string // of the database that is filled
+	Addr    string // of the server
+	Bytes   int    // keys and values that there are
+	Imports []int  // blocks of each synced commit of a ledger: it syncs as often
+	Ahead   bool   // it receives while it commits
+}
+
+// Result is what that took.
+type Result struct {
+	Seconds, Storing float64
+	Synced           []int // bytes so far, at each synced commit
+}
+
+// Sync receives a database and stores it.
+func Sync(ctx context.Context, job Job) (r Result, err error) {
+	db, err := Open(job.Dir)
 	if err != nil {
 		return r, err
 	}
@@ -146,7 +165,7 @@ func syncRaw(ctx context.Context, job job) (r result, err error) {
 		return r, err
 	}
 	r.Seconds = time.Since(began).Seconds()
-	r.Imports, r.Storing = in.synced, in.took.Seconds()
+	r.Synced, r.Storing = in.synced, in.took.Seconds()
 	if in.got != job.Bytes {
 		return r, fmt.Errorf("bench: received %d bytes, want %d", in.got, job.Bytes)
 	}
@@ -154,7 +173,7 @@ func syncRaw(ctx context.Context, job job) (r result, err error) {
 }
 
 // syncMarks are the bytes after which the baseline syncs: where the ledger did.
-func syncMarks(job job) []int {
+func syncMarks(job Job) []int {
 	blocks := 0
 	for _, n := range job.Imports {
 		blocks += n
