@@ -35,7 +35,8 @@ const (
 
 	sizeSlack   = 8           // bytes by which an announced size may be off
 	longestRest = time.Minute // of a peer that does not answer
-	floodUnit   = 1000        // announcements over the bound that cost one charge
+	floodUnit   = 1000        // announcements over the bound, within floodTime, that cost one charge
+	floodTime   = time.Minute
 	memory      = 64          // blocks that were checked and may become part of our chain
 )
 
@@ -101,7 +102,8 @@ type remote struct {
 	rests     time.Time
 	misses    int // requests in a row that failed
 	silent    int // requests in a row without an answer
-	flood     int // announcements over the bound since the last charge
+	flood     int // announcements over the bound, since floodFrom
+	floodFrom time.Time
 }
 
 // NewCore makes a core without peers, its gate shut.

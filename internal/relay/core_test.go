@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -200,6 +201,29 @@ func TestAnnounceFloodIsBoundedAndPays(t *testing.T) {
 	b.step(Left{"a"})
 	if n := len(b.core.wants); n != 1 {
 		t.Errorf("%d wait after the flooder left, want 1", n)
+	}
+}
+
+// A peer that is now and then over the bound is no flooder, however long it
+// stays.
+func TestAFewAnnouncementsTooManyAreForgotten(t *testing.T) {
+	b := newBench(t, eth, "a")
+	next := uint64(0)
+	announce := func(n int) []Charge {
+		txs := make([]wire.TxID, n)
+		for i := range txs {
+			next++
+			binary.BigEndian.PutUint64(txs[i].Hash[:], next)
+		}
+		return only[Charge](b.step(Announced{From: "a", Txs: txs}))
+	}
+	announce(maxAnnounced)
+	for range 10 {
+		if got := announce(floodUnit / 2); len(got) != 0 {
+			t.Fatalf("charged %v", got)
+		}
+		b.wait(floodTime)
+		announce(maxAnnounced - len(b.core.wants)) // what timed out meanwhile
 	}
 }
 
