@@ -24,30 +24,43 @@ const (
 )
 
 // outbound is the memory of a node for answers that it gives: as much as its
-// decode budget.
+// decode budget. A part is cut into shares, one a session that has one of what
+// comes in: so a peer gets short answers at least while others, who do not read
+// theirs, hold the rest.
 type outbound struct {
-	size int64
-	free *semaphore.Weighted
-	item atomic.Int64 // bytes of the largest item that was served
+	size  int64 // without the shares
+	share int64
+	free  *semaphore.Weighted
+	item  atomic.Int64 // bytes of the largest item that was served
 }
 
 func newOutbound(size int64) *outbound {
 	if size <= 0 {
 		size = intake.DefaultBudget()
 	}
-	return &outbound{size: size, free: semaphore.NewWeighted(size)}
+	share := min(size/sharesOf/maxShares, maxShare)
+	size = max(size-share*maxShares, 1)
+	return &outbound{size: size, share: share, free: semaphore.NewWeighted(size)}
 }
 
 // peerOut is what requests of one peer hold.
 type peerOut struct {
 	asked, answered *semaphore.Weighted
-	reserved        *atomic.Int64 // bytes of both
+	own             *semaphore.Weighted // 1: whoever has it uses the share; nil: there is none
+	reserved        *atomic.Int64       // bytes of both
 	in              *inbound
 	out             *outbound
 }
 
-func newPeerOut(in *inbound, out *outbound) peerOut {
-	return peerOut{semaphore.NewWeighted(askedBytes), semaphore.NewWeighted(answeredBytes), new(atomic.Int64), in, out}
+func newPeerOut(in *inbound, out *outbound, shared bool) peerOut {
+	h := peerOut{
+		asked: semaphore.NewWeighted(askedBytes), answered: semaphore.NewWeighted(answeredBytes),
+		reserved: new(atomic.Int64), in: in, out: out,
+	}
+	if shared {
+		h.own = semaphore.NewWeighted(1)
+	}
+	return h
 }
 
 // take waits for memory for one request, of the peer's and of the node's decode
@@ -71,19 +84,17 @@ func (h peerOut) take(ctx context.Context, cut func()) (g *intake.Grant, giveBac
 }
 
 // answering waits until what an answer is likely to take is free, has it made,
-// and keeps what it really takes until free is called.
-func (h peerOut) answering(ctx context.Context, r wire.Request, make func() (wire.Response, error)) (resp wire.Response, free func(), err error) {
+// and keeps what it really takes until free is called. Where others hold the
+// memory, the answer is short.
+func (h peerOut) answering(ctx context.Context, r wire.Request, make func(wire.Request) (wire.Response, error)) (resp wire.Response, free func(), err error) {
 	most := h.guess(r)
 	if err := h.answered.Acquire(ctx, most); err != nil {
 		return nil, func() {}, err
 	}
-	wait, cancel := context.WithTimeout(ctx, answeredWait)
 	all := min(most, h.out.size)
-	err = h.out.free.Acquire(wait, all)
-	cancel()
-	if err != nil {
+	if !wait(ctx, h.out.free, all) {
 		h.answered.Release(most)
-		return nil, func() {}, &wire.Refusal{Code: wire.RefusedBusy, Limit: "answer-memory", RetryAfter: time.Second}
+		return h.short(ctx, r, make)
 	}
 	kept := int64(0)
 	h.reserved.Add(most)
@@ -92,19 +103,84 @@ func (h peerOut) answering(ctx context.Context, r wire.Request, make func() (wir
 		h.out.free.Release(all - min(kept, all))
 		h.answered.Release(most - kept)
 	}()
-	if resp, err = make(); err != nil {
+	if resp, err = make(r); err != nil {
 		return nil, func() {}, err
 	}
-	n, items := sizeOf(resp)
-	if each := int64(n / max(items, 1)); each > h.out.item.Load() {
-		h.out.item.Store(each) // of two at once one may win; the next large one corrects it
-	}
-	kept = min(int64(n), most)
+	kept = min(h.out.learn(resp), most)
 	return resp, func() {
 		h.reserved.Add(-kept)
 		h.out.free.Release(min(kept, all))
 		h.answered.Release(kept)
 	}, nil
+}
+
+// short has an answer made that fits the peer's own share, unless one item is
+// likely to be larger. The share is in use until free is called.
+func (h peerOut) short(ctx context.Context, r wire.Request, make func(wire.Request) (wire.Response, error)) (resp wire.Response, free func(), err error) {
+	each := max(h.out.item.Load(), leastItem)
+	if h.own == nil || each > h.out.share || !wait(ctx, h.own, 1) {
+		return nil, func() {}, &wire.Refusal{Code: wire.RefusedBusy, Limit: "answer-memory", RetryAfter: time.Second}
+	}
+	h.reserved.Add(h.out.share)
+	free = func() {
+		h.reserved.Add(-h.out.share)
+		h.own.Release(1)
+	}
+	defer func() { // a panic gives back too
+		if resp == nil {
+			free()
+			free = func() {}
+		}
+	}()
+	if resp, err = make(shorten(r, int(h.out.share), int(h.out.share/each))); err != nil {
+		return nil, free, err
+	}
+	h.out.learn(resp)
+	return resp, free, nil
+}
+
+// learn takes in how large the items of an answer are, and gives its size.
+func (o *outbound) learn(resp wire.Response) int64 {
+	n, items := sizeOf(resp)
+	if each := int64(n / max(items, 1)); each > o.item.Load() {
+		o.item.Store(each) // of two at once one may win; the next large one corrects it
+	}
+	return int64(n)
+}
+
+// wait takes n of some memory, if it is free in time.
+func wait(ctx context.Context, of *semaphore.Weighted, n int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, answeredWait)
+	defer cancel()
+	return of.Acquire(ctx, n) == nil
+}
+
+// shorten asks for less: at most so many bytes and items.
+func shorten(r wire.Request, bytes, items int) wire.Request {
+	least := func(n, most int) int {
+		if n <= 0 {
+			return most
+		}
+		return min(n, most)
+	}
+	switch q := r.(type) {
+	case wire.GetHeaders:
+		q.Range.MaxBytes, q.Range.Count = least(q.Range.MaxBytes, bytes), min(q.Range.Count, items)
+		return q
+	case wire.GetBlocks:
+		q.Range.MaxBytes, q.Range.Count = least(q.Range.MaxBytes, bytes), min(q.Range.Count, items)
+		return q
+	case wire.GetBodies:
+		q.Hashes = q.Hashes[:min(len(q.Hashes), items)]
+		return q
+	case wire.GetBlocksByHash:
+		q.Hashes = q.Hashes[:min(len(q.Hashes), items)]
+		return q
+	case wire.GetTxs:
+		q.Hashes = q.Hashes[:min(len(q.Hashes), items)]
+		return q
+	}
+	return r
 }
 
 // guess is what the answer to a request takes, if its items are as large as the

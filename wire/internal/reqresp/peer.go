@@ -50,9 +50,10 @@ type Peer struct {
 
 // Peer makes the request layer with a peer, until Close.
 func (s *Shared) Peer() *Peer {
+	in := s.in.of()
 	return &Peer{
 		Window: NewWindow(), Limiter: NewSelfLimiter(),
-		places: make(chan struct{}, MaxInFlight), in: s.in.of(), out: newPeerOut(s.in, s.out),
+		places: make(chan struct{}, MaxInFlight), in: in, out: newPeerOut(s.in, s.out, in.shared),
 	}
 }
 
@@ -142,7 +143,7 @@ func (p *Peer) Serve(ctx context.Context, st Stream, serve ServeFunc, count Coun
 	return Answer(ctx, counted, p.Window, limits, func(ctx context.Context, r wire.Request) (resp wire.Response, err error) {
 		whole()
 		kind = wire.KindOf(r)
-		resp, free, err = p.out.answering(ctx, r, func() (wire.Response, error) { return serve(ctx, r) })
+		resp, free, err = p.out.answering(ctx, r, func(r wire.Request) (wire.Response, error) { return serve(ctx, r) })
 		return resp, err
 	})
 }
