@@ -90,12 +90,17 @@ func (c Config) rules(forks []Fork, number, at uint64) rules.Config {
 	}
 }
 
-// ledgerRules is the schedule as the ledger keeps it. Only forks that change
-// what a header or a body may be count: others change nothing that is stored.
+// formForks are the forks that change what a header or a body may be, as far as
+// it is checked here.
+var formForks = []string{"canyon", "ecotone", "isthmus", "jovian"}
+
+// ledgerRules is the schedule as the ledger keeps it. Only formForks count: a
+// node that learns of another fork late has stored nothing that it would judge
+// differently, and need not go back.
 func ledgerRules(forks []Fork) []ledger.Rule {
 	var out []ledger.Rule
 	for _, f := range forks {
-		if f.Time != rules.Never {
+		if f.Time != rules.Never && slices.Contains(formForks, f.Name) {
 			out = append(out, ledger.Rule{Name: f.Name, From: f.Time, ByTime: true})
 		}
 	}
