@@ -56,6 +56,8 @@ type Config struct {
 	// BackwardOnly syncs down from trusted blocks only, and never forward on a
 	// peer's word: for chains whose headers prove nothing by themselves.
 	BackwardOnly bool
+	// SyncPeers is how many sessions a forward sync waits for; 0: one.
+	SyncPeers int
 	// SyncBytes bounds the blocks held in memory while syncing; 0: 128 MiB, or
 	// a quarter of the memory limit if that is less.
 	SyncBytes int

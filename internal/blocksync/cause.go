@@ -16,6 +16,7 @@ const (
 	CauseCorrupt       Cause = "corrupt-chain"   // what we stored is not what it was
 	CauseTrouble       Cause = "storage-trouble" // reading or writing our chain fails
 	CauseNoPeers       Cause = "no-peers"
+	CauseFewPeers      Cause = "few-peers"          // a sync begins with more
 	CauseDisk          Cause = "slow-disk"          // waiting for a read
 	CauseImport        Cause = "slow-import"        // waiting for the chain to import
 	CauseVerify        Cause = "slow-verification"  //
@@ -32,7 +33,7 @@ const (
 // Causes lists every cause.
 func Causes() []Cause {
 	return []Cause{
-		CauseDiskFull, CauseCorrupt, CauseTrouble, CauseNoPeers, CauseDisk, CauseImport, CauseVerify, CauseAnswers, CauseSilent,
+		CauseDiskFull, CauseCorrupt, CauseTrouble, CauseNoPeers, CauseFewPeers, CauseDisk, CauseImport, CauseVerify, CauseAnswers, CauseSilent,
 		CauseRefusing, CauseLacking, CauseOtherBranch, CauseNobodyToAsk, CauseMissingParent, CauseWaiting,
 	}
 }

@@ -52,7 +52,7 @@ func (c *Core) choose() {
 			return
 		}
 	}
-	if best == nil || len(c.tip.blocks) > 0 {
+	if best == nil || len(c.tip.blocks) > 0 || len(c.peers) < c.cfg.MinPeers {
 		return // what is on its way in need not be fetched
 	}
 	// A few blocks behind, gossip is likely to bring them: wait a moment.
@@ -230,6 +230,9 @@ func (c *Core) reason() stall {
 			return stall{}
 		}
 		return c.why(j)
+	}
+	if len(c.peers) > 0 && len(c.peers) < c.cfg.MinPeers && c.bestMaster(nil) != nil {
+		return stall{CauseFewPeers, fmt.Sprintf("waiting for peers: %d of %d (sync_peers)", len(c.peers), c.cfg.MinPeers)}
 	}
 	behind := c.target != (chain.Ref{}) || c.loose.len() > len(c.tip.blocks)
 	if !behind {

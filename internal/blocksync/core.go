@@ -18,6 +18,7 @@ type CoreConfig struct {
 	MaxStagedBytes     int64         // 0: 16 GiB
 	MaxInFlightPerPeer int           // 0: 4; never over Caps.MaxInFlight
 	BackwardOnly       bool          // see Config
+	MinPeers           int           // see Config
 }
 
 func (cfg CoreConfig) withDefaults() CoreConfig {

@@ -42,6 +42,9 @@ type Config struct {
 	// BackwardOnly turns forward sync off: for chains whose headers prove
 	// nothing by themselves (OP Stack), so that only a trusted target does.
 	BackwardOnly bool
+	// MinPeers is how many sessions there are before a forward sync begins, where
+	// a network's nodes wait for company; 0: 1.
+	MinPeers int
 
 	// Queue capacities: 0 is the default, negative none.
 	OfferQueue int // offered blocks; 64, and a quarter of MaxBytes; the furthest ahead is dropped

@@ -235,6 +235,7 @@ func stalls() map[blocksync.Cause]advice {
 		blocksync.CauseCorrupt:       one("what is stored of the chain is damaged", "stop the node, check the disk, and sync into a new datadir; keep keys/ and config.toml"),
 		blocksync.CauseTrouble:       one("the chain's storage fails", "look into the log for the error, and check the disk, its mount and its permissions"),
 		blocksync.CauseNoPeers:       one("there is nobody to sync from: no session is open", "see why there are no peers"),
+		blocksync.CauseFewPeers:      one("the sync begins with more peers than there are", "wait for more sessions, or add peers; on an Ontology network network.ontology.sync_peers = 1 begins with one"),
 		blocksync.CauseDisk:          one("a read of the disk does not end", "the disk is too slow or fails: look at its load and at the kernel's log"),
 		blocksync.CauseImport:        one("the chain takes long to import a block", "the disk or the machine is too slow: look at its load; more memory and a faster disk help"),
 		blocksync.CauseVerify:        one("verification takes long", "the machine is too slow: look at its load"),

@@ -1,0 +1,29 @@
+package blocksync
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Where a network's nodes wait for company, so does a forward sync, and says so.
+func TestForwardSyncWaitsForCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, fresh := source(300)
+		n := start(t, fresh, func(c *Config) { c.MinPeers = 3 })
+		ps := names("p", 3, full)
+		n.join(ps[:2]...)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := fresh.Head().Header.Ref.Number; got != 0 {
+			t.Errorf("with two peers of three it is at %d", got)
+		}
+		if st := n.Status(); st.StuckCause != CauseFewPeers || !strings.Contains(st.StuckReason, "2 of 3") {
+			t.Errorf("cause %q, reason %q", st.StuckCause, st.StuckReason)
+		}
+		n.join(ps[2])
+		n.reaches(300, time.Minute)
+		n.innocent(ps...)
+	})
+}
