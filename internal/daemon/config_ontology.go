@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
@@ -21,6 +22,11 @@ type Ontology struct {
 	StateRootFrom   uint64   `toml:"state_root_from,omitzero" comment:"the height from which newer releases want a state root behind each block" default:"the network's" example:"3000000"`
 	MinGasPrice     uint64   `toml:"min_gas_price,omitzero" comment:"the least that a transaction from peers offers for its gas" default:"500 with a preset, else 0" example:"2500"`
 	Mask            []string `toml:"mask,omitempty" comment:"IP addresses that others are never told" example:"203.0.113.7"`
+	ReservedOnly    bool     `toml:"reserved_only,omitempty" comment:"have to do with reserved peers only" default:"false"`
+	Reserved        []string `toml:"reserved,omitempty" comment:"those: IP addresses, and names that are looked up each minute" example:"203.0.113.7"`
+	ReservedFile    string   `toml:"reserved_file,omitempty" comment:"a peers.rsv with more of them, and of masked addresses" example:"peers.rsv"`
+	RecentFile      string   `toml:"recent_file,omitempty" comment:"a peers.recent that is read at start and written each minute, in the form in which it is found" example:"peers.recent"`
+	SyncPeers       int      `toml:"sync_peers,omitzero" comment:"peers that header sync waits for" default:"what the network's nodes wait for: 4, or 1 if it is solo" example:"1"`
 }
 
 // The presets of this wire, and from where the newer releases want a state root.
@@ -47,6 +53,15 @@ func (o *Ontology) check(n *Network, p *problems) {
 	}
 	if _, err := o.masked(); err != nil {
 		p.bad("%w", err)
+	}
+	if o.ReservedOnly && len(o.Reserved) == 0 && o.ReservedFile == "" {
+		p.bad("network.ontology.reserved_only is set, but there are neither reserved nor reserved_file; name the peers, or leave it out")
+	}
+	if !o.ReservedOnly && len(o.Reserved) > 0 {
+		p.bad("network.ontology.reserved has peers, but reserved_only is not set; set it, or name them in network.static")
+	}
+	if o.SyncPeers < 0 || o.SyncPeers > mostPeers {
+		p.bad("network.ontology.sync_peers is %d, want 1 to %d", o.SyncPeers, mostPeers)
 	}
 	if o.ConsensusListen != "" {
 		if err := checkHostPort("listen", o.ConsensusListen); err != nil {
@@ -87,6 +102,27 @@ func (o *Ontology) masked() (out []netip.Addr, err error) {
 		out = append(out, a.Unmap().WithZone(""))
 	}
 	return out, nil
+}
+
+// restrict reads the file of reserved peers, if there is one: who they are, and
+// whom others are never told of.
+func (o *Ontology) restrict(read func(path string) ([]byte, error)) (all []string, mask []netip.Addr, err error) {
+	if mask, err = o.masked(); err != nil {
+		return nil, nil, err
+	}
+	all = slices.Clone(o.Reserved)
+	if o.ReservedFile == "" {
+		return all, mask, nil
+	}
+	raw, err := read(o.ReservedFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("network.ontology.reserved_file: %w", err)
+	}
+	file, err := ontology.ParseReserved(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("network.ontology.reserved_file: %w", err)
+	}
+	return append(all, file.Reserved...), append(mask, file.Mask...), nil
 }
 
 // seeds are those of the network, for a config that names none. In the file of

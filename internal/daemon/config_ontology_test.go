@@ -25,7 +25,7 @@ func TestAnOntologyNetworkIsOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What the config leaves out, the network brings along.
-	if n.health.peers() != 4 || len(n.stack.seeds) != 5 || n.stack.pool == nil || n.stack.consensus == nil {
+	if n.health.peers() != 4 || n.stack.syncPeers != 4 || len(n.stack.seeds) != 5 || n.stack.pool == nil || n.stack.consensus == nil {
 		t.Errorf("%d peers, seeds %q, pool %v, consensus %v", n.health.peers(), n.stack.seeds, n.stack.pool, n.stack.consensus)
 	}
 	defer func() {
@@ -49,6 +49,25 @@ func reversed(s string) string {
 	return b.String()
 }
 
+// The file of reserved peers, as Ontology's nodes read it, adds to the config.
+func TestReservedPeersComeFromTheirFile(t *testing.T) {
+	o := Ontology{ReservedOnly: true, Reserved: []string{"203.0.113.1"}, Mask: []string{"203.0.113.2"}, ReservedFile: "peers.rsv"}
+	file := `{"reserved":["203.0.113.3","node.example.org"],"mask":["203.0.113.4"]}`
+	all, mask, err := o.restrict(func(path string) ([]byte, error) {
+		if path != "peers.rsv" {
+			t.Errorf("it reads %s", path)
+		}
+		return []byte(file), nil
+	})
+	if err != nil || strings.Join(all, " ") != "203.0.113.1 203.0.113.3 node.example.org" || len(mask) != 2 {
+		t.Errorf("reserved %q, masked %v, %v", all, mask, err)
+	}
+	file = "{"
+	if _, _, err := o.restrict(func(string) ([]byte, error) { return []byte(file), nil }); err == nil || !strings.Contains(err.Error(), "reserved_file") {
+		t.Errorf("a broken file: %v", err)
+	}
+}
+
 func TestBadOntologyNetworksAreRefused(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"nothing", `preset = "ontology"`, "name = \"x\"\nwire = \"ontology\"", "network.ontology.config is missing"},
@@ -57,6 +76,9 @@ func TestBadOntologyNetworksAreRefused(t *testing.T) {
 		{"magic", "consensus_listen", "magic = 5\nconsensus_listen", "a preset has its own"},
 		{"second port", "127.0.0.1:0\"\n", "20339\"\n", "consensus_listen is"},
 		{"mask", "consensus_listen", "mask = [\"1.2.3\"]\nconsensus_listen", "mask is"},
+		{"nobody reserved", "consensus_listen", "reserved_only = true\nconsensus_listen", "neither reserved nor reserved_file"},
+		{"reserved for nothing", "consensus_listen", "reserved = [\"203.0.113.7\"]\nconsensus_listen", "reserved_only is not set"},
+		{"sync peers", "consensus_listen", "sync_peers = -1\nconsensus_listen", "sync_peers is -1"},
 		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,8 @@ const ontBlockTime = 6 * time.Second
 // openOntology opens a network of Ontology's kind on its own wire.
 func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
 	o := network.Ontology
-	n, err := o.network(&network, func(path string) ([]byte, error) { return readBounded(dir.resolve(path), maxConfigBytes) })
+	read := func(path string) ([]byte, error) { return readBounded(dir.resolve(path), maxConfigBytes) }
+	n, err := o.network(&network, read)
 	if err != nil {
 		return fmt.Errorf("network.ontology.config: %w", err)
 	}
@@ -43,7 +45,7 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 		return err
 	}
 	s.closers = append(s.closers, pool.Close)
-	mask, err := o.masked()
+	reserved, mask, err := o.restrict(read)
 	if err != nil {
 		return err
 	}
@@ -55,15 +57,20 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if err != nil {
 		return err
 	}
+	recent := ""
+	if o.RecentFile != "" {
+		recent = dir.resolve(o.RecentFile)
+	}
 	s.wire, err = ontology.New(ontology.Config{
 		Magic: n.Magic, Status: s.ledger.Status, Header: s.ledger.Header, Listen: listen, ConsensusListen: o.ConsensusListen, Advertise: advertise,
-		NodeKeyFile: dir.Sub("keys", "ontology.key"), Mask: mask, Logger: log.With("part", "wire"),
+		NodeKeyFile: dir.Sub("keys", "ontology.key"), Mask: mask, ReservedOnly: o.ReservedOnly, Reserved: reserved, RecentFile: recent, Logger: log.With("part", "wire"),
 		StateRoots: network.Preset != "" || o.StateRootFrom != 0, StateRootFrom: o.stateRootFrom(network.Preset),
 	})
 	if err != nil {
 		return err
 	}
 	s.seeds, s.minPeers = o.seeds(n), n.MinPeers()
+	s.syncPeers = cmp.Or(o.SyncPeers, s.minPeers)
 	s.chain, s.interval = s.ledger, ontBlockTime
 	s.pool, s.consensus = pool, family.NewConsensus(fam, s.ledger)
 	s.txs, s.hashOf = fam.Txs, family.HashOf

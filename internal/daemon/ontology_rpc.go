@@ -2,11 +2,11 @@ package daemon
 
 import (
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/ontology"
 )
 
 // What Ontology's own methods give, with the names of its nodes' JSON. The
@@ -111,11 +111,8 @@ func (n *Node) ontSync() OntSync {
 	return s
 }
 
-// ontID is the number that an identity on Ontology's wire writes in hex.
+// ontID is the number in an identity on Ontology's wire; 0: none.
 func ontID(id peer.ID) uint64 {
-	n, err := strconv.ParseUint(string(id), 16, 64)
-	if err != nil {
-		return 0
-	}
+	n, _ := ontology.NonceOf(id)
 	return n
 }

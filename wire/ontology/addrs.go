@@ -2,6 +2,7 @@ package ontology
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -40,7 +41,7 @@ func (n *node) discover(context.Context) error {
 	return nil
 }
 
-// others are the sessions but one, in the order of their nonces.
+// others are the sessions but one, in the order of their nonces and addresses.
 func (n *node) others(but *session) []*session {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -51,10 +52,7 @@ func (n *node) others(but *session) []*session {
 		}
 	}
 	slices.SortFunc(all, func(a, b *session) int {
-		if a.nonce < b.nonce {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(a.nonce, b.nonce), a.info.Endpoint.Addr().Compare(b.info.Endpoint.Addr()))
 	})
 	return all
 }

@@ -46,6 +46,14 @@ type Config struct {
 
 	// Mask are addresses that others are never told.
 	Mask []netip.Addr
+	// ReservedOnly restricts the node to Reserved: IP addresses, which are exact,
+	// and names, which Resolve looks up each minute.
+	ReservedOnly bool
+	Reserved     []string
+	Resolve      func(ctx context.Context, name string) ([]netip.Addr, error) // nil: the machine's DNS
+	// RecentFile is a peers.recent that is read at start and written each minute;
+	// empty: none.
+	RecentFile string
 	// StateRoots says that newer releases on this network want the root of the
 	// state behind each block from height StateRootFrom on (main net: 3,000,000;
 	// Polaris and private networks: 0). A block that lacks it is not sent to them.
@@ -70,6 +78,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Header == nil {
 		c.Header = func(context.Context, chain.Ref) (chain.Header, error) { return chain.Header{}, chain.ErrNotFound }
+	}
+	if c.Resolve == nil {
+		c.Resolve = lookup
 	}
 	if c.Network == nil {
 		c.Network = env.SystemNetwork()
@@ -100,6 +111,14 @@ func (c Config) Validate() error {
 	}
 	if !codec.ParseSoft(c.withDefaults().Soft).Known() {
 		bad("soft version %.80q is no version: write it as %s", c.Soft, DefaultSoft)
+	}
+	if c.ReservedOnly && len(c.Reserved) == 0 {
+		bad("restricted to reserved peers, and there are none: name some, or leave the restriction out")
+	}
+	for _, r := range c.Reserved {
+		if _, err := netip.ParseAddr(r); err != nil && !isName(r) {
+			bad("reserved peer %.80q is neither an IP address nor a name", r)
+		}
 	}
 	if c.NodeKey != nil {
 		if _, err := codec.KadKeyOf(c.NodeKey); err != nil {

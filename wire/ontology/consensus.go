@@ -74,9 +74,9 @@ func (n *node) inboundConsensus(c net.Conn, link wire.Link, free func()) error {
 		return err
 	}
 	n.mu.Lock()
-	s := n.sessions[hs.theirs.Nonce]
+	s := n.sessions[claim{hs.theirs.Nonce, link.Endpoint.Addr()}]
 	n.mu.Unlock()
-	if s == nil || s.info.Endpoint.Addr() != link.Endpoint.Addr() || !hs.theirs.Consensus {
+	if s == nil || !hs.theirs.Consensus {
 		conn.Close()
 		return &peer.RefusedError{Reason: peer.NoCommonProto, Detail: "a consensus link without a session of its nonce and address"}
 	}

@@ -38,21 +38,31 @@ func ParseRecent(file []byte, magic uint32) ([]netip.AddrPort, error) {
 	return out, nil
 }
 
-// AppendRecent writes a peers.recent: as v1.0.0 does, or as newer releases do.
-func AppendRecent(dst []byte, magic uint32, addrs []netip.AddrPort, v1 bool) ([]byte, error) {
+// MergeRecent writes a peers.recent over an old one: a list, as v1.0.0 does, where
+// that is one, else what newer releases write, with other networks' lists left as
+// they are. old may be empty.
+func MergeRecent(old []byte, magic uint32, addrs []netip.AddrPort) ([]byte, error) {
 	list := []string{}
 	for _, a := range addrs[:min(len(addrs), maxPeersKept)] {
 		list = append(list, a.String())
 	}
-	var file any = map[string][]string{strconv.FormatUint(uint64(magic), 10): list}
-	if v1 {
+	var file any
+	byMagic := map[string][]string{}
+	switch {
+	case len(old) > 0 && json.Unmarshal(old, new([]string)) == nil:
 		file = list[:min(len(list), recentV1)]
+	case len(old) > 0 && json.Unmarshal(old, &byMagic) != nil:
+		byMagic = map[string][]string{}
+		fallthrough
+	default:
+		byMagic[strconv.FormatUint(uint64(magic), 10)] = list
+		file = byMagic
 	}
 	b, err := json.Marshal(file)
 	if err != nil {
 		return nil, fmt.Errorf("ontology: peers.recent: %w", err)
 	}
-	return append(dst, b...), nil
+	return b, nil
 }
 
 // Reserved is a peers.rsv.

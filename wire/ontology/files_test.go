@@ -10,16 +10,17 @@ import (
 
 func TestRecentPeersInBothForms(t *testing.T) {
 	addrs := []netip.AddrPort{netip.MustParseAddrPort("203.0.113.7:20338"), netip.MustParseAddrPort("[2001:db8::1]:1")}
-	for v1, want := range map[bool]string{
-		true:  `["203.0.113.7:20338","[2001:db8::1]:1"]`,
-		false: `{"299":["203.0.113.7:20338","[2001:db8::1]:1"]}`,
+	for old, want := range map[string]string{
+		``:                 `{"299":["203.0.113.7:20338","[2001:db8::1]:1"]}`,
+		`["1.2.3.4:5",""]`: `["203.0.113.7:20338","[2001:db8::1]:1"]`,
+		`{"299":["1.1.1.1:1"],"7":["1.2.3.4:5"]}`: `{"299":["203.0.113.7:20338","[2001:db8::1]:1"],"7":["1.2.3.4:5"]}`,
 	} {
-		b, err := AppendRecent(nil, 299, addrs, v1)
+		b, err := MergeRecent([]byte(old), 299, addrs)
 		if err != nil || string(b) != want {
-			t.Errorf("v1.0.0 %v: %s, %v", v1, b, err)
+			t.Errorf("over %s: %s, %v", old, b, err)
 		}
 		if got, err := ParseRecent(b, 299); err != nil || !slices.Equal(got, addrs) {
-			t.Errorf("v1.0.0 %v: %v, %v", v1, got, err)
+			t.Errorf("over %s: %v, %v", old, got, err)
 		}
 	}
 	if got, err := ParseRecent([]byte(`{"7":["1.2.3.4:5"]}`), 299); err != nil || len(got) > 0 {
@@ -34,7 +35,7 @@ func TestRecentPeersInBothForms(t *testing.T) {
 		}
 	}
 	many := slices.Repeat(addrs, 5000)
-	b, _ := AppendRecent(nil, 299, many, true)
+	b, _ := MergeRecent([]byte("[]"), 299, many)
 	if got, _ := ParseRecent(b, 299); len(got) != recentV1 {
 		t.Errorf("v1.0.0's file has %d addresses", len(got))
 	}
@@ -61,7 +62,7 @@ func FuzzParseRecent(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b, err := AppendRecent(nil, 299, got, false)
+		b, err := MergeRecent(nil, 299, got)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/starlingp2p/starling/peer"
@@ -141,6 +142,11 @@ func (n *node) dial(ctx context.Context, a peer.Addr) error {
 	if a.Scheme != Name {
 		return &peer.RefusedError{Reason: peer.BadAddr, Detail: "no address of this wire"}
 	}
+	if located {
+		if err := n.bars(at.Addr()); err != nil {
+			return err
+		}
+	}
 	if why := n.host.Admit(link); why != peer.OK {
 		return peer.Refuse(why)
 	}
@@ -154,6 +160,10 @@ func (n *node) dial(ctx context.Context, a peer.Addr) error {
 	defer stop()
 	c, err := n.connect(ctx, a.Text)
 	if err != nil {
+		return err
+	}
+	if err := n.bars(endpoint(c.RemoteAddr()).Addr()); err != nil {
+		c.Close() // a name that stands for a stranger
 		return err
 	}
 	conn, f := n.wrap(c)
@@ -233,12 +243,21 @@ func (n *node) take(ctx context.Context, s *session) error {
 	return nil
 }
 
-// claim makes s the session with whoever claims its nonce, or says why not. A
-// nonce is a claim, so a session of another address is never put out: who has
-// dialled us from there may be the owner (defect D8). From the same address
-// the newer link stays, as in v1.0.0. But where two nodes have dialled each
-// other at once each would close what the other keeps; those that are not of
-// v1.0.0 keep the link that the lower nonce dialled.
+// claim is what a session is known by. A nonce alone says little: anybody can
+// send it.
+type claim struct {
+	nonce uint64
+	at    netip.Addr
+}
+
+func (s *session) claim() claim { return claim{s.nonce, s.info.Endpoint.Addr()} }
+
+// claim makes s the session with whoever claims its nonce at its address, or says
+// why not. What another address claims neither puts it out nor keeps it out
+// (defect D8): the node then knows the later of the two by its address too.
+// From the same address the newer link stays, as in v1.0.0. But where two nodes
+// have dialled each other at once each would close what the other keeps; those
+// that are not of v1.0.0 keep the link that the lower nonce dialled.
 func (n *node) claim(s *session) (old *session, why peer.Reason) {
 	ours := n.identity.Load().nonce
 	n.mu.Lock()
@@ -246,31 +265,40 @@ func (n *node) claim(s *session) (old *session, why peer.Reason) {
 	if n.stopping {
 		return nil, peer.Stopping
 	}
-	old = n.sessions[s.nonce]
-	if old != nil {
+	if old = n.sessions[s.claim()]; old != nil {
 		crossed := old.inbound != s.inbound && time.Since(old.since) < crossing
-		switch {
-		case old.info.Endpoint.Addr() != s.info.Endpoint.Addr():
-			return nil, peer.Duplicate
-		case crossed && s.soft.Known() && s.inbound == (ours < s.nonce):
+		if crossed && s.soft.Known() && s.inbound == (ours < s.nonce) {
 			return nil, peer.Duplicate
 		}
+		s.info.ID = old.info.ID
+	} else if n.named(s.info.ID) {
+		s.info.ID = peer.ID(string(s.info.ID) + "@" + s.info.Endpoint.Addr().String())
 	}
-	n.sessions[s.nonce] = s
+	n.sessions[s.claim()] = s
 	return old, peer.OK
+}
+
+// named reports whether a session has that identity. The lock is held.
+func (n *node) named(id peer.ID) bool {
+	for _, s := range n.sessions { // any will do: the order has no effect
+		if s.info.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // unclaim takes s out of the books; old, if it has not ended, comes back.
 func (n *node) unclaim(s, old *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.sessions[s.nonce] != s {
+	if n.sessions[s.claim()] != s {
 		return
 	}
-	delete(n.sessions, s.nonce)
+	delete(n.sessions, s.claim())
 	if old != nil {
 		if _, ended := old.link.End(); !ended {
-			n.sessions[s.nonce] = old
+			n.sessions[s.claim()] = old
 		}
 	}
 }

@@ -31,6 +31,7 @@ type node struct {
 	identity atomic.Pointer[identity]
 	shaking  chan struct{} // a place for each inbound handshake
 	tips     tips
+	reserved *reserved // nil: not restricted
 	traffic  *meter.Traffic
 
 	ctx  context.Context // ends when the wire stops, after sessions were told
@@ -40,7 +41,7 @@ type node struct {
 	mu       sync.Mutex // a leaf
 	stopping bool
 	nonces   [2]uint64 // ours: the first, and that of the node key
-	sessions map[uint64]*session
+	sessions map[claim]*session
 	dialling map[string]struct{}
 }
 
@@ -51,7 +52,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	n := &node{
 		cfg: w.cfg, host: h, log: w.cfg.Logger, traffic: w.traffic, budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
-		shaking: make(chan struct{}, maxShaking), sessions: map[uint64]*session{}, dialling: map[string]struct{}{},
+		shaking: make(chan struct{}, maxShaking), sessions: map[claim]*session{}, dialling: map[string]struct{}{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()
@@ -70,6 +71,17 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 			first.Close()
 		}
 		return err
+	}
+	if w.cfg.ReservedOnly {
+		n.reserved = newReserved(w.cfg.Reserved, w.cfg.Resolve)
+		n.wg.Go(func() {
+			n.reserved.run(n.ctx, func(name string, err error) {
+				n.log.Warn("a reserved peer's name is not found", "name", name, "err", err)
+			})
+		})
+	}
+	if w.cfg.RecentFile != "" {
+		n.wg.Go(func() { n.keepRecent(n.ctx) })
 	}
 	if !computed && w.cfg.NodeKeyFile != "" {
 		n.wg.Go(func() { n.findKey(n.ctx) })
@@ -194,6 +206,11 @@ func (n *node) accept(l net.Listener, consensus bool) {
 func (n *node) welcome(c net.Conn, consensus bool) {
 	at := endpoint(c.RemoteAddr())
 	link := wire.Link{Direction: peer.Inbound, Addr: addrOf(at), Endpoint: at}
+	if err := n.bars(at.Addr()); err != nil {
+		c.Close()
+		n.refused(link, err)
+		return
+	}
 	why := n.host.Admit(link)
 	if why == peer.OK {
 		select {

@@ -29,7 +29,7 @@ const (
 	dataTime    = 15 * time.Second // of one for a block or a transaction
 	crossing    = 2 * time.Second  // links that were dialled at once finish within that of each other
 
-	maxBlocksAsked = 16 // of one request of the node
+	maxBlocksAsked = 64 // of one request of the node
 	maxInFlight    = 8  // such requests with one peer
 	maxAsked       = maxBlocksAsked * maxInFlight
 	repeatAfter    = 3 * time.Second // newer releases drop a getdata that is repeated sooner
@@ -183,6 +183,14 @@ func (w *Wire) Self() peer.ID {
 
 // idOf is the identity that a node claims by its nonce.
 func idOf(nonce uint64) peer.ID { return peer.ID(fmt.Sprintf("%016x", nonce)) }
+
+// NonceOf is the number in an identity of this wire; false: there is none. Where
+// two addresses claim one, the later's has its address behind an "@".
+func NonceOf(id peer.ID) (uint64, bool) {
+	number, _, _ := strings.Cut(string(id), "@")
+	n, err := strconv.ParseUint(number, 16, 64)
+	return n, err == nil && len(number) == 16
+}
 
 // Dial implements wire.Wire.
 func (w *Wire) Dial(ctx context.Context, a peer.Addr) error {

@@ -130,30 +130,44 @@ func TestAVersionTellsTheTime(t *testing.T) {
 	})
 }
 
-// Defect D8: a nonce is a claim. Whoever claims another's neither puts out the
-// owner's session nor, from the owner's address, is kept out.
+// Defect D8: a nonce is a claim. Whoever claims another's puts nobody out and
+// keeps nobody out, whoever came first; each address replaces its own link.
 func TestASquatterPutsNobodyOut(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {
 		a := start(t, n, 1, nil, nil)
+		squatter := call(t, n, ipOf(10), portOf(1)).shakes(nil)
+		until(t, a.host, "the squatter's session", func() bool { return len(a.host.Sessions()) == 1 })
 		owner := call(t, n, ipOf(9), portOf(1)).shakes(nil)
-		until(t, a.host, "a session", func() bool { return len(a.host.Sessions()) == 1 })
-		s := a.host.Sessions()[0]
-		squatter := call(t, n, ipOf(10), portOf(1))
-		squatter.send(codec.CmdVersion, codec.Version{Nonce: 42}.Append(nil))
-		squatter.wants(codec.CmdVersion)
-		squatter.send(codec.CmdVerAck, []byte{0})
-		squatter.closed()
-		if got := a.host.Sessions(); len(got) != 1 || got[0] != s {
-			t.Error("the squatter put the owner out")
+		until(t, a.host, "the owner's session", func() bool { return len(a.host.Sessions()) == 2 })
+		var s wire.Session
+		for _, x := range a.host.Sessions() {
+			if x.Peer().Endpoint.Addr() == ipOf(9) {
+				s = x
+			}
+		}
+		if got := s.Peer().ID; got != "000000000000002a@203.0.113.9" {
+			t.Errorf("the owner, who came later, is %s", got)
 		}
 		again := call(t, n, ipOf(9), portOf(1)).shakes(nil)
 		if owner.closed() > time.Second {
 			t.Error("the owner's older link stayed")
 		}
-		if got := a.host.Sessions(); len(got) != 1 || got[0] == s {
-			t.Errorf("%d sessions", len(got))
+		all := a.host.Sessions()
+		if len(all) != 2 {
+			t.Fatalf("%d sessions", len(all))
 		}
-		again.Close()
+		for _, x := range all {
+			if x == s || x.Peer().Endpoint.Addr() == ipOf(9) && x.Peer().ID != s.Peer().ID {
+				t.Errorf("%s at %s stayed, or the newer link has another name", x.Peer().ID, x.Peer().Endpoint)
+			}
+			if n, ok := NonceOf(x.Peer().ID); !ok || n != 42 {
+				t.Errorf("the nonce of %s is %d, %v", x.Peer().ID, n, ok)
+			}
+		}
+		squatter.send(codec.CmdPing, codec.Ping{}.Append(nil))
+		squatter.wants(codec.CmdPong)
+		again.send(codec.CmdPing, codec.Ping{}.Append(nil))
+		again.wants(codec.CmdPong)
 	})
 }
 
