@@ -16,16 +16,28 @@ const (
 	lockDuration = 10 * time.Second
 )
 
-// clients paces those who call over TCP, by their address, and locks out who
+// source is what a client is known by: its address, and whether it has shown a
+// token of the node's. Who has is in nobody's way, nor is anybody in its.
+type source struct {
+	addr  netip.Addr
+	token bool
+}
+
+// clients paces those who call over TCP, by their source, and locks out who
 // guesses at tokens. It is for any goroutine; nothing is done under its lock
 // but sums.
 type clients struct {
 	rate int
 
 	mu    sync.Mutex
-	known map[netip.Addr]*client
-	rest  *client // all that find no room; nil: never needed
+	known map[source]*client
+	rest  *client   // all that find no room; nil: never needed
+	swept time.Time // when known was last looked through
 }
+
+// sweepEvery is how often those of whom there is nothing to remember make room,
+// at most: to look for them takes a look at all.
+const sweepEvery = time.Second
 
 type client struct {
 	pace     bucket.Bucket
@@ -35,15 +47,16 @@ type client struct {
 }
 
 func newClients(rate int) *clients {
-	return &clients{rate: rate, known: map[netip.Addr]*client{}}
+	return &clients{rate: rate, known: map[source]*client{}}
 }
 
 // get finds a client. Those of whom there is nothing to remember make room.
-func (c *clients) get(a netip.Addr, now time.Time) *client {
+func (c *clients) get(a source, now time.Time) *client {
 	if k, ok := c.known[a]; ok {
 		return k
 	}
-	if len(c.known) >= maxClients {
+	if len(c.known) >= maxClients && now.Sub(c.swept) >= sweepEvery {
+		c.swept = now
 		for addr, k := range c.known {
 			if k.pace.Full(now) && now.After(k.locked) && now.Sub(k.failures[(k.next+maxFailures-1)%maxFailures]) > failWindow {
 				delete(c.known, addr)
@@ -73,7 +86,7 @@ const (
 func weight(bytes int) int { return bytes / bytesPerCall }
 
 // spent takes from what a client may ask in future what its calls have cost.
-func (c *clients) spent(a netip.Addr, took time.Duration, bytes int) {
+func (c *clients) spent(a source, took time.Duration, bytes int) {
 	n := min(int(took/timePerCall)+weight(bytes), mostPerCall)
 	if n <= 0 {
 		return
@@ -86,7 +99,7 @@ func (c *clients) spent(a netip.Addr, took time.Duration, bytes int) {
 
 // charge takes n calls from what a client may ask. It gives 0, or how long the
 // client must wait first.
-func (c *clients) charge(a netip.Addr, n int) time.Duration {
+func (c *clients) charge(a source, n int) time.Duration {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,7 +111,7 @@ func (c *clients) charge(a netip.Addr, n int) time.Duration {
 }
 
 // failed counts a wrong token.
-func (c *clients) failed(a netip.Addr) {
+func (c *clients) failed(a source) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,8 +123,9 @@ func (c *clients) failed(a netip.Addr) {
 	}
 }
 
-// lockedOut is how long a client's tokens are not looked at; 0: they are.
-func (c *clients) lockedOut(a netip.Addr) time.Duration {
+// lockedOut is how long a client that has guessed at tokens is told nothing of
+// more wrong ones; 0: it is told.
+func (c *clients) lockedOut(a source) time.Duration {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()

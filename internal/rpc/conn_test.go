@@ -40,8 +40,8 @@ func TestASlowClientIsLetGo(t *testing.T) {
 		}
 		began := time.Now()
 		<-done
-		if took := time.Since(began); took != answerTimeout {
-			t.Errorf("let go after %v, want %v", took, answerTimeout)
+		if took := time.Since(began); took < answerTimeout || took > answerWithin(MaxAnswerBytes) {
+			t.Errorf("let go after %v, want %v to %v", took, answerTimeout, answerWithin(MaxAnswerBytes))
 		}
 	})
 }

@@ -28,8 +28,7 @@ type Server struct {
 
 	local, remote chan struct{} // slots of calls on the unix socket, and over TCP
 	writes        chan struct{}
-	stays         chan struct{} // of connections that stay, on HTTP
-	adminStays    chan struct{} // and of those with all authority
+	stays         map[stayKind]chan struct{} // places of connections that stay, on HTTP
 	events        *meter.Tally[string]
 	remoteSubs    chan struct{} // of subscriptions over TCP
 	localBytes    budget
@@ -43,7 +42,7 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{
 		methods: make(map[string]starling.Method, len(methods)), log: log, mux: http.NewServeMux(),
-		feeds: map[string]map[string]Feed{}, stays: make(chan struct{}, maxStays), adminStays: make(chan struct{}, maxStays), events: newEvents(), remoteSubs: make(chan struct{}, maxRemoteSubs),
+		feeds: map[string]map[string]Feed{}, stays: newStays(), events: newEvents(), remoteSubs: make(chan struct{}, maxRemoteSubs),
 		local: make(chan struct{}, maxCalls), remote: make(chan struct{}, maxCalls), writes: make(chan struct{}, maxWrites),
 		localBytes: budget{most: requestsBudget}, remoteBytes: budget{most: requestsBudget},
 	}

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,65 +22,83 @@ const (
 	streamAlive = 15 * time.Second
 )
 
-// EventStream serves a node's events as server-sent events. Each carries the
-// number of its record as id, its kind as event and the record as data.
+// EventStream serves a node's events as server-sent events. Each carries RUN-N
+// as id, where N is the number of its record in this run of the node, its kind
+// as event and the record as data.
 //
 // A client that names no event it has seen gets a snapshot first. One that does
-// (Last-Event-ID, or ?last_event_id= where it cannot set a header) gets all
-// that is kept since. What it has missed, since it was too long away or too
-// slow, is told by an event "dropped" with the count, and a new snapshot. Of
+// (Last-Event-ID, or ?last_event_id= where it cannot set a header; 0 for the
+// first that is kept) gets all that is kept since. What it has missed, since it
+// was too long away or too slow, is told by an event "dropped" with the count,
+// and a new snapshot; if the id is of an earlier run, how many events it missed
+// of that nobody knows, and the event says "restarted". Of
 // states that follow each other within a quarter of a second only the last is
 // sent. ?events=a,b asks for those kinds only.
 func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handler {
+	raw := make([]byte, 4)
+	rand.Read(raw) // never fails
+	run := hex.EncodeToString(raw)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			w.Header().Set("Allow", "GET")
 			refuse(w, http.StatusMethodNotAllowed, errorf(CodeInvalid, "rpc: method is %.20q, want GET", r.Method))
 			return
 		}
-		seen, resume, err := lastSeen(r)
+		seen, err := lastSeen(r)
 		if err != nil {
 			refuse(w, http.StatusBadRequest, err)
 			return
 		}
-		leave, ok := s.stay(w, callerOf(r))
+		leave, ok := s.stay(w, callerOf(r), true)
 		if !ok {
 			return
 		}
 		defer leave()
 		es := &eventStream{
 			lost: func(n uint64) { s.events.Add("stream-dropped", n) },
-			w:    w, control: http.NewResponseController(w), log: log, snapshot: snapshot,
+			w:    w, control: http.NewResponseController(w), log: log, run: run, snapshot: snapshot,
 			kinds: strings.FieldsFunc(r.URL.Query().Get("events"), func(c rune) bool { return c == ',' }),
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(http.StatusOK)
-		if err := es.run(r.Context(), seen, resume); err != nil && r.Context().Err() == nil {
+		if err := es.serve(r.Context(), seen); err != nil && r.Context().Err() == nil {
 			s.log.Debug("event stream ended", "err", err)
 		}
 	})
 }
 
-// lastSeen is the number of the last event that the client has.
-func lastSeen(r *http.Request) (id uint64, ok bool, bad *Error) {
+// place is where a client has stopped reading.
+type place struct {
+	named bool   // it has named an event
+	run   string // in which that was; empty: it does not say
+	id    uint64
+}
+
+// lastSeen is the last event that the client has.
+func lastSeen(r *http.Request) (place, *Error) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
 		text = r.URL.Query().Get("last_event_id")
 	}
 	if text == "" {
-		return 0, false, nil
+		return place{}, nil
 	}
-	id, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, false, errorf(CodeBadParams, "rpc: last event id is %.40q, want a number", text)
+	run, number, ok := strings.Cut(text, "-")
+	if !ok {
+		run, number = "", text
 	}
-	return id, true, nil
+	id, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || ok && (run == "" || strings.Trim(run, "0123456789abcdef") != "") {
+		return place{}, errorf(CodeBadParams, "rpc: last event id is %.40q, want one of this stream, or 0", text)
+	}
+	return place{true, run, id}, nil
 }
 
 type eventStream struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
 	log      *eventlog.Log
+	run      string // of the node; a part of each id
 	snapshot func() any
 	kinds    []string // none: all
 
@@ -87,14 +107,20 @@ type eventStream struct {
 	lost    func(n uint64)
 }
 
-func (e *eventStream) run(ctx context.Context, seen uint64, resume bool) error {
+func (e *eventStream) serve(ctx context.Context, seen place) error {
 	end := e.log.Last()
-	if resume && seen <= end {
-		e.at = seen
-		if err := e.replay(end); err != nil {
-			return err
-		}
-	} else if err := e.restart(); err != nil {
+	known := seen.run == e.run && seen.id <= end || seen.run == "" && seen.id == 0
+	var err error
+	switch {
+	case !seen.named:
+		err = e.restart()
+	case known:
+		e.at = seen.id
+		err = e.replay(end)
+	default:
+		err = e.skip(true)
+	}
+	if err != nil {
 		return err
 	}
 	for {
@@ -112,7 +138,7 @@ func (e *eventStream) run(ctx context.Context, seen uint64, resume bool) error {
 		}
 		recs, missed := e.log.Since(e.at, MaxLag+1)
 		if missed > 0 || len(recs) > MaxLag {
-			if err := e.skip(); err != nil {
+			if err := e.skip(false); err != nil {
 				return err
 			}
 		} else if err := e.send(recs); err != nil {
@@ -126,12 +152,12 @@ func (e *eventStream) run(ctx context.Context, seen uint64, resume bool) error {
 // dropped first, with a snapshot.
 func (e *eventStream) replay(end uint64) error {
 	if _, missed := e.log.Since(e.at, 0); missed > 0 {
-		return e.skip()
+		return e.skip(false)
 	}
 	for e.at < end {
 		recs, missed := e.log.Since(e.at, MaxLag)
 		if missed > 0 {
-			return e.skip()
+			return e.skip(false)
 		}
 		if err := e.send(recs); err != nil {
 			return err
@@ -146,13 +172,18 @@ func (e *eventStream) restart() error {
 	return e.event("snapshot", e.at, e.snapshot())
 }
 
-// skip tells what is lost, and restarts.
-func (e *eventStream) skip() error {
+// skip tells what is lost, and restarts. Of another run of the node only this
+// one's events can be counted.
+func (e *eventStream) skip(restarted bool) error {
 	lost := e.log.Last() - e.at
 	e.dropped += lost
 	e.lost(lost)
 	e.at += lost
-	if err := e.event("dropped", e.at, map[string]any{"v": 1, "dropped": lost, "total": e.dropped}); err != nil {
+	told := map[string]any{"v": 1, "dropped": lost, "total": e.dropped}
+	if restarted {
+		told["restarted"] = true
+	}
+	if err := e.event("dropped", e.at, told); err != nil {
 		return err
 	}
 	return e.restart()
@@ -194,7 +225,7 @@ func (e *eventStream) event(name string, id uint64, data any) error {
 	if err != nil {
 		return fmt.Errorf("rpc: event: %w", err)
 	}
-	return e.put(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", id, name, raw))
+	return e.put(fmt.Sprintf("id: %s-%d\nevent: %s\ndata: %s\n\n", e.run, id, name, raw))
 }
 
 func (e *eventStream) put(text string) error {

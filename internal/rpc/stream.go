@@ -12,16 +12,23 @@ import (
 
 // Bounds of a connection that stays.
 const (
-	answerTimeout = 10 * time.Second // for the writing of one message
+	answerTimeout = 10 * time.Second // for the writing of one message, and as answerWithin has it
+	answerRate    = 256 << 10        // bytes a second that who reads a large one takes
 	connCalls     = 16               // at once; more wait unread
 	connRate      = 200              // calls a second; what comes faster waits unread
 )
+
+// answerWithin is how long a message may take to be written: a large answer to
+// who is far away takes its time.
+func answerWithin(bytes int) time.Duration {
+	return answerTimeout + time.Duration(bytes/answerRate)*time.Second
+}
 
 // carrier carries whole messages both ways.
 type carrier interface {
 	// read blocks for the next message. io.EOF: the other side has no more.
 	read(b *budget) (*body, error)
-	// write writes one message within answerTimeout. It may append to msg.
+	// write writes one message within answerWithin. It may append to msg.
 	write(msg []byte) error
 	close()
 }

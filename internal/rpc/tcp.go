@@ -52,7 +52,7 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener, t TCP) error {
 	if t.Rate == 0 {
 		t.Rate = DefaultRate
 	}
-	d := &door{s: s, tcp: t, clients: newClients(t.Rate)}
+	d := &door{s: s, tcp: t, clients: newClients(t.Rate), turned: newClients(t.Rate)}
 	paced := &capped{Listener: l, ctx: ctx, most: int64(t.Conns), log: s.log, refused: func() { s.events.Add("connection-refused", 1) }, pace: bucket.New(connectRate, connectRate, time.Now())}
 	return s.serveWeb(ctx, paced, d)
 }
@@ -62,17 +62,25 @@ type door struct {
 	s       *Server
 	tcp     TCP
 	clients *clients
+	turned  *clients // paces who is turned away: a web page must not use up what its reader may ask
+}
+
+// turnAway refuses a request for the name of another host, or of another page.
+func (d *door) turnAway(w http.ResponseWriter, r *http.Request, event string, why *Error) {
+	if wait := d.turned.charge(source{addr: addrOf(r.RemoteAddr)}, 1); wait > 0 {
+		tarry(r, wait)
+	}
+	d.s.events.Add(event, 1)
+	refuse(w, http.StatusForbidden, why)
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !d.hostAllowed(r.Host) {
-		d.s.events.Add("host-denied", 1)
-		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to rpc.hosts", r.Host))
+		d.turnAway(w, r, "host-denied", errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to rpc.hosts", r.Host))
 		return
 	}
 	if origin, ok := d.originAllowed(r); !ok {
-		d.s.events.Add("origin-denied", 1)
-		refuse(w, http.StatusForbidden, errorf(CodeDenied, "rpc: web page %.80q may not call; add it to rpc.origins", origin))
+		d.turnAway(w, r, "origin-denied", errorf(CodeDenied, "rpc: web page %.80q may not call; add it to rpc.origins", origin))
 		return
 	} else if origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
@@ -85,10 +93,12 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	addr := addrOf(r.RemoteAddr)
+	given := r.Header.Get("Authorization")
+	class, right := d.authority(given)
+	from := source{addrOf(r.RemoteAddr), right}
 	c := &caller{
-		slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(addr, n) },
-		spent: func(took time.Duration, bytes int) { d.clients.spent(addr, took, bytes) },
+		slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(from, n) },
+		spent: func(took time.Duration, bytes int) { d.clients.spent(from, took, bytes) },
 	}
 	// Each request counts, with what is to be read of it, before it is read.
 	size := MaxRequestBytes
@@ -104,24 +114,27 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.tcp.Open {
 		c.class = Read
 	}
-	if given := r.Header.Get("Authorization"); given != "" {
-		if wait := d.clients.lockedOut(addr); wait > 0 {
-			d.s.events.Add("locked-out", 1)
-			tarry(r, wait)
-			busy(w, wait)
-			return
-		}
-		class, ok := d.authority(given)
-		if !ok {
-			d.s.events.Add("token-denied", 1)
-			d.clients.failed(addr)
-			c.class = Public
-			deny(w, c, errorf(CodeDenied, "rpc: the token is not the node's"))
-			return
-		}
+	if right {
 		c.class, c.token = class, true
+	} else if given != "" {
+		d.wrongToken(w, r, from)
+		return
 	}
 	d.s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
+}
+
+// wrongToken refuses a token that is not the node's. The right one is never
+// locked out: a lock-out is for who guesses, and on loopback all are one source.
+func (d *door) wrongToken(w http.ResponseWriter, r *http.Request, from source) {
+	if wait := d.clients.lockedOut(from); wait > 0 {
+		d.s.events.Add("locked-out", 1)
+		tarry(r, wait)
+		busy(w, wait)
+		return
+	}
+	d.s.events.Add("token-denied", 1)
+	d.clients.failed(from)
+	deny(w, &caller{class: Public}, errorf(CodeDenied, "rpc: the token is not the node's"))
 }
 
 // hostAllowed: a name is only ours if it is known to be. An address cannot be
@@ -162,7 +175,7 @@ func (d *door) originAllowed(r *http.Request) (origin string, ok bool) {
 // authority is what a header of Authorization gives.
 func (d *door) authority(header string) (Class, bool) {
 	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
 		return 0, false
 	}
 	// Both are compared, always, so that the time tells nothing.

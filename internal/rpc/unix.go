@@ -152,7 +152,7 @@ func (s *Server) serveStream(ctx context.Context, conn net.Conn, in *bufio.Reade
 type pipe struct{ framer }
 
 func (p *pipe) write(msg []byte) error {
-	if err := p.conn.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(answerWithin(len(msg)))); err != nil {
 		return err
 	}
 	_, err := p.conn.Write(append(msg, '\n'))
