@@ -149,6 +149,8 @@ func (f *Family) form(h *types.Header) error {
 		{"blob gas", h.BlobGasUsed != nil, c.IsCancun(h.Number, h.Time)},
 		{"beacon root", h.ParentBeaconRoot != nil, c.IsCancun(h.Number, h.Time)},
 		{"requests hash", h.RequestsHash != nil, c.IsPrague(h.Number, h.Time)},
+		{"block access list hash", h.BlockAccessListHash != nil, c.IsAmsterdam(h.Number, h.Time)},
+		{"slot number", h.SlotNumber != nil, c.IsAmsterdam(h.Number, h.Time)},
 	} {
 		if field.is != field.want {
 			return fmt.Errorf("%s: present %v, want %v at its fork", field.name, field.is, field.want)

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/params"
@@ -112,6 +113,40 @@ func TestHeadersMustLinkAndFit(t *testing.T) {
 		}
 		if n, err := w.family.VerifyHeaders(w.blocks[3].Header, []chain.Header{ch}); n != 0 || !errors.Is(err, chain.ErrInvalid) {
 			t.Errorf("%s: VerifyHeaders = %d, %v", name, n, err)
+		}
+	}
+}
+
+// Sepolia's preset has Amsterdam: its headers have two more fields from there on
+// (EIP-7928, EIP-7843), and none before.
+func TestAmsterdamHeadersHaveTheirFields(t *testing.T) {
+	g, block := preset(t, "sepolia")
+	f, err := New(Config{Network: "sepolia", Chain: g.Config, Genesis: block})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork := *g.Config.AmsterdamTime
+	for _, tt := range []struct {
+		at         uint64
+		list, slot bool
+		good       bool
+	}{{fork - 1, false, false, true}, {fork - 1, true, true, false}, {fork, false, false, false}, {fork, true, false, false}, {fork, true, true, true}} {
+		h := &types.Header{
+			Number: big.NewInt(9_000_000), Time: tt.at, Difficulty: new(big.Int), GasLimit: 30_000_000, BaseFee: big.NewInt(7), UncleHash: types.EmptyUncleHash,
+			WithdrawalsHash: new(common.Hash), ExcessBlobGas: new(uint64), BlobGasUsed: new(uint64), ParentBeaconRoot: new(common.Hash), RequestsHash: new(common.Hash),
+		}
+		if tt.list {
+			h.BlockAccessListHash = new(common.Hash)
+		}
+		if tt.slot {
+			h.SlotNumber = new(uint64)
+		}
+		if err := f.form(h); (err == nil) != tt.good {
+			t.Errorf("at %d with access list %v and slot %v: %v, want good %v", tt.at, tt.list, tt.slot, err, tt.good)
+		}
+		_, back, err := decodeHeader(encode(t, h))
+		if err == nil && ((back.SlotNumber != nil) != tt.slot || (back.BlockAccessListHash != nil) != tt.list) {
+			t.Errorf("header comes back as %+v", back)
 		}
 	}
 }
