@@ -44,6 +44,7 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	defer cancel(nil)
 	stop := context.AfterFunc(s.ctx, func() { cancel(wire.ErrClosed) })
 	defer stop()
+	s.use()
 	if s.ranged {
 		resp, err := s.askRange(ctx, q)
 		s.grade(err)
@@ -58,7 +59,6 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	if err := s.pace.wait(ctx); err != nil {
 		return nil, err
 	}
-	s.use()
 	b, err := s.ask(ctx, q.Range.From.Number)
 	s.learn(err)
 	if err != nil {

@@ -139,20 +139,7 @@ func (c Config) Validate() error {
 	if c.Rules == nil || c.Status == nil {
 		return errors.New("opstack: Config needs Rules and Status: give those of the network's family and chain")
 	}
-	listen, advertise, err := c.addrs()
-	err = errors.Join(err, c.Mesh.validate())
-	if err == nil {
-		bad, _ := reach(listen, advertise)
-		for _, text := range bad {
-			err = errors.Join(err, errors.New("opstack: "+text))
-		}
-	}
-	if away := notLoopback(listen); c.Plaintext && away != "" {
-		err = errors.Join(err, fmt.Errorf("opstack: plaintext is for loopback only, and %q is not: listen on 127.0.0.1, or leave plaintext out", away))
-	}
-	if c.Plaintext && c.TLS {
-		err = errors.Join(err, errors.New("opstack: plaintext and TLS are both asked for; leave one of them out"))
-	}
+	err := CheckReach(c)
 	if w := c.Rules.Config().Window(); c.SeenFor != 0 && c.SeenFor < w {
 		err = errors.Join(err, fmt.Errorf("opstack: message ids are remembered for %v, less than the %v for which a block may be gossiped: old blocks could be relayed again and again; give at least %v, or lower the timestamp threshold", c.SeenFor, w, w))
 	}
@@ -166,6 +153,26 @@ func (c Config) Validate() error {
 	}
 	if c.Key != nil && c.Key.Type() != crypto.Secp256k1 && len(c.Libp2pOptions) == 0 {
 		err = errors.Join(err, fmt.Errorf("opstack: identity key of kind %v: OP Stack nodes have secp256k1 keys", c.Key.Type()))
+	}
+	return err
+}
+
+// CheckReach reports what is wrong with the addresses of a configuration, its
+// encryption and its meshes. It needs neither Rules nor Status.
+func CheckReach(c Config) error {
+	listen, advertise, err := c.addrs()
+	err = errors.Join(err, c.Mesh.validate())
+	if err == nil {
+		bad, _ := reach(listen, advertise)
+		for _, text := range bad {
+			err = errors.Join(err, errors.New("opstack: "+text))
+		}
+	}
+	if away := notLoopback(listen); c.Plaintext && away != "" {
+		err = errors.Join(err, fmt.Errorf("opstack: plaintext is for loopback only, and %q is not: listen on 127.0.0.1, or leave plaintext out", away))
+	}
+	if c.Plaintext && c.TLS {
+		err = errors.Join(err, errors.New("opstack: plaintext and TLS are both asked for; leave one of them out"))
 	}
 	return err
 }
