@@ -29,6 +29,9 @@ type Config struct {
 	// MinScore is the score below which a peer is neither dialled nor kept,
 	// from -100 to 0; 0: -50.
 	MinScore float64
+	// PeerGrace is how long a new peer is not let go for a more useful one; 0: it
+	// may be at once.
+	PeerGrace time.Duration
 	// NetRestrict, unless empty, are the only address ranges that are dialled,
 	// accepted and taken from discovery.
 	NetRestrict []netip.Prefix
@@ -178,6 +181,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.MinScore >= -100 && c.MinScore <= 0) { // and no NaN
 		bad("MinScore is %g, want -100 to 0 (0: -50)", c.MinScore)
+	}
+	if c.PeerGrace < 0 || c.PeerGrace > time.Hour {
+		bad("PeerGrace is %v, want 0 to 1h", c.PeerGrace)
 	}
 	if c.DiscoveryInterval < time.Second {
 		bad("DiscoveryInterval is %v, want at least 1s", c.DiscoveryInterval)

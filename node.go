@@ -134,7 +134,7 @@ func (n *Node) buildSwarm(known knownAddrs) error {
 	cfg := swarm.Config{
 		Dial: n.dial, ProvenIdentity: caps.ProvenIdentity, Duplicate: caps.Duplicate,
 		Static: known.static, Trusted: known.trusted, Seeds: known.seeds,
-		MaxPeers: n.cfg.MaxPeers, MaxInbound: n.cfg.MaxInbound, MinScore: n.cfg.MinScore,
+		MaxPeers: n.cfg.MaxPeers, MaxInbound: n.cfg.MaxInbound, MinScore: n.cfg.MinScore, Grace: n.cfg.PeerGrace,
 		NetRestrict: n.cfg.NetRestrict, AllowPrivate: n.cfg.AllowPrivate, CountLoopback: n.cfg.CountLoopback,
 		NoDial: n.cfg.NoDial, NoListen: n.cfg.NoListen, NoDiscovery: n.cfg.NoDiscovery,
 		DiscoveryInterval: n.cfg.DiscoveryInterval,

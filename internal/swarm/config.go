@@ -53,6 +53,7 @@ type Config struct {
 
 	NetRestrict   []netip.Prefix // empty: everywhere
 	MinScore      float64        // below it neither dialled nor kept; 0: -50
+	Grace         time.Duration  // in which a new session is not let go for another; 0: none
 	AllowPrivate  bool           // private and loopback addresses may come from discovery
 	CountLoopback bool           // per-address and per-prefix rules hold for loopback too
 	NoDial        bool

@@ -149,7 +149,7 @@ func (c *core) feelerArrived(now time.Time, n counts, full bool, detail string) 
 func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool) *session {
 	var left []*session
 	for _, id := range c.order {
-		if s := c.sessions[id]; match(s) && !c.isExempt(s) {
+		if s := c.sessions[id]; match(s) && !c.isExempt(s) && now.Sub(s.opened) >= c.cfg.Grace {
 			left = append(left, s)
 		}
 	}
