@@ -52,6 +52,7 @@ type Network struct {
 
 	MaxPeers          int      `toml:"max_peers,omitzero" comment:"how many peers at most" default:"50"`
 	MaxInbound        int      `toml:"max_inbound,omitzero" comment:"of max_peers, those that dialled us; at most two thirds" default:"two thirds of max_peers" example:"33"`
+	PeerGrace         Duration `toml:"peer_grace,omitempty" comment:"how long a new peer is not let go for another" default:"0s" example:"30s"`
 	MinScore          float64  `toml:"min_score,omitzero" comment:"below it a peer is not dialled, nor kept" default:"-50"`
 	NetRestrict       []string `toml:"net_restrict,omitempty" comment:"the only address ranges to dial, to accept and to hear of" default:"all" example:"10.0.0.0/8"`
 	AllowPrivate      bool     `toml:"allow_private,omitempty" comment:"discovery tells of loopback and private addresses too" default:"false"`

@@ -18,23 +18,42 @@ import (
 
 // OPStack is the [network.opstack] table: a chain of the OP Stack.
 type OPStack struct {
-	ChainID       uint64   `toml:"chain_id,omitzero" comment:"the chain's number; this and all below are the same on every node" example:"10"`
-	BlockTime     Duration `toml:"block_time,omitzero" comment:"the pause between two blocks, in whole seconds" default:"2s"`
-	GenesisNumber uint64   `toml:"genesis_number,omitempty" comment:"the number of the first block" default:"0"`
-	GenesisHash   string   `toml:"genesis_hash,omitempty" comment:"the hash of the first block" example:"0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"`
-	GenesisTime   uint64   `toml:"genesis_time,omitzero" comment:"the time of the first block, in Unix seconds" example:"1686068903"`
-	Sequencer     string   `toml:"sequencer,omitempty" comment:"the address whose signature makes a block authentic" example:"0xAAAA45d9549EDA09E70937013520214382Ffc4A2"`
-	SequencerFile string   `toml:"sequencer_file,omitempty" comment:"a file with that address, which is looked at every 10s" example:"sequencer.txt"`
-	L1            string   `toml:"l1,omitempty" comment:"the JSON-RPC of an L1 node, which is asked for that address every 10m" example:"http://127.0.0.1:8545"`
-	SystemConfig  string   `toml:"system_config,omitempty" comment:"the chain's SystemConfig contract on L1; goes with l1" example:"0x229047fed2591dbec1eF1118d64F7aF3dB9EB290"`
-	L1Depth       uint64   `toml:"l1_depth,omitzero" comment:"how many blocks below L1's head the address is read" default:"0" example:"4"`
-	SequencerKey  string   `toml:"sequencer_key,omitempty" comment:"the sequencer's key file, 64 hex digits; only on the node that makes the blocks of a private chain" example:"keys/sequencer.key"`
-	Engine        string   `toml:"engine,omitempty" comment:"the Engine API of an execution client that is to follow the unsafe head" example:"http://127.0.0.1:8551"`
-	EngineJWT     string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share, 64 hex digits: that of the client's --authrpc.jwtsecret; goes with engine" example:"/var/lib/geth/jwtsecret"`
-	Discovery     string   `toml:"discovery,omitempty" comment:"the UDP address of discovery" default:"that of listen" example:"0.0.0.0:9222"`
-	Bootnodes     []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, as enr:… or enode://…" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:9222"`
+	ChainID        uint64   `toml:"chain_id,omitzero" comment:"the chain's number; this and all below are the same on every node" example:"10"`
+	BlockTime      Duration `toml:"block_time,omitzero" comment:"the pause between two blocks, in whole seconds" default:"2s"`
+	GenesisNumber  uint64   `toml:"genesis_number,omitempty" comment:"the number of the first block" default:"0"`
+	GenesisHash    string   `toml:"genesis_hash,omitempty" comment:"the hash of the first block" example:"0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"`
+	GenesisTime    uint64   `toml:"genesis_time,omitzero" comment:"the time of the first block, in Unix seconds" example:"1686068903"`
+	Sequencer      string   `toml:"sequencer,omitempty" comment:"the address whose signature makes a block authentic" example:"0xAAAA45d9549EDA09E70937013520214382Ffc4A2"`
+	SequencerFile  string   `toml:"sequencer_file,omitempty" comment:"a file with that address, which is looked at every 10s" example:"sequencer.txt"`
+	L1             string   `toml:"l1,omitempty" comment:"the JSON-RPC of an L1 node, which is asked for that address every 10m" example:"http://127.0.0.1:8545"`
+	SystemConfig   string   `toml:"system_config,omitempty" comment:"the chain's SystemConfig contract on L1; goes with l1" example:"0x229047fed2591dbec1eF1118d64F7aF3dB9EB290"`
+	L1Depth        uint64   `toml:"l1_depth,omitzero" comment:"how many blocks below L1's head the address is read" default:"0" example:"4"`
+	SequencerKey   string   `toml:"sequencer_key,omitempty" comment:"the sequencer's key file, 64 hex digits; only on the node that makes the blocks of a private chain" example:"keys/sequencer.key"`
+	SignerEndpoint string   `toml:"signer_endpoint,omitempty" comment:"an op-signer's JSON-RPC, which signs the blocks in the place of sequencer_key" example:"https://127.0.0.1:8443"`
+	SignerAddress  string   `toml:"signer_address,omitempty" comment:"the account that it signs with; goes with signer_endpoint" example:"0xAAAA45d9549EDA09E70937013520214382Ffc4A2"`
+	SignerHeaders  []string `toml:"signer_headers,omitempty" comment:"what is sent with each request to it" example:"X-Role: sequencer"`
+	SignerCA       string   `toml:"signer_ca,omitempty" comment:"the certificate of who vouches for it, in PEM" default:"the system's" example:"tls/ca.crt"`
+	SignerCert     string   `toml:"signer_cert,omitempty" comment:"our certificate to it, in PEM; read again at each connection" example:"tls/tls.crt"`
+	SignerKey      string   `toml:"signer_key,omitempty" comment:"the key of our certificate, of mode 0600; goes with signer_cert" example:"tls/tls.key"`
+	Engine         string   `toml:"engine,omitempty" comment:"the Engine API of an execution client that is to follow the unsafe head" example:"http://127.0.0.1:8551"`
+	EngineJWT      string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share, 64 hex digits: that of the client's --authrpc.jwtsecret; goes with engine" example:"/var/lib/geth/jwtsecret"`
+	Agent          string   `toml:"agent,omitempty" comment:"what the node calls itself" default:"starling and its version" example:"optimism"`
+	TLS            bool     `toml:"tls,omitempty" comment:"TLS is offered after Noise" default:"false"`
+	Plaintext      bool     `toml:"plaintext,omitempty" comment:"nothing is encrypted; on loopback only" default:"false"`
+	GossipMaxAge   Duration `toml:"gossip_max_age,omitzero" comment:"how old a block may be that is gossiped, in whole seconds" default:"1m"`
+	MeshD          int      `toml:"mesh_d,omitzero" comment:"how many peers a topic's mesh should have" default:"8"`
+	MeshLo         int      `toml:"mesh_lo,omitzero" comment:"with fewer it looks for more" default:"6"`
+	MeshHi         int      `toml:"mesh_hi,omitzero" comment:"with more it lets some go" default:"12"`
+	MeshLazy       int      `toml:"mesh_lazy,omitzero" comment:"how many beside them are told what there is" default:"6"`
+	Discovery      string   `toml:"discovery,omitempty" comment:"the UDP address of discovery" default:"that of listen" example:"0.0.0.0:9222"`
+	DiscoveryUDP   int      `toml:"discovery_udp,omitzero" comment:"the UDP port that our record says" default:"that of discovery" example:"9222"`
+	Bootnodes      []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, as enr:… or enode://…" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:9222"`
 	// Forks is the fork schedule.
 	Forks map[string]uint64 `toml:"forks,omitempty" comment:"from when the rules of a fork count, in Unix seconds; 0: from the first block" example:"canyon=1704992401"`
+
+	// SequencerHex is what op-node's p2p.sequencer.key says. It is a secret and
+	// has no key of ours, so that nothing writes it anywhere.
+	SequencerHex string `toml:"-"`
 }
 
 // defaultOPBlockTime is OP Mainnet's.
@@ -63,6 +82,8 @@ func (o *OPStack) check(n *Network, p *problems) {
 		p.bad("network.opstack.sequencer: %w", withoutPackage(err))
 	}
 	o.checkSource(n, p)
+	o.checkSigner(p)
+	o.checkWire(n, p)
 	o.checkEngine(p)
 }
 
@@ -165,6 +186,7 @@ func (o *OPStack) family(name string) (family.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	cfg.MaxAge = time.Duration(o.GossipMaxAge)
 	cfg.Genesis = family.Genesis{Number: o.GenesisNumber, Hash: hash, Time: o.GenesisTime}
 	for _, name := range slices.Sorted(maps.Keys(o.Forks)) {
 		cfg.Forks = append(cfg.Forks, family.Fork{Name: name, Time: o.Forks[name]})

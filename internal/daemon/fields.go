@@ -32,7 +32,7 @@ func fieldsOf(t reflect.Type, table string, path []int) []field {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, opts, _ := strings.Cut(f.Tag.Get("toml"), ",")
-		if name == "" {
+		if name == "" || name == "-" {
 			continue
 		}
 		key := strings.TrimPrefix(table+"."+name, ".")

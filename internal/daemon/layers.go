@@ -118,7 +118,12 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		return c, decodeError(err)
 	}
 	lines := linesOf(raw)
-	if unknown := meta.Undecoded(); len(unknown) > 0 {
+	c.origins = map[string]Origin{}
+	for _, k := range meta.Keys() {
+		c.origins[k.String()] = Origin(fmt.Sprintf("file %s:%d", path, lines[k.String()]))
+	}
+	unknown, err := c.takeFlags(raw, path, lines, meta.Undecoded())
+	if len(unknown) > 0 {
 		key := unknown[0].String()
 		err := fmt.Errorf("unknown key %.80q", key)
 		if near := nearest(key); near != "" {
@@ -126,9 +131,8 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		}
 		return c, &ConfigError{Line: lines[key], Err: err}
 	}
-	c.origins = map[string]Origin{}
-	for _, k := range meta.Keys() {
-		c.origins[k.String()] = Origin(fmt.Sprintf("file %s:%d", path, lines[k.String()]))
+	if err != nil {
+		return c, err
 	}
 	preset := c.chosenPreset(over)
 	if err := c.layPreset(preset); err != nil {
@@ -181,7 +185,7 @@ func (c *Config) zeros(p *problems) {
 }
 
 // aKey finds the key that a problem begins with.
-var aKey = regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*`)
+var aKey = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*`)
 
 // located tells of each problem where the value that causes it was given.
 func (p *problems) located(origins map[string]Origin, lines map[string]int) error {

@@ -90,7 +90,7 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 	}
 	return starling.New(starling.Config{
 		Static: network.Static, Trusted: network.Trusted, Seeds: seeds,
-		MaxPeers: network.MaxPeers, MaxInbound: network.MaxInbound, MinScore: network.MinScore,
+		MaxPeers: network.MaxPeers, MaxInbound: network.MaxInbound, MinScore: network.MinScore, PeerGrace: time.Duration(network.PeerGrace),
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
 		NoDial: network.NoDial, NoListen: network.NoListen, NoDiscovery: network.NoDiscovery,
 		DiscoveryInterval: time.Duration(network.DiscoveryInterval), PeerDir: n.dir.Sub("peers"),

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,18 +23,17 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	var key *codec.Key
-	if file := network.OPStack.SequencerKey; file != "" {
-		k, err := loadOPKey(dir.resolve(file))
-		if err != nil {
-			return fmt.Errorf("network.opstack.sequencer_key: %w", err)
-		}
-		switch key = &k; cfg.Signer {
+	signing, err := network.OPStack.signing(dir)
+	if err != nil {
+		return err
+	}
+	if signing != nil {
+		switch cfg.Signer {
 		case codec.Address{}:
-			cfg.Signer = k.Address()
-		case k.Address():
+			cfg.Signer = signing.account
+		case signing.account:
 		default:
-			return fmt.Errorf("network.opstack.sequencer_key: the key in %s is of %v, not of the sequencer %v; restore the right one, or take the key out of the config to run a follower", file, k.Address(), cfg.Signer)
+			return fmt.Errorf("network.opstack.sequencer_key: the key is of %v, not of the sequencer %v; restore the right one, or take the key out of the config to run a follower", signing.account, cfg.Signer)
 		}
 	}
 	cfg.Logger = log.With("part", "opstack")
@@ -55,9 +55,10 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	}
 	w, err := opstack.New(opstack.Config{
 		Rules: fam.Rules(), Status: s.ledger.Status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
-		KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version, AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
-		Libraries:  librariesOf(log),
-		DiscoverOn: discoverOn, Bootnodes: network.OPStack.Bootnodes, DiscoveryDB: dir.Sub("peers", "nodes"), NetRestrict: strings.Join(network.NetRestrict, ","),
+		KeyFile: dir.resolve(keyFile), Agent: cmp.Or(network.OPStack.Agent, "starling/"+Version), AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
+		Libraries: librariesOf(log),
+		TLS:       network.OPStack.TLS, Plaintext: network.OPStack.Plaintext, Mesh: network.OPStack.mesh(),
+		DiscoverOn: discoverOn, DiscoverUDP: uint16(network.OPStack.DiscoveryUDP), Bootnodes: network.OPStack.Bootnodes, DiscoveryDB: dir.Sub("peers", "nodes"), NetRestrict: strings.Join(network.NetRestrict, ","),
 	})
 	if err != nil {
 		return err
@@ -82,10 +83,10 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 		s.engine = feeder
 		s.findings = append(s.findings, func(*Node) []why.Finding { return feeder.findings() })
 	}
-	if key != nil {
-		s.services = append(s.services, &opSequencer{make: func(c *starling.Client) (*family.Producer, error) {
+	if signing != nil {
+		s.services = append(s.services, &opSequencer{signing: signing, make: func(c *starling.Client, signer family.Signer) (*family.Producer, error) {
 			return family.NewProducer(family.ProducerConfig{
-				Family: fam, State: s.ledger, Signer: family.KeySigner{Key: *key}, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
+				Family: fam, State: s.ledger, Signer: signer, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
 				Import: func(ctx context.Context, blocks []chain.Block) (n int, err error) {
 					for ; n < len(blocks) && err == nil; n++ {
 						err = c.ImportBlock(ctx, blocks[n])

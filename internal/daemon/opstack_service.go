@@ -35,7 +35,8 @@ func (s *signerWatch) Run(ctx context.Context, ready func()) error {
 // opSequencer is the service that makes the blocks of a private chain of the
 // OP Stack, on the one node that has the key.
 type opSequencer struct {
-	make     func(client *starling.Client) (*family.Producer, error)
+	signing  *opSigning
+	make     func(client *starling.Client, signer family.Signer) (*family.Producer, error)
 	producer *family.Producer
 }
 
@@ -43,8 +44,13 @@ func (s *opSequencer) Kind() string    { return "sequencer" }
 func (s *opSequencer) Needs() []string { return nil }
 
 func (s *opSequencer) Build(b *starling.Builder) (starling.Part, error) {
-	p, err := s.make(b.Client())
+	signer, err := s.signing.open(context.Background())
 	if err != nil {
+		return nil, err
+	}
+	p, err := s.make(b.Client(), signer)
+	if err != nil {
+		s.signing.closed()
 		return nil, err
 	}
 	s.producer = p
@@ -52,6 +58,7 @@ func (s *opSequencer) Build(b *starling.Builder) (starling.Part, error) {
 }
 
 func (s *opSequencer) Run(ctx context.Context, ready func()) error {
+	defer s.signing.closed()
 	ready()
 	return ended(ctx, s.producer.Run(ctx))
 }
