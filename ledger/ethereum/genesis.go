@@ -42,6 +42,7 @@ type Genesis struct {
 	BaseFee       *big.Int
 	ExcessBlobGas *uint64
 	BlobGasUsed   *uint64
+	SlotNumber    *uint64
 }
 
 // maxGenesis bounds a genesis file, in bytes; main net's has 200 KiB.
@@ -73,6 +74,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 		BaseFee       *math.HexOrDecimal256 `json:"baseFeePerGas"`
 		ExcessBlobGas *math.HexOrDecimal64  `json:"excessBlobGas"`
 		BlobGasUsed   *math.HexOrDecimal64  `json:"blobGasUsed"`
+		SlotNumber    *math.HexOrDecimal64  `json:"slotNumber"`
 	}
 	if err := json.Unmarshal(b, &in); err != nil {
 		return nil, fmt.Errorf("ethereum: genesis file: %w", err)
@@ -90,7 +92,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 		Config: in.Config, ExtraForks: in.ExtraForks, StateHash: in.StateHash, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
 		GasLimit: uint64(*in.GasLimit), Difficulty: (*big.Int)(in.Difficulty), Mixhash: in.Mixhash, Coinbase: in.Coinbase,
 		Alloc: in.Alloc, Number: uint64(in.Number), GasUsed: uint64(in.GasUsed), ParentHash: in.ParentHash,
-		BaseFee: (*big.Int)(in.BaseFee), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), BlobGasUsed: (*uint64)(in.BlobGasUsed),
+		BaseFee: (*big.Int)(in.BaseFee), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), BlobGasUsed: (*uint64)(in.BlobGasUsed), SlotNumber: (*uint64)(in.SlotNumber),
 	}, nil
 }
 
@@ -136,6 +138,12 @@ func (g *Genesis) Header() (*types.Header, error) {
 	}
 	if g.Config.IsPrague(h.Number, h.Time) {
 		h.RequestsHash = &types.EmptyRequestsHash
+	}
+	if g.Config.IsAmsterdam(h.Number, h.Time) {
+		h.BlockAccessListHash, h.SlotNumber = &types.EmptyBlockAccessListHash, new(uint64)
+		if g.SlotNumber != nil {
+			*h.SlotNumber = *g.SlotNumber
+		}
 	}
 	return h, nil
 }

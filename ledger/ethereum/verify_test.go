@@ -173,9 +173,12 @@ func TestWeightIsTotalDifficulty(t *testing.T) {
 	}
 }
 
-// TestGenesisBlocksAreThoseOfGeth computes those of the public networks.
+// TestGenesisBlocksAreThoseOfGeth computes those of the public networks, and of
+// one that begins with every fork.
 func TestGenesisBlocksAreThoseOfGeth(t *testing.T) {
-	for name, g := range map[string]*core.Genesis{"main": core.DefaultGenesisBlock(), "sepolia": core.DefaultSepoliaGenesisBlock(), "hoodi": core.DefaultHoodiGenesisBlock()} {
+	slot := uint64(7)
+	newest := &core.Genesis{Config: params.MergedTestChainConfig, GasLimit: 30_000_000, Difficulty: new(big.Int), Alloc: types.GenesisAlloc{}, SlotNumber: &slot}
+	for name, g := range map[string]*core.Genesis{"main": core.DefaultGenesisBlock(), "sepolia": core.DefaultSepoliaGenesisBlock(), "hoodi": core.DefaultHoodiGenesisBlock(), "newest": newest} {
 		b, err := g.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
