@@ -138,8 +138,7 @@ func (s *Server) reserve(p *pass, b *bucket.Bucket, name string, until time.Time
 
 // work takes a place at work: of the peer, of its prefix, and of all.
 func (s *Server) work(ctx context.Context, p *pass, app bool) error {
-	timer := time.NewTimer(s.cfg.MaxWait)
-	defer timer.Stop()
+	var timer *time.Timer // for all places together
 	places := make([]chan struct{}, 0, 3)
 	if app {
 		places = append(places, p.peer.apps)
@@ -160,6 +159,10 @@ func (s *Server) work(ctx context.Context, p *pass, app bool) error {
 			p.held = append(p.held, c)
 			continue
 		default:
+		}
+		if timer == nil {
+			timer = time.NewTimer(s.cfg.MaxWait)
+			defer timer.Stop()
 		}
 		select {
 		case c <- struct{}{}:

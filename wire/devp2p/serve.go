@@ -27,9 +27,14 @@ func (s *session) serve(f framed.Frame, code uint64) error {
 }
 
 // answer queues an answer, and waits for room. It goes out behind what was
-// asked for before.
+// asked for before. The payload is the writer's from then on.
 func (s *session) answer(code uint64, payload []byte) error {
-	return s.write(s.ctx, wire.LaneSync, s.share, code, payload, 0)
+	return s.send(s.ctx, wire.LaneSync, s.share, framed.Out{Code: code, Payload: payload, Spare: true})
+}
+
+// room is memory for an answer of size bytes, which may have been another's.
+func (s *session) room(size int) []byte {
+	return s.node.budget.Scratch(size + 1<<10)[:0]
 }
 
 // hosted asks the Host. A refusal is the zero answer; only the end of the
@@ -51,12 +56,12 @@ func (s *session) serveHeaders(b []byte) error {
 		return err
 	}
 	out := eth.BlockHeaders{ID: m.ID}
+	size := 0
 	if r, ok := rangeOf(m); ok {
 		got, err := hosted[wire.Headers](s, wire.GetHeaders{Range: r})
 		if err != nil {
 			return err
 		}
-		size := 0
 		for _, h := range got.Headers[:min(len(got.Headers), r.Count)] {
 			if out.Headers = append(out.Headers, h.Bytes); size+len(h.Bytes) > eth.SoftAnswer {
 				break
@@ -64,7 +69,7 @@ func (s *session) serveHeaders(b []byte) error {
 			size += len(h.Bytes)
 		}
 	}
-	return s.answer(eth.BlockHeadersMsg, out.Append(nil))
+	return s.answer(eth.BlockHeadersMsg, out.Append(s.room(size)))
 }
 
 func (s *session) serveBodies(b []byte) error {
@@ -73,12 +78,12 @@ func (s *session) serveBodies(b []byte) error {
 		return err
 	}
 	out := eth.BlockBodies{ID: m.ID}
+	size := 0
 	if len(m.Hashes) > 0 {
 		got, err := hosted[wire.Bodies](s, wire.GetBodies{Hashes: m.Hashes})
 		if err != nil {
 			return err
 		}
-		size := 0
 		for i, body := range got.Bodies[:prefix(m.Hashes, got.Hashes, len(got.Bodies))] {
 			if i > 0 && size+len(body.Body) > eth.MaxMessage/2 {
 				break
@@ -89,7 +94,7 @@ func (s *session) serveBodies(b []byte) error {
 			}
 		}
 	}
-	return s.answer(eth.BlockBodiesMsg, out.Append(nil))
+	return s.answer(eth.BlockBodiesMsg, out.Append(s.room(size)))
 }
 
 // prefix is how many answers come first for what was asked: an answer ends

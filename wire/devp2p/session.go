@@ -171,9 +171,16 @@ func (s *session) Ping(ctx context.Context) (time.Duration, error) {
 
 // write queues a message of a share.
 func (s *session) write(ctx context.Context, l wire.Lane, share base.Share, code uint64, payload []byte, key uint64) error {
-	err := s.link.Send(ctx, l, framed.Out{Code: share.Offset + code, Payload: payload, Key: key})
+	return s.send(ctx, l, share, framed.Out{Code: code, Payload: payload, Key: key})
+}
+
+// send is write for a message whose code is relative to the share.
+func (s *session) send(ctx context.Context, l wire.Lane, share base.Share, m framed.Out) error {
+	code, size := m.Code, len(m.Payload) // what is spare may be another's once it is queued
+	m.Code += share.Offset
+	err := s.link.Send(ctx, l, m)
 	if err == nil {
-		s.node.w.traffic.note(share, code, len(payload), false)
+		s.node.w.traffic.note(share, code, size, false)
 	}
 	return err
 }

@@ -1,10 +1,15 @@
 package eth
 
 import (
+	"slices"
+
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/starlingp2p/starling/chain"
 )
+
+// maxHead is the longest head of a list or string.
+const maxHead = 9
 
 // appendHead appends the head of a list whose content has n bytes.
 func appendHead(b []byte, n int) []byte {
@@ -71,7 +76,8 @@ func sum(items [][]byte) (n int) {
 
 // appendRaw appends a list of items that are encoded already.
 func appendRaw(b []byte, items [][]byte) []byte {
-	b = appendHead(b, sum(items))
+	n := sum(items)
+	b = appendHead(slices.Grow(b, n+maxHead), n)
 	for _, item := range items {
 		b = append(b, item...)
 	}
@@ -88,7 +94,8 @@ func appendHashes(b []byte, hs []chain.Hash) []byte {
 
 // appendIDRaw appends [id, [items...]].
 func appendIDRaw(b []byte, id uint64, items [][]byte) []byte {
-	b = appendHead(b, rlp.IntSize(id)+listSize(sum(items)))
+	n := rlp.IntSize(id) + listSize(sum(items))
+	b = appendHead(slices.Grow(b, n+maxHead), n)
 	return appendRaw(rlp.AppendUint64(b, id), items)
 }
 

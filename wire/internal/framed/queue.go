@@ -13,6 +13,9 @@ type Out struct {
 	// Key, where it is not 0, marks a status: a later message with the same Key
 	// takes the place of one that still waits on its lane.
 	Key uint64
+	// Spare says that nobody needs the payload's memory once it is sent, and that
+	// it is of no other slice: it then serves another message.
+	Spare bool
 }
 
 func (o Out) size() int { return len(o.Payload) + frameTax }

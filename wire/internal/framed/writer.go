@@ -55,8 +55,16 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 			buf = l.conn.budget.Scratch(room)[:0]
 		}
 		var err error
-		if buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload); err != nil {
+		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < intake.Bulk {
+			seal()
+		} else {
+			l.conn.budget.Turn(seal)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("framed: seal message %d of %d bytes: %w", m.Code, len(m.Payload), err)
+		}
+		if m.Spare {
+			l.conn.budget.Reuse(m.Payload)
 		}
 	}
 	return buf, nil

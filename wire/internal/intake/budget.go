@@ -36,6 +36,7 @@ type Budget struct {
 	used atomic.Int64 // bytes that are granted
 
 	scratch sync.Pool // of *[]byte
+	turns   chan struct{}
 
 	mu     sync.Mutex // a leaf
 	grants map[*Grant]struct{}
@@ -46,7 +47,7 @@ func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget()
 	}
-	return &Budget{size: size, free: semaphore.NewWeighted(size), grants: map[*Grant]struct{}{}}
+	return &Budget{size: size, free: semaphore.NewWeighted(size), grants: map[*Grant]struct{}{}, turns: newTurns()}
 }
 
 // Take blocks until n bytes are free or ctx ends. What is larger than the

@@ -3,6 +3,9 @@ package intake_test
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,4 +111,26 @@ func TestScratchIsBounded(t *testing.T) {
 		}
 	}
 	t.Error("no buffer was used again")
+}
+
+// Work on what is large leaves a processor for what is small.
+func TestTurnsLeaveAProcessor(t *testing.T) {
+	b := intake.NewBudget(1 << 20)
+	var now, most atomic.Int64
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			b.Turn(func() {
+				n := now.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				runtime.Gosched()
+				now.Add(-1)
+			})
+		})
+	}
+	wg.Wait()
+	if got, want := most.Load(), int64(max(runtime.GOMAXPROCS(0)-1, 1)); got > want {
+		t.Errorf("%d worked at once, at most %d may", got, want)
+	}
 }
