@@ -31,6 +31,7 @@ func (l *Ledger) Each(fn func(key, sealed []byte)) error {
 
 // Set stores a value as it is, seal and all.
 func (l *Ledger) Set(key, sealed []byte) error {
+	l.recent = newRecent() // or the damage would not be met
 	return l.store.read(func(db *pebble.DB) error { return db.Set(key, sealed, pebble.Sync) })
 }
 

@@ -75,6 +75,7 @@ type Ledger struct {
 	o             Options
 	dir           *directory
 	store         *store
+	recent        *recent
 	status        atomic.Pointer[chain.Status]
 
 	write  sync.Mutex // held by the writer
@@ -102,7 +103,7 @@ func openSchema(dir string, o Options, want schema) (_ *Ledger, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Ledger{Checker: o.Family, family: o.Family, spec: o.Family.Spec(), o: o, dir: d}
+	l := &Ledger{Checker: o.Family, family: o.Family, spec: o.Family.Spec(), o: o, dir: d, recent: newRecent()}
 	defer func() {
 		if err != nil {
 			l.closeAll()

@@ -135,14 +135,55 @@ func (l *Ledger) view(ctx context.Context, fn func(*pebble.DB) error) error {
 	return l.store.read(fn)
 }
 
-// one reads a block, or a part of it, that is there.
-func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, read func(pebble.Reader, Family, chain.Ref) (T, error)) (v T, err error) {
+// reader reads blocks, or a part of each.
+type reader[T any] struct {
+	read func(pebble.Reader, Family, chain.Ref) (T, error)
+	last func(chain.Hash) (T, bool) // of what was imported, and read lately
+	keep func(T)
+	size func(T) int
+}
+
+func (l *Ledger) headers() reader[chain.Header] {
+	return reader[chain.Header]{readHeader, l.recent.header, l.recent.keepHeader, func(h chain.Header) int { return len(h.Bytes) }}
+}
+
+func (l *Ledger) blocks() reader[chain.Block] {
+	return reader[chain.Block]{readBlock, l.recent.block, l.recent.keepBlock, chain.Block.Size}
+}
+
+// at reads a block that is there.
+func (rd reader[T]) at(r pebble.Reader, f Family, ref chain.Ref, k kind) (T, error) {
+	if v, ok := rd.last(ref.Hash); ok {
+		return v, nil
+	}
+	v, err := rd.read(r, f, ref)
+	if err == nil && k == imported {
+		rd.keep(v)
+	}
+	return v, err
+}
+
+// one reads a block that is there.
+func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, rd reader[T]) (v T, err error) {
 	err = l.view(ctx, func(db *pebble.DB) error {
-		at, _, err := resolve(db, ref)
+		if ref.Hash.IsZero() {
+			h, ok, err := canonical(db, ref.Number)
+			if err != nil {
+				return err
+			}
+			if ok {
+				ref.Hash = h
+			}
+		}
+		var ok bool
+		if v, ok = rd.last(ref.Hash); ok {
+			return nil
+		}
+		at, i, err := resolve(db, ref)
 		if err != nil {
 			return err
 		}
-		v, err = read(db, l.family, at)
+		v, err = rd.at(db, l.family, at, i.kind)
 		return err
 	})
 	return v, err
@@ -150,30 +191,35 @@ func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, read func(pebble.
 
 // Header implements chain.Reader.
 func (l *Ledger) Header(ctx context.Context, ref chain.Ref) (chain.Header, error) {
-	return one(ctx, l, ref, readHeader)
+	return one(ctx, l, ref, l.headers())
 }
 
 // Block implements chain.Reader.
 func (l *Ledger) Block(ctx context.Context, ref chain.Ref) (chain.Block, error) {
-	return one(ctx, l, ref, readBlock)
+	return one(ctx, l, ref, l.blocks())
 }
 
 // Headers implements chain.Reader. Its answer is of one moment.
 func (l *Ledger) Headers(ctx context.Context, r chain.Range) ([]chain.Header, error) {
-	return collect(ctx, l, r, readHeader, func(h chain.Header) int { return len(h.Bytes) })
+	return collect(ctx, l, r, l.headers())
 }
 
 // Blocks implements chain.Reader. Its answer is of one moment.
 func (l *Ledger) Blocks(ctx context.Context, r chain.Range) ([]chain.Block, error) {
-	return collect(ctx, l, r, readBlock, chain.Block.Size)
+	return collect(ctx, l, r, l.blocks())
 }
 
 // collect walks a range in a snapshot. The first block must be there; a later
 // one that is missing ends the answer.
-func collect[T any](ctx context.Context, l *Ledger, r chain.Range,
-	read func(pebble.Reader, Family, chain.Ref) (T, error), size func(T) int,
-) (out []T, err error) {
-	err = l.view(ctx, func(db *pebble.DB) error {
+func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T]) (out []T, err error) {
+	if r.Count == 1 {
+		v, err := one(ctx, l, r.From, rd)
+		if err != nil {
+			return nil, err
+		}
+		return []T{v}, nil
+	}
+	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
 		at, i, err := resolve(snap, r.From)
@@ -183,16 +229,22 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range,
 		if r.Count <= 0 {
 			return nil
 		}
+		next, closeWalk, err := follow(ctx, snap, at, i, r)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closeWalk()) }()
 		out = make([]T, 0, min(r.Count, 256))
+		kind := i.kind
 		for sum := 0; ; {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			v, err := read(snap, l.family, at)
+			v, err := rd.at(snap, l.family, at, kind)
 			if err != nil {
 				return err
 			}
-			n := size(v)
+			n := rd.size(v)
 			if r.MaxBytes > 0 && len(out) > 0 && sum+n > r.MaxBytes {
 				return nil
 			}
@@ -202,7 +254,7 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range,
 				return nil
 			}
 			var ok bool
-			if at, i, ok, err = step(ctx, snap, at, i, r.Skip, r.Reverse); err != nil || !ok {
+			if at, kind, ok, err = next(); err != nil || !ok {
 				return err
 			}
 		}
@@ -211,6 +263,29 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range,
 		return nil, err
 	}
 	return out, nil
+}
+
+// follow gives what steps along a range from its first block. The canonical
+// chain upwards, which is what peers ask for, is one walk along its index.
+func follow(ctx context.Context, r pebble.Reader, at chain.Ref, i info, want chain.Range) (next func() (chain.Ref, kind, bool, error), end func() error, err error) {
+	if want.Skip == 0 && !want.Reverse && at.Number < math.MaxUint64-uint64(want.Count) {
+		h, ok, err := canonical(r, at.Number)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok && h == at.Hash {
+			w, err := newWalk(r, at.Number, want.Count)
+			return func() (chain.Ref, kind, bool, error) {
+				at.Number++
+				at, ok, err := w.next(at.Number)
+				return at, imported, ok, err
+			}, w.close, err
+		}
+	}
+	return func() (_ chain.Ref, _ kind, ok bool, err error) {
+		at, i, ok, err = step(ctx, r, at, i, want.Skip, want.Reverse)
+		return at, i.kind, ok, err
+	}, func() error { return nil }, nil
 }
 
 // step goes skip+1 blocks on from at; ok is false where there is none.
@@ -342,7 +417,7 @@ func placeOf(r pebble.Reader, hash chain.Hash) (at chain.Ref, index int, err err
 
 // Tx implements chain.TxReader.
 func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err error) {
-	err = l.view(ctx, func(db *pebble.DB) error {
+	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
 		at, index, err := placeOf(snap, hash)
@@ -369,7 +444,7 @@ func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err erro
 
 // TxBlock says which canonical block holds a transaction, and where in it.
 func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, index int, err error) {
-	err = l.view(ctx, func(db *pebble.DB) error {
+	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
 		at, index, err = placeOf(snap, hash)
@@ -381,7 +456,7 @@ func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, in
 // State gives the value under key of the state after the head, with that head.
 // Nil: there is none.
 func (l *Ledger) State(ctx context.Context, key []byte) (v []byte, at chain.Ref, err error) {
-	err = l.view(ctx, func(db *pebble.DB) error {
+	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
 		raw, err := get(snap, []byte(metaKey(metaHead)))

@@ -32,6 +32,7 @@ func (l *Ledger) applyRules(have storedSpec) error {
 	} else {
 		l.o.Logger.Info("ledger: the fork schedule changed above the head", "head", head.String())
 	}
+	defer func() { l.recent = newRecent() }() // what was read here may be gone; nobody else reads yet
 	return c.commit(true)
 }
 
