@@ -203,6 +203,24 @@ func (w *world) load(count int, step time.Duration, size uint32) {
 	}
 }
 
+// sentOnce checks that nobody asked for a body twice, and that none went twice
+// over a link.
+func (w *world) sentOnce(policy string) {
+	w.t.Helper()
+	for link, n := range w.sent {
+		if n > 1 {
+			w.t.Fatalf("%s: a body went %d times over link %.5s", policy, n, link)
+		}
+	}
+	for _, n := range w.nodes {
+		for h, asks := range n.asks {
+			if asks > 1 {
+				w.t.Fatalf("%s: %s asked for %s %d times", policy, n.id, h.Short(), asks)
+			}
+		}
+	}
+}
+
 // missing counts the deliveries that did not happen.
 func (w *world) missing() (n int) {
 	for _, nd := range w.nodes {
