@@ -98,6 +98,7 @@ archtest:
 bench:
 	@if [ ! -f bench/go.mod ]; then echo "make bench: the module bench/ is not there yet" >&2; exit 1; fi
 	cd bench && $(GO) run . -rounds 5 -write ../docs/performance.md
+	cd bench && $(GO) run ./devp2p -rounds 5 -write ../docs/performance.md
 	cd bench && $(GO) run ./ontology -rounds 5 -write ../docs/performance.md
 
 fuzz:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"sync"
@@ -62,13 +63,15 @@ func Run[E any](t *testing.T, who, binary string, patience time.Duration, params
 }
 
 // Start is Run for programs that are no tests: they send "start" themselves,
-// and stop the process. Do and Until, which fail a test, are not for them.
-func Start[E any](who, binary string, patience time.Duration) (*Process[E], error) {
+// and stop the process. Do and Until, which fail a test, are not for them: Try
+// and Await are. The process's environment is this one's and env.
+func Start[E any](who, binary string, patience time.Duration, env ...string) (*Process[E], error) {
 	p := &Process[E]{
 		who: who, patience: patience, cmd: exec.Command(binary),
 		answers: map[int]chan answer{}, changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	p.cmd.Stderr = &p.log
+	p.cmd.Env = append(os.Environ(), env...)
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -90,6 +93,9 @@ func Start[E any](who, binary string, patience time.Duration) (*Process[E], erro
 	})
 	return p, nil
 }
+
+// PID is the process's number.
+func (p *Process[E]) PID() int { return p.cmd.Process.Pid }
 
 // Stop ends the process before the test does.
 func (p *Process[E]) Stop() { p.stop() }
@@ -168,6 +174,15 @@ func (p *Process[E]) Try(cmd map[string]any, into any) error {
 // Until waits for an event, and gives the first that is one.
 func (p *Process[E]) Until(what string, is func(E) bool) E {
 	p.t.Helper()
+	e, err := p.Await(what, is)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return e
+}
+
+// Await is Until, and gives the error.
+func (p *Process[E]) Await(what string, is func(E) bool) (e E, err error) {
 	late := time.NewTimer(p.patience)
 	defer late.Stop()
 	for {
@@ -175,16 +190,16 @@ func (p *Process[E]) Until(what string, is func(E) bool) E {
 		i := slices.IndexFunc(p.events, is)
 		if i >= 0 {
 			defer p.mu.Unlock()
-			return p.events[i]
+			return p.events[i], nil
 		}
 		changed := p.changed
 		p.mu.Unlock()
 		select {
 		case <-changed:
 		case <-p.done:
-			p.t.Fatalf("%s ended before there was %s", p.who, what)
+			return e, fmt.Errorf("%s ended before there was %s:\n%s", p.who, what, &p.log)
 		case <-late.C:
-			p.t.Fatalf("within %v %s told of no %s", p.patience, p.who, what)
+			return e, fmt.Errorf("within %v %s told of no %s", p.patience, p.who, what)
 		}
 	}
 }
