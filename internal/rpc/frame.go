@@ -15,6 +15,7 @@ const frameTimeout = 30 * time.Second
 // budget bounds the bytes of all messages that are being read or worked on.
 type budget struct {
 	most int64
+	each int // bytes of one message; 0: MaxRequestBytes
 	used atomic.Int64
 }
 
@@ -24,6 +25,14 @@ func (b *budget) take(n int) bool {
 		return false
 	}
 	return true
+}
+
+// message is how many bytes one message may have.
+func (b *budget) message() int {
+	if b.each > 0 {
+		return b.each
+	}
+	return MaxRequestBytes
 }
 
 func (b *budget) give(n int) { b.used.Add(int64(-n)) }
@@ -43,10 +52,10 @@ func (b *body) room() error {
 	if len(b.bytes) < cap(b.bytes) {
 		return nil
 	}
-	if len(b.bytes) >= MaxRequestBytes {
-		return errTooLarge()
+	if len(b.bytes) >= b.budget.message() {
+		return errTooLarge(b.budget.message())
 	}
-	size := min(max(2*cap(b.bytes), firstBytes), MaxRequestBytes)
+	size := min(max(2*cap(b.bytes), firstBytes), b.budget.message())
 	if !b.budget.take(size - cap(b.bytes)) {
 		return errorf(CodeLimited, "rpc: too many bytes of requests at once (%d); try again", b.budget.most)
 	}
@@ -56,8 +65,8 @@ func (b *body) room() error {
 	return nil
 }
 
-func errTooLarge() *Error {
-	return errorf(CodeInvalid, "rpc: request is over %d bytes", MaxRequestBytes)
+func errTooLarge(most int) *Error {
+	return errorf(CodeInvalid, "rpc: request is over %d bytes", most)
 }
 
 // free gives the room back. The bytes must no longer be used.

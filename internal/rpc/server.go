@@ -56,6 +56,12 @@ func New(methods []starling.Method, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
+// AllowRequests bounds one request of those who have all authority, in place of
+// MaxRequestBytes. It must be called before the first listener is served.
+func (s *Server) AllowRequests(bytes int) {
+	s.localBytes.each, s.localBytes.most = bytes, max(requestsBudget, 2*int64(bytes))
+}
+
 // bytesOf is the budget that a caller's requests are charged to. Those who have
 // authority are not in the way of others, nor others in theirs.
 func (s *Server) bytesOf(c *caller) *budget {

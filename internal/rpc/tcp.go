@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,6 +37,13 @@ type TCP struct {
 	Origins []string
 	// Token gives all authority, ReadToken that of Read. Empty: nobody has it.
 	Token, ReadToken string
+	// Bearer judges tokens that are signed, in place of Token and ReadToken: one
+	// that it does not refuse gives all authority. Its error is told to whoever
+	// showed the token. It must be quick, and take a time that tells nothing of a
+	// secret. Nil: none.
+	Bearer func(token string) error
+	// HostsKey is the key of the config that has Hosts; empty: rpc.hosts.
+	HostsKey string
 	// Open lets callers without a token read. It is for loopback.
 	Open bool
 	// Conns bounds connections, 0: DefaultConns. Rate bounds the calls of one
@@ -51,6 +59,9 @@ func (s *Server) ServeTCP(ctx context.Context, l net.Listener, t TCP) error {
 	}
 	if t.Rate == 0 {
 		t.Rate = DefaultRate
+	}
+	if t.HostsKey == "" {
+		t.HostsKey = "rpc.hosts"
 	}
 	d := &door{s: s, tcp: t, clients: newClients(t.Rate), turned: newClients(t.Rate)}
 	paced := &capped{Listener: l, ctx: ctx, most: int64(t.Conns), log: s.log, refused: func() { s.events.Add("connection-refused", 1) }, pace: bucket.New(connectRate, connectRate, time.Now())}
@@ -76,7 +87,7 @@ func (d *door) turnAway(w http.ResponseWriter, r *http.Request, event string, wh
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !d.hostAllowed(r.Host) {
-		d.turnAway(w, r, "host-denied", errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to rpc.hosts", r.Host))
+		d.turnAway(w, r, "host-denied", errorf(CodeDenied, "rpc: host %.80q is not one of this node; add it to %s", r.Host, d.tcp.HostsKey))
 		return
 	}
 	if origin, ok := d.originAllowed(r); !ok {
@@ -94,18 +105,18 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	given := r.Header.Get("Authorization")
-	class, right := d.authority(given)
-	from := source{addrOf(r.RemoteAddr), right}
+	class, wrong := d.authority(given)
+	from := source{addrOf(r.RemoteAddr), wrong == nil}
 	c := &caller{
 		slots: d.s.remote, charge: func(n int) time.Duration { return d.clients.charge(from, n) },
 		spent: func(took time.Duration, bytes int) { d.clients.spent(from, took, bytes) },
 	}
 	// Each request counts, with what is to be read of it, before it is read.
-	size := MaxRequestBytes
+	size := int64(max(d.s.localBytes.message(), d.s.remoteBytes.message()))
 	if r.ContentLength >= 0 {
-		size = int(min(r.ContentLength, MaxRequestBytes))
+		size = min(r.ContentLength, size)
 	}
-	if wait := c.wait(1 + weight(size)); wait > 0 {
+	if wait := c.wait(1 + weight(int(size))); wait > 0 {
 		d.s.events.Add("rate-limited", 1)
 		tarry(r, wait)
 		busy(w, wait)
@@ -114,18 +125,21 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.tcp.Open {
 		c.class = Read
 	}
-	if right {
+	if wrong == nil {
 		c.class, c.token = class, true
 	} else if given != "" {
-		d.wrongToken(w, r, from)
+		d.wrongToken(w, r, from, wrong)
 		return
 	}
 	d.s.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 }
 
+// errToken: a token that is nobody's.
+var errToken = errors.New("the token is not the node's")
+
 // wrongToken refuses a token that is not the node's. The right one is never
 // locked out: a lock-out is for who guesses, and on loopback all are one source.
-func (d *door) wrongToken(w http.ResponseWriter, r *http.Request, from source) {
+func (d *door) wrongToken(w http.ResponseWriter, r *http.Request, from source, why error) {
 	if wait := d.clients.lockedOut(from); wait > 0 {
 		d.s.events.Add("locked-out", 1)
 		tarry(r, wait)
@@ -134,7 +148,7 @@ func (d *door) wrongToken(w http.ResponseWriter, r *http.Request, from source) {
 	}
 	d.s.events.Add("token-denied", 1)
 	d.clients.failed(from)
-	deny(w, &caller{class: Public}, errorf(CodeDenied, "rpc: the token is not the node's"))
+	deny(w, &caller{class: Public}, errorf(CodeDenied, "rpc: %v", why))
 }
 
 // hostAllowed: a name is only ours if it is known to be. An address cannot be
@@ -173,20 +187,23 @@ func (d *door) originAllowed(r *http.Request) (origin string, ok bool) {
 }
 
 // authority is what a header of Authorization gives.
-func (d *door) authority(header string) (Class, bool) {
+func (d *door) authority(header string) (Class, error) {
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
-		return 0, false
+		return 0, errToken
+	}
+	if d.tcp.Bearer != nil {
+		return Admin, d.tcp.Bearer(token)
 	}
 	// Both are compared, always, so that the time tells nothing.
 	admin, reader := sameToken(token, d.tcp.Token), sameToken(token, d.tcp.ReadToken)
 	switch {
 	case admin:
-		return Admin, true
+		return Admin, nil
 	case reader:
-		return Read, true
+		return Read, nil
 	}
-	return 0, false
+	return 0, errToken
 }
 
 // addrOf is the address that stands for a client: of IPv6, its /64.

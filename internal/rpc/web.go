@@ -149,8 +149,8 @@ func (s *Server) serveRoot(w http.ResponseWriter, r *http.Request) {
 		s.strange(w, c)
 		return
 	}
-	if r.ContentLength > MaxRequestBytes {
-		refuseBody(w, r, errTooLarge())
+	if most := s.bytesOf(c).message(); r.ContentLength > int64(most) {
+		refuseBody(w, r, errTooLarge(most))
 		return
 	}
 	b := body{budget: s.bytesOf(c)}
