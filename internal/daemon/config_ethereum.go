@@ -22,6 +22,10 @@ type Ethereum struct {
 	Lists       []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
 	SignerKey   string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
 	Receipts    bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
+
+	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
+	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`
+	EngineHosts  []string `toml:"engine_hosts,omitempty" comment:"names that calls there may be for, besides localhost and IP addresses" example:"node.example.org"`
 }
 
 func (e *Ethereum) check(n *Network, p *problems) {
@@ -38,6 +42,7 @@ func (e *Ethereum) check(n *Network, p *problems) {
 			p.bad("network.ethereum.%s: %w", list.key, withoutPackage(err))
 		}
 	}
+	e.checkEngine(p)
 	for _, v := range e.Versions {
 		if !slices.Contains(eth.Versions(), eth.Version(v)) {
 			p.bad("network.ethereum.versions has %d, this program has %v", v, eth.Versions())

@@ -64,14 +64,19 @@ func (m Metrics) check(p *problems) {
 	if _, port, err := net.SplitHostPort(m.Admin); err == nil && m.Admin == m.Listen && port != "0" {
 		p.bad("metrics.listen and metrics.admin are both %.80q; give them different ports", m.Admin)
 	}
-	if len(m.Hosts) > mostRPCNames {
-		p.bad("metrics.hosts has %d entries, want at most %d", len(m.Hosts), mostRPCNames)
+	checkHosts(p, "metrics.hosts", m.Hosts)
+}
+
+// checkHosts checks names that requests may be for.
+func checkHosts(p *problems, key string, hosts []string) {
+	if len(hosts) > mostRPCNames {
+		p.bad("%s has %d entries, want at most %d", key, len(hosts), mostRPCNames)
 	}
-	if slices.ContainsFunc(m.Hosts, func(h string) bool {
+	if slices.ContainsFunc(hosts, func(h string) bool {
 		u, err := url.Parse("http://" + h)
 		return h == "" || err != nil || u.Host != h || u.Port() != ""
 	}) {
-		p.bad("metrics.hosts is %.200q, want names without ports, as in \"node.example.org\"", m.Hosts)
+		p.bad("%s is %.200q, want names without ports, as in \"node.example.org\"", key, hosts)
 	}
 }
 

@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/jwt"
 	"github.com/starlingp2p/starling/internal/metrics"
+	"github.com/starlingp2p/starling/internal/secret"
 	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/opstack"
@@ -33,11 +36,11 @@ func (o *OPStack) feeder(l *ledger.Ledger, dir *Datadir, log *slog.Logger) (*eng
 	if o.Engine == "" {
 		return nil, nil
 	}
-	secret, err := loadJWT(dir.resolve(o.EngineJWT))
+	shared, err := loadJWT(dir.resolve(o.EngineJWT))
 	if err != nil {
 		return nil, fmt.Errorf("network.opstack.engine_jwt: %w", err)
 	}
-	e, err := family.NewEngine(o.Engine, secret, nil)
+	e, err := family.NewEngine(o.Engine, shared, nil)
 	if err != nil {
 		return nil, fmt.Errorf("network.opstack.engine: %w", withoutPackage(err))
 	}
@@ -50,7 +53,10 @@ func (o *OPStack) feeder(l *ledger.Ledger, dir *Datadir, log *slog.Logger) (*eng
 
 // loadJWT reads a secret that is shared with another program.
 func loadJWT(path string) (jwt.Secret, error) {
-	text, err := readSecret(path)
+	text, err := secret.Read(path, maxSeedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; name the file that the client's --authrpc.jwtsecret names", err)
+	}
 	if err != nil {
 		return jwt.Secret{}, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/ledger/ethereum"
 	"github.com/starlingp2p/starling/wire/devp2p"
@@ -62,6 +63,13 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	}
 	if sealing != nil {
 		s.services = append(s.services, sealing)
+	}
+	if s.engineAPI, err = e.engineAPI(fam, s.ledger, dir, log); err != nil {
+		return err
+	}
+	if s.engineAPI != nil {
+		s.services = append(s.services, s.engineAPI)
+		s.findings = append(s.findings, func(*Node) []why.Finding { return s.engineAPI.findings() })
 	}
 	s.networkID, s.eth = e.networkID(genesis), fam
 	s.methods = func(n *Node) []starling.Method {

@@ -31,6 +31,7 @@ type Event struct {
 	RPC     string   `json:"rpc,omitempty"`     // ready: where JSON-RPC is over HTTP
 	Metrics string   `json:"metrics,omitempty"` // ready: of the listener besides the RPC
 	Admin   string   `json:"admin,omitempty"`   // ready: of profiles
+	Engine  string   `json:"engine,omitempty"`  // ready: where a consensus client calls
 	Number  uint64   `json:"number,omitempty"`  // ready, head
 	Hash    string   `json:"hash,omitempty"`    // ready, head
 	Imports int      `json:"imports,omitempty"` // head: blocks imported with it

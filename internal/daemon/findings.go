@@ -44,7 +44,7 @@ func untrusted(n *Node) []why.Finding {
 	return []why.Finding{{
 		Code: "no-target", Level: why.Trouble, Since: n.began, Cause: "nothing is fetched: after the Merge only a block that is trusted makes others true, and none is named",
 		Evidence: []string{"the chain is at its first block, and there is no target"},
-		Remedy:   "set network.target to a block that you trust, as NUMBER:HASH, or name one over the RPC, starling_target",
+		Remedy:   "set network.target to a block that you trust, as NUMBER:HASH, name one over the RPC, starling_target, or have a consensus client name them, network.ethereum.engine_listen",
 	}}
 }
 

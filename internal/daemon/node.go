@@ -65,6 +65,9 @@ func Open(cfg Config, log *slog.Logger) (n *Node, err error) {
 	}
 	n.why = newExplainer(n.node.Client(), n.stack.wire, n.events, n.began)
 	n.why.own = n.findings
+	if n.stack.engineAPI != nil {
+		n.stack.engineAPI.more = n.engineMethods
+	}
 	n.maxPeers = network.MaxPeers
 	n.recorder = &recorder{dir: dir.Sub("recordings"), events: n.events, header: n.recordHeader, log: log.With("part", "record")}
 	return n, n.register()

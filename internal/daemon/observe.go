@@ -219,7 +219,7 @@ func (o *observer) snapshot() metrics.Snapshot {
 	if server := o.rpc.Load(); server != nil {
 		s.RPC = server.Counters()
 	}
-	s.Engine = o.node.stack.engine.counters()
+	s.Engine, s.EngineAPI = o.node.stack.engine.counters(), o.node.stack.engineAPI.counters()
 	if h := o.head.Load(); h != nil {
 		s.HeadTime = h.at
 	}

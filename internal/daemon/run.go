@@ -109,7 +109,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			return err
 		}
 		st := n.stack.chain.Status()
-		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Metrics: urlOf(obs.listen), Admin: urlOf(obs.admin), Number: st.Head.Number, Hash: st.Head.Hash.String()}
+		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Metrics: urlOf(obs.listen), Admin: urlOf(obs.admin), Engine: n.stack.engineAPI.url(), Number: st.Head.Number, Hash: st.Head.Hash.String()}
 		for _, a := range n.stack.wire.Addrs() {
 			ready.Addrs = append(ready.Addrs, a.String())
 		}
@@ -130,6 +130,9 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			}
 			if ready.Metrics != "" {
 				fmt.Fprintf(out.Out, "  metrics  %s/metrics\n", ready.Metrics)
+			}
+			if ready.Engine != "" {
+				fmt.Fprintf(out.Out, "  engine api  %s\n", ready.Engine)
 			}
 			if ready.Admin != "" {
 				fmt.Fprintf(out.Out, "  profiles  %s/debug/pprof/\n", ready.Admin)

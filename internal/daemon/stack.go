@@ -56,8 +56,9 @@ type stack struct {
 	pending func() int                            // transactions that wait
 
 	// reasons are the words for people behind the reasons of verdicts; nil: none.
-	reasons map[string]string
-	engine  *engineFeed // feeds an execution client; nil: none
+	reasons   map[string]string
+	engine    *engineFeed   // feeds an execution client; nil: none
+	engineAPI *engineServer // answers a consensus client; nil: none
 	// findings are what "why" says of the parts beside the node.
 	findings []func(*Node) []why.Finding
 
