@@ -64,6 +64,8 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 			return true, n.post(ctx, c.Addr, token, c.Number, c.Mode)
 		}
 		return callAll(ctx, c.Addr, token)
+	case "ssz":
+		return ssz(c.Params)
 	case "served":
 		n.source.mu.Lock()
 		defer n.source.mu.Unlock()
