@@ -43,6 +43,11 @@ func delivery(ctx context.Context, r *running, genesis codec.Hash, told int, sta
 			return 0, err
 		}
 		all = append(all, b)
+		select {
+		case <-time.After(time.Second): // until nothing moves any more
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
 	}
 	if err := r.Client().WaitForPeers(ctx, len(all)); err != nil {
 		return 0, err
@@ -87,7 +92,7 @@ func delivery(ctx context.Context, r *running, genesis codec.Hash, told int, sta
 	return delays[len(delays)*99/100], nil
 }
 
-// stall opens a session that asks for a thousand blocks and reads no more.
+// stall opens a session that asks for 30,000 blocks and reads no more.
 func stall(ctx context.Context, addr string, genesis codec.Hash) (*bare, error) {
 	b, err := dialBare(ctx, addr, 999)
 	if err != nil {
@@ -106,7 +111,7 @@ func stall(ctx context.Context, addr string, genesis codec.Hash) (*bare, error) 
 		if err != nil {
 			return nil, err
 		}
-		for range 400 {
+		for range 60 { // as many as fill the lane and the buffers of both systems
 			for _, h := range hs.Headers {
 				b.post(codec.CmdGetData, codec.GetData{Kind: codec.KindBlock, Hash: h.Hash}.Append(nil))
 			}

@@ -222,7 +222,7 @@ func (c *Conn) more(ctx context.Context, mem *memory, n int) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, grantTime)
 	defer cancel()
-	give, err := c.budget.Take(wait, n)
+	give, err := c.budget.More(wait, n)
 	if err != nil {
 		return fmt.Errorf("%w, decoded, of %d bytes: %w", ErrStarved, n, err)
 	}

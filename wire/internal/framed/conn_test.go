@@ -241,14 +241,59 @@ func TestDecodedMemoryIsGranted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		spare, err := budget.More(t.Context(), 1) // another takes what is not there
+		if err != nil {
+			t.Fatal(err)
+		}
 		cb.Write(sealed(254, "\x00\x00\x0f\x00"))
 		start := time.Now()
 		if _, err := c.Read(t.Context(), time.Minute); !errors.Is(err, ErrStarved) {
 			t.Errorf("Read without memory = %v after %v", err, time.Since(start))
 		}
+		spare()
 		give()
 		c.Close()
 		cb.Close()
+	})
+}
+
+// Links whose frames fill the budget, and whose decoders all want more of it,
+// do not wait for each other.
+func TestDecodersDoNotWaitForEachOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		budget := intake.NewBudget(1 << 20)
+		const links = 4
+		frame := append([]byte{0, 0, 4, 0}, make([]byte, 256<<10-4)...) // a quarter of the budget, and as much decoded
+		frames, errs := make(chan Frame, links), make(chan error, links)
+		for range links {
+			ca, cb := pair(t, bed.Link{})
+			defer ca.Close()
+			defer cb.Close()
+			go cb.Write(sealed(254, string(frame)))
+			c := NewConn(ca, new(plain), budget)
+			go func() {
+				f, err := c.Read(t.Context(), time.Minute)
+				if err == nil {
+					time.Sleep(time.Second)
+					f.Release()
+				}
+				frames <- f
+				errs <- err
+			}()
+		}
+		start := time.Now()
+		for range links {
+			<-frames
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took > links*2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if used := budget.Used(); used != 0 {
+			t.Errorf("%d bytes are still granted", used)
+		}
 	})
 }
 

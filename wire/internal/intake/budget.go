@@ -33,7 +33,8 @@ func DefaultBudget() int64 {
 type Budget struct {
 	size int64
 	free *semaphore.Weighted
-	used atomic.Int64 // bytes that are granted
+	used atomic.Int64  // bytes that are granted
+	over chan struct{} // a token for whoever takes more than there is
 
 	scratch sync.Pool // of *[]byte
 	turns   chan struct{}
@@ -47,7 +48,9 @@ func NewBudget(size int64) *Budget {
 	if size <= 0 {
 		size = DefaultBudget()
 	}
-	return &Budget{size: size, free: semaphore.NewWeighted(size), grants: map[*Grant]struct{}{}, turns: newTurns()}
+	return &Budget{
+		size: size, free: semaphore.NewWeighted(size), over: make(chan struct{}, 1), grants: map[*Grant]struct{}{}, turns: newTurns(),
+	}
 }
 
 // Take blocks until n bytes are free or ctx ends. What is larger than the
@@ -60,7 +63,57 @@ func (b *Budget) Take(ctx context.Context, n int) (giveBack func(), err error) {
 	return func() { b.release(w) }, nil
 }
 
-// Used is how many bytes are granted now.
+// More is Take for whoever holds memory of the budget already and cannot give it
+// back first, as a decoder of what it has read. If all who hold some waited for
+// more there would be no end to it, so one at a time takes what is not there.
+func (b *Budget) More(ctx context.Context, n int) (giveBack func(), err error) {
+	w := min(int64(n), b.size)
+	over, err := b.acquireMore(ctx, w)
+	switch {
+	case err != nil:
+		return nil, err
+	case over:
+		return func() { b.repay(w) }, nil
+	}
+	return func() { b.release(w) }, nil
+}
+
+// acquireMore is acquire for More; over: the bytes are not the budget's, and
+// repay ends that.
+func (b *Budget) acquireMore(ctx context.Context, w int64) (over bool, err error) {
+	if b.free.TryAcquire(w) {
+		b.used.Add(w)
+		return false, nil
+	}
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
+	got := make(chan error, 1)
+	go func() { got <- b.acquire(within, w) }()
+	select {
+	case err := <-got:
+		return false, err
+	case b.over <- struct{}{}:
+	}
+	cancel()
+	if err := <-got; err == nil { // both at once
+		<-b.over
+		return false, nil
+	}
+	if err := ctx.Err(); err != nil {
+		<-b.over
+		return false, err
+	}
+	b.used.Add(w)
+	return true, nil
+}
+
+// repay gives back what the budget did not have.
+func (b *Budget) repay(w int64) {
+	b.used.Add(-w)
+	<-b.over
+}
+
+// Used is how many bytes are granted now; what More takes may be above Size.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
 func (b *Budget) release(w int64) {

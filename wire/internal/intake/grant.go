@@ -21,6 +21,7 @@ type Grant struct {
 	late atomic.Bool
 	want int64 // bytes asked for
 	size int64 // bytes held: as many, but at most the whole budget
+	over int64 // of size, that the budget did not have (see Budget.More)
 
 	// Under the budget's lock.
 	since   time.Time
@@ -61,11 +62,24 @@ func (g *Grant) Grow(ctx context.Context, n int) error {
 
 func (g *Grant) acquire(ctx context.Context, n int64) error {
 	more := min(g.want+n, g.b.size) - g.size
-	if more > 0 {
+	switch {
+	case more <= 0:
+	case g.size == 0: // what holds nothing may wait
 		if err := g.b.acquire(ctx, more); err != nil {
 			return err
 		}
 		g.size += more
+	case g.over > 0: // it has the token
+		g.b.used.Add(more)
+		g.size, g.over = g.size+more, g.over+more
+	default:
+		over, err := g.b.acquireMore(ctx, more)
+		if err != nil {
+			return err
+		}
+		if g.size += more; over {
+			g.over = more
+		}
 	}
 	g.want += n
 	return nil
@@ -83,8 +97,23 @@ func (g *Grant) wait(on bool) {
 func (g *Grant) Shrink(n int) {
 	g.want -= int64(n)
 	if less := g.size - min(g.want, g.b.size); less > 0 {
-		g.size -= less
-		g.b.release(less)
+		g.give(less)
+	}
+}
+
+// give gives back n bytes of those held: first what the budget did not have.
+func (g *Grant) give(n int64) {
+	g.size -= n
+	if over := min(n, g.over); over > 0 {
+		n -= over
+		if g.over -= over; g.over == 0 {
+			g.b.repay(over)
+		} else {
+			g.b.used.Add(-over)
+		}
+	}
+	if n > 0 {
+		g.b.release(n)
 	}
 }
 
@@ -104,7 +133,7 @@ func (g *Grant) Whole() {
 // GiveBack gives all back. It is called once.
 func (g *Grant) GiveBack() {
 	g.Whole()
-	g.b.release(g.size)
+	g.give(g.size)
 }
 
 // behind reports whether it holds memory for what does not come. The budget's

@@ -134,3 +134,78 @@ func TestTurnsLeaveAProcessor(t *testing.T) {
 		t.Errorf("%d worked at once, at most %d may", got, want)
 	}
 }
+
+// Whoever holds memory and waits for more would wait for ever if all others do
+// so too: growing together under a full budget ends soon, and all is paid back.
+func TestGrowingTogetherEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := intake.NewBudget(1 << 20)
+		const many = 16
+		done := make(chan error, 2*many)
+		for range many {
+			go func() {
+				g, err := b.Frame(t.Context(), 1<<16, nil)
+				if err != nil {
+					done <- err
+					return
+				}
+				g.Whole()
+				time.Sleep(time.Second) // until all hold their part
+				give, err := b.More(t.Context(), 1<<18)
+				if err == nil {
+					time.Sleep(10 * time.Millisecond)
+					give()
+				}
+				g.GiveBack()
+				done <- err
+			}()
+		}
+		for range many {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range many {
+			go func() {
+				g := b.Open(func() {})
+				err := g.Grow(t.Context(), 1<<16)
+				time.Sleep(time.Second)
+				for range 4 {
+					if err == nil {
+						err = g.Grow(t.Context(), 1<<16)
+					}
+				}
+				g.Shrink(1 << 17)
+				g.GiveBack()
+				done <- err
+			}()
+		}
+		start := time.Now()
+		for range many {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if used := b.Used(); used != 0 {
+			t.Errorf("%d bytes are still granted", used)
+		}
+		give, err := b.Take(t.Context(), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if over, err := b.More(ctx, 1); err != nil { // the token is back
+			t.Error(err)
+		} else {
+			if _, err := b.More(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("two took what is not there: %v", err)
+			}
+			over()
+		}
+		give()
+	})
+}
