@@ -19,6 +19,8 @@ type frames struct {
 	head    codec.Head
 	shaking bool               // a handshake is under way: it takes little memory
 	unknown func(string) error // is told of commands that nobody knows; nil: they are faults
+	// unwanted tells what is read past; nil: nothing.
+	unwanted func(c codec.Command, size int) bool
 }
 
 var _ framed.Codec = (*frames)(nil)
@@ -44,6 +46,9 @@ func (f *frames) Head(b []byte) (framed.Head, error) {
 	case c == codec.Unknown:
 		f.count(c, true, h.Size)
 		return framed.Head{Size: h.Size, Skip: true}, f.unknown(h.Name)
+	case f.unwanted != nil && f.unwanted(c, h.Size):
+		f.count(c, true, h.Size)
+		return framed.Head{Size: h.Size, Skip: true}, nil
 	}
 	return framed.Head{Size: h.Size}, nil
 }

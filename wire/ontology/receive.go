@@ -3,6 +3,7 @@ package ontology
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -12,9 +13,15 @@ import (
 )
 
 const (
-	manyUnknown = 100 // unknown messages in a minute end the session (threat M-09)
-	manyUnasked = 20  // answers to nothing in a minute cost more (threat L-08)
+	manyUnknown = 100     // unknown messages in a minute end the session (threat M-09)
+	maxHeld     = 5 << 20 // bytes of blocks that came and that nobody has taken yet
+	lateAnswers = time.Minute
+	maxLate     = 1 << 20 // bytes of an answer that may be late, and is read
+	manyUnasked = 20      // answers to nothing in a minute cost more (threat L-08)
 )
+
+// errHeld: more came at once than is held.
+var errHeld = errors.New("ontology: blocks came faster than they were taken")
 
 func faultOf(err error) *wire.Fault {
 	f := &wire.Fault{Offense: peer.BadEncoding, Err: err}
@@ -143,11 +150,11 @@ func (s *session) handleLarge(cmd codec.Command, f framed.Frame, d codec.Dialect
 		}
 		return s.onHeaders(h.Headers)
 	case codec.CmdBlock:
-		b, err := codec.DecodeBlock(f.Payload, d)
+		b, err := codec.ScanBlock(f.Payload, d)
 		if err != nil {
 			return err
 		}
-		return s.answered(question{codec.CmdBlock, b.Header.Hash}, b)
+		return s.gotBlock(b, len(f.Payload))
 	case codec.CmdTx:
 		t, err := codec.DecodeTx(f.Payload, d)
 		if err != nil {
@@ -173,19 +180,90 @@ func (s *session) put(class int, f framed.Frame, m wire.Message) {
 	}
 }
 
+// unwanted says whether a large message of that kind is read past, since nobody
+// waits for one: it takes no memory then. While an answer may be late, a small
+// one is read, to tell which it is. It runs on the link's reader.
+func (s *session) unwanted(cmd codec.Command, size int) bool {
+	var w *waiting
+	switch cmd {
+	case codec.CmdBlock:
+		w = &s.blocks
+	case codec.CmdHeaders:
+		w = &s.spans
+	default:
+		return false
+	}
+	s.mu.Lock()
+	n, late := w.count, !w.last.IsZero() && time.Since(w.last) <= lateAnswers
+	s.mu.Unlock()
+	switch {
+	case n > 0 || late && size <= maxLate:
+		return false
+	case !late:
+		s.chargeUnasked(fmt.Errorf("ontology: %s was not asked for", cmd))
+	}
+	return true
+}
+
+// gotBlock hands a block to whoever asked for it, while what was not taken yet
+// has room: of a peer that sends much at once the rest is asked for again.
+func (s *session) gotBlock(b codec.Block, size int) error {
+	q := question{codec.CmdBlock, b.Header.Hash}
+	s.mu.Lock()
+	full := s.held > 0 && s.held+size > maxHeld
+	if !full {
+		s.held += size
+	}
+	s.mu.Unlock()
+	if full {
+		s.asks.Answer(q, nil, errHeld)
+		return nil
+	}
+	got := &answer{block: b, size: size}
+	switch s.asks.Answer(q, got, nil) {
+	case framed.Taken:
+		return nil
+	case framed.Unasked:
+		s.chargeUnasked(fmt.Errorf("ontology: block %s was not asked for", b.Header.Hash))
+	}
+	s.let(got)
+	return nil
+}
+
+// answer is a block that nobody has taken yet.
+type answer struct {
+	block codec.Block
+	size  int
+	taken bool // under the session's lock
+}
+
+// let ends that a block is held.
+func (s *session) let(a *answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !a.taken {
+		a.taken = true
+		s.held -= a.size
+	}
+}
+
 // answered hands an answer to whoever asked; one that nobody asked for is a
 // fault.
 func (s *session) answered(q question, v any) error {
-	if s.asks.Answer(q, v, nil) != framed.Unasked {
-		return nil
+	if s.asks.Answer(q, v, nil) == framed.Unasked {
+		s.chargeUnasked(fmt.Errorf("ontology: %s %s was not asked for", q.kind, q.hash))
 	}
-	fault := &wire.Fault{Offense: peer.Unasked, Err: fmt.Errorf("ontology: %s %s was not asked for", q.kind, q.hash)}
+	return nil
+}
+
+// chargeUnasked charges an answer that nobody asked for.
+func (s *session) chargeUnasked(err error) {
+	fault := &wire.Fault{Offense: peer.Unasked, Err: err}
 	report := wire.Offended{Session: s, Offense: fault.Offense, Detail: fault.Error()}
 	if s.unasked.Add() > manyUnasked {
 		report.Severity = peer.High
 	}
 	s.node.host.Report(report)
-	return nil
 }
 
 // onHeaders finds the question by what the headers follow.

@@ -103,6 +103,7 @@ func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, err
 	case <-s.link.Done():
 		return nil, wire.ErrClosed
 	}
+	defer s.waits(&s.spans)()
 	g := codec.GetHeaders{End: base}
 	s.mu.Lock()
 	s.behind = g.End
@@ -119,9 +120,12 @@ func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, err
 // getBlocks asks for blocks, each with a message of its own. What is there is
 // given; the error is about the first that is missing.
 func (s *session) getBlocks(ctx context.Context, hashes []chain.Hash) (out []chain.Block, failed error) {
+	defer s.waits(&s.blocks)()
 	vs, err := s.getData(ctx, codec.KindBlock, codec.CmdBlock, hashes)
 	for _, v := range vs {
-		out = append(out, v.(codec.Block).Chain())
+		a := v.(*answer)
+		s.let(a)
+		out = append(out, a.block.Chain())
 	}
 	return out, err
 }
@@ -160,8 +164,10 @@ func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Com
 	}
 	for _, p := range waits {
 		if errors.Is(failed, framed.ErrNoAnswer) || ctx.Err() != nil {
-			p.Drop() // the others have waited as long
 			failed = errors.Join(failed, context.Cause(ctx))
+			if v, err := p.Wait(ctx, 0); err == nil { // the others have waited as long
+				out = append(out, v)
+			}
 			continue
 		}
 		v, err := p.Wait(ctx, dataTime)

@@ -27,6 +27,26 @@ type question struct {
 	hash codec.Hash
 }
 
+// waiting is how many wait for answers of a kind, and when the last ended.
+type waiting struct {
+	count int
+	last  time.Time
+}
+
+// waits notes that somebody waits for an answer of a kind; the func that he does
+// no more.
+func (s *session) waits(w *waiting) (over func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.count++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		w.count--
+		w.last = time.Now()
+	}
+}
+
 // session is our relation to one peer: its first link, for everything, and
 // perhaps one for consensus.
 type session struct {
@@ -59,6 +79,9 @@ type session struct {
 	asked   map[codec.Hash]time.Time // getdata that was sent, and when
 	sweepAt int                      // of asked, when it is looked through again
 	behind  codec.Hash               // of the question for headers that is under way
+	blocks  waiting                  // questions for blocks
+	spans   waiting                  // and for headers
+	held    int                      // bytes of blocks that came and were not taken yet
 	ahead   *ahead                   // the headers that the node will ask for; nil: none
 	addrs   bool                     // we have asked for addresses
 	told    time.Time                // when we last told the peer addresses
@@ -96,7 +119,7 @@ func (n *node) newSession(c *framed.Conn, f *frames, hs *shake, link wire.Link) 
 		framed.Class{Name: "tx", Queue: framed.Bound{Messages: 256, Bytes: 1 << 20}},
 		framed.Class{Name: "request", Queue: framed.Bound{Messages: 512, Bytes: 1 << 20}, Workers: 4},
 	)
-	f.shaking, f.unknown = false, s.unheardOf
+	f.shaking, f.unknown, f.unwanted = false, s.unheardOf, s.unwanted
 	s.link = framed.NewLink(c, framed.Config{
 		Handle: s.handle, Fault: s.charge, Dropped: s.dropped, Idle: idleTime,
 		Queue: [wire.NumLanes]framed.Bound{

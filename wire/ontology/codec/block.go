@@ -2,8 +2,11 @@ package codec
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
 )
 
 // Block is a block with what travels behind it. It is also the payload of the
@@ -37,10 +40,34 @@ func (b Block) Ref() chain.Ref { return b.Header.Chain().Ref }
 // what a lenient one lets follow is dropped unless it is a trailer. Whether the
 // transactions belong to the header is for CheckBody to tell.
 func DecodeBlock(b []byte, d Dialect) (Block, error) {
+	var txs []Tx
+	out, err := readBlock(b, d, func(t Tx) { txs = append(txs, t) })
+	out.Txs = txs
+	return out, err
+}
+
+// ScanBlock is DecodeBlock for whoever takes blocks from strangers: it keeps no
+// transaction, of which a block may have as many as take many times its bytes,
+// and checks their root. Duplicates are for CheckBody to tell.
+func ScanBlock(b []byte, d Dialect) (Block, error) {
+	var root rootOf
+	out, err := readBlock(b, d, func(t Tx) { root.add(t.Hash) })
+	if err != nil {
+		return Block{}, err
+	}
+	if got := root.sum(); got != out.Header.TxRoot {
+		return Block{}, &wire.Fault{
+			Offense: peer.WrongBlock,
+			Err:     fmt.Errorf("codec: the transactions of block %d have root %s, its header says %s", out.Header.Height, got, out.Header.TxRoot),
+		}
+	}
+	return out, nil
+}
+
+func readBlock(b []byte, d Dialect, see func(Tx)) (out Block, err error) {
 	r := newReader("block", b, d)
-	var out Block
 	out.Header = r.header()
-	out.Txs, out.Body = r.body()
+	out.Body = r.body(see)
 	if r.err != nil {
 		return Block{}, r.err
 	}
@@ -60,7 +87,8 @@ func DecodeBlock(b []byte, d Dialect) (Block, error) {
 // DecodeBody reads the canonical encoding of a block's transactions.
 func DecodeBody(b []byte) ([]Tx, error) {
 	r := newReader("body", b, Strict)
-	txs, _ := r.body()
+	var txs []Tx
+	r.body(func(t Tx) { txs = append(txs, t) })
 	if err := r.end(); err != nil {
 		return nil, err
 	}
@@ -76,25 +104,38 @@ func AppendBody(dst []byte, txs []Tx) []byte {
 	return dst
 }
 
-func (r *reader) body() (txs []Tx, body []byte) {
+// maxPadded is the most bytes of transactions that are written anew because a
+// lenient peer padded them: no release does.
+const maxPadded = 1 << 20
+
+// body reads transactions, shows each and gives their canonical encoding.
+func (r *reader) body(see func(Tx)) []byte {
 	start := r.b
 	n := r.counted("transactions", uint64(r.u32("transactions")), minTx, 1<<32)
-	irregular := false
+	var anew []byte // once one was padded
 	for range n {
 		r.irregular = false
+		at := len(start) - len(r.b)
 		t := r.tx()
-		if r.err != nil {
-			return nil, nil
+		if r.err == nil && r.irregular && anew == nil {
+			anew = append([]byte(nil), start[:min(at, maxPadded)]...)
 		}
-		irregular = irregular || r.irregular
-		txs = append(txs, t)
+		if anew != nil {
+			if anew = append(anew, t.Raw...); len(anew) > maxPadded || at > maxPadded {
+				r.fail("more than %d bytes of transactions are padded", maxPadded)
+			}
+		}
+		if r.err != nil {
+			return nil
+		}
+		see(t)
 	}
 	if r.err != nil {
-		return nil, nil
+		return nil
 	}
-	if irregular {
-		return txs, AppendBody(nil, txs)
+	if anew != nil {
+		return anew
 	}
 	end := len(start) - len(r.b)
-	return txs, start[:end:end]
+	return start[:end:end]
 }

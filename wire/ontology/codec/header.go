@@ -117,6 +117,10 @@ func (r *reader) header() (h Header) {
 	return h
 }
 
+// fewShort is how many items of a list may be shorter than any key or signature:
+// many would take many times their bytes.
+const fewShort = 16
+
 // items reads a list of byte strings.
 func (r *reader) items(what string, most uint64, size int) [][]byte {
 	n := r.count(what, 1, most)
@@ -124,8 +128,18 @@ func (r *reader) items(what string, most uint64, size int) [][]byte {
 		return nil
 	}
 	list := make([][]byte, 0, min(n, 16))
+	short := 0
 	for range n {
-		list = append(list, r.varbytes(what, size))
+		item := r.varbytes(what, size)
+		if len(item) < 32 {
+			if short++; short > fewShort {
+				r.fail("%s: more than %d are shorter than 32 bytes", what, fewShort)
+			}
+		}
+		if r.err != nil {
+			return nil
+		}
+		list = append(list, item)
 	}
 	return list
 }

@@ -14,17 +14,59 @@ func TxRoot(hashes []Hash) Hash {
 		return Hash{}
 	}
 	level := append([]Hash(nil), hashes...)
-	var both [64]byte
 	for len(level) > 1 {
 		up := level[:0]
 		for i := 0; i < len(level); i += 2 {
-			copy(both[:], level[i][:])
-			copy(both[32:], level[min(i+1, len(level)-1)][:])
-			up = append(up, double(both[:]))
+			up = append(up, pairTxs(level[i], level[min(i+1, len(level)-1)]))
 		}
 		level = up
 	}
 	return level[0]
+}
+
+// rootOf is TxRoot of hashes that come one by one, without keeping them. Its zero
+// value is that of none.
+type rootOf struct {
+	left [64]Hash // by level, the node that waits for its right neighbour
+	has  uint64   // which levels have one
+}
+
+// pairTxs is the node above two of a tree of transactions.
+func pairTxs(l, r Hash) Hash {
+	var both [64]byte
+	copy(both[:], l[:])
+	copy(both[32:], r[:])
+	return double(both[:])
+}
+
+func (r *rootOf) add(h Hash) {
+	l := 0
+	for ; r.has&(1<<l) != 0; l++ {
+		h = pairTxs(r.left[l], h)
+		r.has &^= 1 << l
+	}
+	r.left[l] = h
+	r.has |= 1 << l
+}
+
+// sum is the root: on each level an odd last node is paired with itself.
+func (r *rootOf) sum() (last Hash) {
+	if r.has == 0 {
+		return Hash{}
+	}
+	low, top := bits.TrailingZeros64(r.has), bits.Len64(r.has)-1
+	if last = r.left[low]; low == top {
+		return last
+	}
+	last = pairTxs(last, last)
+	for l := low + 1; l < top; l++ {
+		if r.has&(1<<l) != 0 {
+			last = pairTxs(r.left[l], last)
+		} else {
+			last = pairTxs(last, last)
+		}
+	}
+	return pairTxs(r.left[top], last)
 }
 
 // CheckBody says whether transactions are those of a header.
