@@ -2,7 +2,6 @@ package meter
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -59,52 +58,17 @@ func (h *Histogram) Distribution() Distribution {
 
 // Histograms are one histogram for each key, all with the same bounds. Keys are
 // bounded as those of a Tally are.
-type Histograms[K comparable] struct {
-	bounds []time.Duration
-	max    int
-	fold   func(K) K
-
-	mu sync.RWMutex // a leaf
-	by map[K]*Histogram
-}
+type Histograms[K comparable] struct{ by *keyed[K, Histogram] }
 
 // NewHistograms makes a set; see NewTally for max and fold, which must not be nil.
 func NewHistograms[K comparable](max int, fold func(K) K, bounds []time.Duration) *Histograms[K] {
-	return &Histograms[K]{bounds: bounds, max: max, fold: fold, by: make(map[K]*Histogram)}
+	return &Histograms[K]{newKeyed(max, fold, func() *Histogram { return NewHistogram(bounds) })}
 }
 
 // Observe counts one duration under k.
-func (s *Histograms[K]) Observe(k K, d time.Duration) {
-	s.mu.RLock()
-	h := s.by[k]
-	s.mu.RUnlock()
-	if h == nil {
-		h = s.histogram(k)
-	}
-	h.Observe(d)
-}
-
-func (s *Histograms[K]) histogram(k K) *Histogram {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.by[k] == nil && len(s.by) >= s.max {
-		k = s.fold(k)
-	}
-	h := s.by[k]
-	if h == nil {
-		h = NewHistogram(s.bounds)
-		s.by[k] = h
-	}
-	return h
-}
+func (s *Histograms[K]) Observe(k K, d time.Duration) { s.by.at(k).Observe(d) }
 
 // Distributions is a copy.
 func (s *Histograms[K]) Distributions() map[K]Distribution {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	out := make(map[K]Distribution, len(s.by))
-	for k, h := range s.by {
-		out[k] = h.Distribution()
-	}
-	return out
+	return copied(s.by, (*Histogram).Distribution)
 }
