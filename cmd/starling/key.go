@@ -27,8 +27,8 @@ func keyFormFlag(name, usage, value string) cli.Flag {
 	return &cli.StringFlag{Name: name, Usage: usage + ": libp2p, hex or keystore", Value: value}
 }
 
-func keyKindFlag(usage string) cli.Flag {
-	return &cli.StringFlag{Name: "type", Usage: usage + ": ed25519 or secp256k1", Value: keyfile.Ed25519}
+func keyKindFlag(usage, value string) cli.Flag {
+	return &cli.StringFlag{Name: "type", Usage: usage + ": ed25519 or secp256k1", Value: value}
 }
 
 func passwordFlag() cli.Flag {
@@ -57,7 +57,7 @@ func keyNewCommand() *cli.Command {
 	return &cli.Command{
 		Name: "new", Usage: "make a key in a new file", ArgsUsage: "FILE",
 		Description: "The file has mode 0600 and nothing is ever overwritten. A native node takes a key of either type as libp2p.",
-		Flags:       []cli.Flag{keyKindFlag("what to make"), keyFormFlag("format", "how to write it", keyfile.Libp2p), passwordFlag(), keyJSONFlag()},
+		Flags:       []cli.Flag{keyKindFlag("what to make", keyfile.Ed25519), keyFormFlag("format", "how to write it", keyfile.Libp2p), passwordFlag(), keyJSONFlag()},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			path, err := one(cmd, "one file", "as in \"starling key new node.key\"")
 			if err != nil {
@@ -112,6 +112,9 @@ func readKey(cmd *cli.Command, path string) (keyfile.Key, string, error) {
 		return keyfile.Key{}, "", &usageError{err}
 	}
 	k, form, err := keyfile.Decode(raw, cmd.String("type"), pass)
+	if errors.Is(err, keyfile.ErrKind) {
+		err = fmt.Errorf("%w; with --type", err)
+	}
 	if err != nil {
 		return k, form, &usageError{fmt.Errorf("%s: %w", path, err)}
 	}
@@ -122,7 +125,7 @@ func keyShowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "say whose key is in a file, without showing the key", ArgsUsage: "FILE",
 		Flags: []cli.Flag{
-			keyKindFlag("what hex digits are a key of"), passwordFlag(),
+			keyKindFlag("what hex digits are a key of, which they do not say themselves", ""), passwordFlag(),
 			&cli.BoolFlag{Name: "secret", Usage: "print the key itself too", HideDefault: true}, keyJSONFlag(),
 		},
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -142,7 +145,7 @@ func keyShowCommand() *cli.Command {
 func keyConvertCommand() *cli.Command {
 	return &cli.Command{
 		Name: "convert", Usage: "write the key of one file into a new one, in another form", ArgsUsage: "FROM TO",
-		Flags: []cli.Flag{keyFormFlag("to", "the form to write", keyfile.Hex), keyKindFlag("what hex digits are a key of"), passwordFlag(), keyJSONFlag()},
+		Flags: []cli.Flag{keyFormFlag("to", "the form to write", keyfile.Hex), keyKindFlag("what hex digits are a key of, which they do not say themselves", ""), passwordFlag(), keyJSONFlag()},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if cmd.Args().Len() != 2 {
 				return &usageError{fmt.Errorf("convert wants two files, got %d; as in \"starling key convert --to hex node.key node.hex\"", cmd.Args().Len())}

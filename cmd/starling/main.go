@@ -274,7 +274,7 @@ func defaultDatadir() string {
 // noArgs refuses arguments that a verb does not take.
 func noArgs(cmd *cli.Command) error {
 	if cmd.Args().Present() {
-		return &usageError{fmt.Errorf("%s takes no argument, got %q; see \"%[1]s --help\"", cmd.FullName(), cmd.Args().First())}
+		return &usageError{fmt.Errorf("%s takes no argument, got %q; see \"starling %[1]s --help\"", strings.TrimPrefix(cmd.FullName(), "starling "), cmd.Args().First())}
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func examined(cfg Config) doctor.Input {
 		in.Notes = append(in.Notes, doctor.Result{Check: doctor.CheckConfig, Level: doctor.Warn, Detail: detail, Remedy: remedy})
 	}
 	known := len(n.Seeds) + len(n.Static) + len(n.Trusted) + len(n.OPStack.Bootnodes) + len(n.Ethereum.Bootnodes) + len(n.Ethereum.Lists)
-	produces := n.Sequenced.ProduceKey != "" || n.OPStack.SequencerKey != ""
+	produces := n.produces()
 	switch {
 	case n.NoDial && n.NoListen:
 		in.Notes = append(in.Notes, doctor.Result{
@@ -102,6 +102,11 @@ func examined(cfg Config) doctor.Input {
 		warn("no seeds, no static peers and an empty address book: discovery has nobody to begin with", "name a node of the network in network.seeds, or set network.mdns on a local network")
 	}
 	return in
+}
+
+// produces reports whether the node makes the network's blocks.
+func (n *Network) produces() bool {
+	return n.Sequenced.ProduceKey != "" || n.OPStack.SequencerKey != ""
 }
 
 // hasBook reports whether peers of an earlier run are known.
@@ -206,12 +211,23 @@ func (n *Node) callDoctor(ctx context.Context, params json.RawMessage) (any, err
 		case f.Code == "not-syncing:disk-full":
 			check = doctor.CheckDisk
 		}
-		reply.Results = append(reply.Results, ofFinding(check, f))
+		x := ofFinding(check, f)
+		if n.first(r) && x.Level == doctor.Fail && (strings.HasPrefix(f.Code, "no-peers:") || strings.HasPrefix(f.Code, "unheard:")) {
+			x.Level = doctor.Warn
+			x.Detail += "; a network's first node begins so"
+		}
+		reply.Results = append(reply.Results, x)
 	}
 	if len(r.Findings) == 0 {
 		reply.Results = append(reply.Results, doctor.Result{Check: doctor.CheckPeers, Level: doctor.OK, Detail: r.Summary})
 	}
 	return reply, nil
+}
+
+// first reports whether this is the first node of its network: it makes the
+// blocks, and nobody is known whom it could have met.
+func (n *Node) first(r why.Report) bool {
+	return len(n.cfg.Networks) > 0 && n.cfg.Networks[0].produces() && r.Tried != nil && len(r.Tried.Configured) == 0 && r.Tried.Book == 0
 }
 
 // ofFinding is a finding of "why" as a result.

@@ -52,6 +52,7 @@ func TestDoctorWithoutANode(t *testing.T) {
 
 func TestDoctorAsksTheNodeThatRuns(t *testing.T) {
 	cfg := newConfig(t)
+	cfg.Networks[0].Sequenced.ProduceKey = "" // the network's first node may be alone
 	cfg.Networks[0].NoDiscovery = true
 	c := running(t, cfg)
 	r := Doctor(t.Context(), cfg, nil, c)
@@ -90,5 +91,16 @@ func TestAddressesAreReadForTheDoctor(t *testing.T) {
 	}
 	if got := endpoints([]string{"nonsense", "/p2p/x"}); len(got) != 0 {
 		t.Errorf("nonsense is read as %+v", got)
+	}
+}
+
+// The first node of a network makes blocks that nobody hears yet: that is
+// told, and no fault.
+func TestDoctorLetsAFirstNodeBeAlone(t *testing.T) {
+	cfg := newConfig(t)
+	cfg.Networks[0].NoDiscovery = true
+	r := Doctor(t.Context(), cfg, nil, running(t, cfg))
+	if x := checked(t, r, doctor.CheckPeers); r.Failed() || x.Level != doctor.Warn {
+		t.Errorf("%+v in %+v", x, r)
 	}
 }

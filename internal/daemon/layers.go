@@ -266,6 +266,9 @@ type Value struct {
 func (c *Config) Values() []Value {
 	var out []Value
 	for _, f := range fields() {
+		if c.origins[f.key] == "" && c.ofAnotherWire(f) {
+			continue
+		}
 		v := Value{Key: f.key, Value: f.deflt, Origin: "default", Env: EnvVar(f.key), Meaning: f.comment}
 		if o := c.origins[f.key]; o != "" {
 			v.Value, v.Origin = textOf(f.in(c).Interface()), string(o)
@@ -275,6 +278,16 @@ func (c *Config) Values() []Value {
 		out = append(out, v)
 	}
 	return out
+}
+
+// ofAnotherWire reports whether a key describes the chain of a wire that the
+// network does not have.
+func (c *Config) ofAnotherWire(f field) bool {
+	if len(c.Networks) == 0 {
+		return false
+	}
+	own, known := c.Networks[0].kind()
+	return known && f.table != own.table && slices.ContainsFunc(wires(), func(k wireKind) bool { return k.table == f.table })
 }
 
 // textOf writes a value as setText reads it.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/rpc"
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -118,7 +119,7 @@ func FullAddr(ctx context.Context, wire, text string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	a, err := k.find(ctx, text, "starling-probe/"+Version)
+	a, err := k.find(ctx, text, why.ProberAgent+Version)
 	if err != nil {
 		return "", probeError(text, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -56,10 +57,10 @@ func Probe(ctx context.Context, wire, address string, network uint32) (ProbeRepl
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	p, err := k.probe(ctx, address, "starling-probe/"+Version, network)
+	p, err := k.probe(ctx, address, why.ProberAgent+Version, network)
 	if other, ok := betterProber(k, address, p.Peer.Protocols); ok && wire == "" {
 		k = other
-		p, err = k.probe(ctx, address, "starling-probe/"+Version, network)
+		p, err = k.probe(ctx, address, why.ProberAgent+Version, network)
 	}
 	r.Wire = k.name
 	r.ID, r.Addr, r.Agent = string(p.Peer.ID), p.Peer.Addr.String(), p.Peer.Agent

@@ -7,14 +7,22 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-
-	"github.com/starlingp2p/starling"
 )
+
+// lists are those of a node's peers that can change; a starling.Client has them.
+type lists interface {
+	AddStatic(ctx context.Context, addr string) error
+	RemoveStatic(ctx context.Context, addr string) error
+	AddTrusted(ctx context.Context, addr string) error
+	RemoveTrusted(ctx context.Context, addr string) error
+	AddSeed(ctx context.Context, addr string) error
+	RemoveSeed(ctx context.Context, addr string) error
+}
 
 // reloader takes over what can change while a node runs.
 type reloader struct {
 	load func() (Config, error)
-	node *starling.Client
+	node lists
 	have Config // what counts now
 	log  *slog.Logger
 	say  func(cfg Config) error // sets log levels
@@ -45,22 +53,30 @@ func (r *reloader) once(ctx context.Context) error {
 		return err
 	}
 	was, now := r.have.Networks[0], next.Networks[0]
+	r.have.Networks = []Network{was}
+	have := &r.have.Networks[0]
 	added, removed := 0, 0
 	var errs []error
 	for _, l := range []struct {
 		key         string
 		was, now    []string
+		have        *[]string
 		add, remove func(context.Context, string) error
 	}{
-		{"static", was.Static, now.Static, r.node.AddStatic, r.node.RemoveStatic},
-		{"trusted", was.Trusted, now.Trusted, r.node.AddTrusted, r.node.RemoveTrusted},
-		{"seeds", was.Seeds, now.Seeds, r.node.AddSeed, r.node.RemoveSeed},
+		{"static", was.Static, now.Static, &have.Static, r.node.AddStatic, r.node.RemoveStatic},
+		{"trusted", was.Trusted, now.Trusted, &have.Trusted, r.node.AddTrusted, r.node.RemoveTrusted},
+		{"seeds", was.Seeds, now.Seeds, &have.Seeds, r.node.AddSeed, r.node.RemoveSeed},
 	} {
+		var taken []string
 		for _, a := range l.now {
 			if !slices.Contains(l.was, a) {
+				if err := l.add(ctx, a); err != nil {
+					errs = append(errs, named(l.key, err))
+					continue // the next signal tries again
+				}
 				added++
-				errs = append(errs, named(l.key, l.add(ctx, a)))
 			}
+			taken = append(taken, a)
 		}
 		for _, a := range l.was {
 			if !slices.Contains(l.now, a) {
@@ -71,20 +87,15 @@ func (r *reloader) once(ctx context.Context) error {
 				}
 			}
 		}
+		*l.have = taken
 	}
 	if err := errors.Join(errs...); err != nil {
 		r.log.Warn("not every address was taken over", "err", err)
 	}
-	r.log.Info("the config was read again", "added", added, "removed", removed, "rest", "other keys count at the next start")
-	r.have.Networks = []Network{was}
-	n := &r.have.Networks[0]
-	n.Static, n.Trusted, n.Seeds = now.Static, now.Trusted, now.Seeds
+	r.log.Info("the config was read again", "added", added, "removed", removed, "failed", len(errs), "rest", "other keys count at the next start")
 	return nil
 }
 
 func named(key string, err error) error {
-	if err == nil {
-		return nil
-	}
 	return fmt.Errorf("network.%s: %w", key, withoutPackage(err))
 }

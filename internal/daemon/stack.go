@@ -74,6 +74,7 @@ type nodeWire interface {
 // wireKind is a wire that this program has, with the chain that goes with it.
 type wireKind struct {
 	name      string
+	table     string // of the config, which describes its chain
 	open      func(s *stack, n Network, dir *Datadir, log *slog.Logger) error
 	protocols func() []string
 	forms     []string // of addresses that it dials, as AddrForm names them
@@ -106,7 +107,7 @@ type addrParser interface {
 func wires() []wireKind {
 	return []wireKind{
 		{
-			name: native.Name, open: openNative, protocols: native.Protocols,
+			name: native.Name, table: "network.sequenced", open: openNative, protocols: native.Protocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/4001/p2p/ID", find: native.Find, found: []string{"host:port"},
 			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
 				return native.Probe(ctx, address, agent)
@@ -114,7 +115,7 @@ func wires() []wireKind {
 			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listen: multiaddrOf("tcp", "udp/quic-v1"),
 		},
 		{
-			name: opstack.Name, open: openOPStack, protocols: opstackProtocols,
+			name: opstack.Name, table: "network.opstack", open: openOPStack, protocols: opstackProtocols,
 			forms: []string{"multiaddr"}, example: "/ip4/1.2.3.4/tcp/9222/p2p/ID", find: opstack.Find, found: []string{"host:port", "enr"},
 			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
 				return opstack.Probe(ctx, address, agent)
@@ -123,7 +124,7 @@ func wires() []wireKind {
 			check: checkOPStack, addrs: new(opstack.Wire), listen: multiaddrOf("tcp"),
 		},
 		{
-			name: devp2p.Name, open: openEthereum, protocols: ethProtocols,
+			name: devp2p.Name, table: "network.ethereum", open: openEthereum, protocols: ethProtocols,
 			forms: []string{"enode", "enr"}, example: "enode://ID@1.2.3.4:30303",
 			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
 				return devp2p.Probe(ctx, address, agent)
@@ -131,7 +132,7 @@ func wires() []wireKind {
 			check: func(n *Network, p *problems) { n.Ethereum.check(n, p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
 		},
 		{
-			name: ontology.Name, open: openOntology, protocols: ontProtocols,
+			name: ontology.Name, table: "network.ontology", open: openOntology, protocols: ontProtocols,
 			forms: []string{"host:port"}, example: "1.2.3.4:20338",
 			probe: func(ctx context.Context, address, _ string, network uint32) (wire.Probed, error) {
 				return ontology.Probe(ctx, address, network)

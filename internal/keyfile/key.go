@@ -153,8 +153,12 @@ func (k Key) Encode(form string, password []byte) ([]byte, error) {
 	return nil, fmt.Errorf("keyfile: form %.40q, want %q, %q or %q", form, Hex, Libp2p, Keystore)
 }
 
+// ErrKind: hex digits do not say what they are a key of.
+var ErrKind = fmt.Errorf("keyfile: 64 hex digits do not say what they are a key of: say %s, as op-node's and geth's files are, or %s", Secp256k1, Ed25519)
+
 // Decode reads the content of a file. kind tells of hex digits what they are a
-// key of; it is not used where the content says so itself.
+// key of; it is not used where the content says so itself, and ErrKind where it
+// is empty though it is needed.
 func Decode(raw []byte, kind string, password []byte) (k Key, form string, err error) {
 	text := bytes.TrimSpace(raw)
 	if bytes.HasPrefix(text, []byte("{")) {
@@ -163,6 +167,9 @@ func Decode(raw []byte, kind string, password []byte) (k Key, form string, err e
 	}
 	digits := bytes.TrimPrefix(text, []byte("0x"))
 	if secret, err := hex.DecodeString(string(digits)); err == nil && len(secret) == secretBytes {
+		if kind == "" {
+			return Key{}, Hex, ErrKind
+		}
 		k, err = fromSecret(kind, secret)
 		return k, Hex, err
 	}

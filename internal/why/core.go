@@ -1,6 +1,8 @@
 package why
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -17,6 +19,7 @@ const (
 	kindBanned     = "banned"
 	kindCharged    = "charged"
 	kindOpened     = "opened"
+	kindProbed     = "probed" // a session that a prober opened, for a moment
 	kindPublish    = "publish"
 	kindStuck      = "stuck"
 )
@@ -29,6 +32,7 @@ type Core struct {
 	counts  counts
 	tallies map[starling.DecisionCount]uint64 // as they were last, by all but Count
 	history history
+	probers []peer.ID // that have a session; the oldest first
 
 	sync    syncState
 	publish publishState
@@ -66,6 +70,14 @@ type alarm struct {
 
 const keptAlarms = 16
 
+// ProberAgent is what the agent of "starling probe" begins with. keptProbers
+// bounds those that are known as such at a time: a peer that only says it is one
+// hides no more of itself than that it left.
+const (
+	ProberAgent = "starling-probe/"
+	keptProbers = 16
+)
+
 // New makes a Core. A live one is told by Sample how often what was decided;
 // another counts the events that it is given, as those of a recording.
 func New(live bool) *Core {
@@ -91,8 +103,17 @@ func (c *Core) Sample(now time.Time, sums []starling.DecisionCount) {
 func (c *Core) Take(now time.Time, ev starling.Event) {
 	switch ev := ev.(type) {
 	case starling.PeerOpened:
-		c.decided(Decision{Time: now, Kind: kindOpened, Peer: text(ev.Info.ID), Addr: peer.Clean(ev.Info.Addr.Text), Reason: ev.Info.Direction.String()}, false)
+		d := Decision{Time: now, Kind: kindOpened, Peer: text(ev.Info.ID), Addr: peer.Clean(ev.Info.Addr.Text), Reason: ev.Info.Direction.String()}
+		if ev.Info.Direction == peer.Inbound && strings.HasPrefix(ev.Info.Agent, ProberAgent) {
+			d.Kind = kindProbed
+			c.probers = append(c.probers[max(len(c.probers)-keptProbers+1, 0):], ev.Info.ID)
+		}
+		c.decided(d, false)
 	case starling.PeerClosed:
+		if at := slices.Index(c.probers, ev.ID); at >= 0 && ev.ByRemote {
+			c.probers = slices.Delete(c.probers, at, at+1)
+			return // it came to look, and has: that is no news
+		}
 		c.decided(Decision{Time: now, Kind: kindDropped, Reason: text(ev.Reason), Peer: text(ev.ID), ByRemote: ev.ByRemote, Detail: peer.Clean(ev.Detail)}, true)
 	case starling.PeerRefused:
 		d := Decision{Time: now, Kind: kindRefused, Reason: text(ev.Reason), Peer: text(ev.ID), Addr: peer.Clean(ev.Addr.Text), ByRemote: ev.ByRemote, Detail: peer.Clean(ev.Detail)}

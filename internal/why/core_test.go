@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,5 +215,35 @@ func TestFaultsOfAPeerAreExplained(t *testing.T) {
 	f := r.Findings[0]
 	if f.Code != "connected:low-score" || !strings.Contains(strings.Join(f.Evidence, "\n"), "it relayed what fails a check") || !strings.Contains(f.Remedy, "clock") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// Who only came to look is shown as that, and its end is no loss; one that we
+// let go is told as ever.
+func TestProbersAreNoPeersThatWereLost(t *testing.T) {
+	c := New(false)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	opened := func(id peer.ID, agent string) {
+		c.Take(now, starling.PeerOpened{Info: peer.Info{ID: id, Agent: agent, Direction: peer.Inbound}})
+	}
+	opened("looker", ProberAgent+"1")
+	c.Take(now, starling.PeerClosed{ID: "looker", Reason: peer.Requested, ByRemote: true})
+	opened("liar", ProberAgent+"1")
+	c.Take(now, starling.PeerClosed{ID: "liar", Reason: peer.BadScore})
+	opened("member", "starling/1")
+	c.Take(now, starling.PeerClosed{ID: "member", Reason: peer.LinkLost, ByRemote: true})
+	var got []string
+	for _, d := range c.history.all {
+		got = append(got, d.Kind+" "+d.Peer)
+	}
+	want := []string{"probed looker", "probed liar", "dropped liar", "opened member", "dropped member"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the decisions are %q, want %q", got, want)
+	}
+	for range 3 * keptProbers {
+		opened("many", ProberAgent)
+	}
+	if len(c.probers) > keptProbers {
+		t.Errorf("%d probers are kept", len(c.probers))
 	}
 }

@@ -46,6 +46,10 @@ func Find(ctx context.Context, hostPort, agent string) (peer.Addr, error) {
 	return host.Find(ctx, hostPort)
 }
 
+// proberNetwork is the network that a prober claims to be of until it knows the
+// peer's, so that whoever looks why it was refused sees that.
+const proberNetwork = "starling-probe"
+
 type prober struct {
 	agent string
 	out   wire.Probed
@@ -108,7 +112,7 @@ func (p *prober) status(ctx context.Context, host *p2phost.Host, conn network.Co
 	st.SetDeadline(time.Now().Add(sessionTime))
 	var genesis chain.Hash
 	rand.Read(genesis[:])
-	ours := codec.Status{Version: codec.Version, Chain: chain.Status{Genesis: genesis}, Time: uint64(max(time.Now().UnixMilli(), 0)), Agent: p.agent}
+	ours := codec.Status{Version: codec.Version, Chain: chain.Status{Network: proberNetwork, Genesis: genesis}, Time: uint64(max(time.Now().UnixMilli(), 0)), Agent: p.agent}
 	if _, err := st.Write(codec.AppendFrame(nil, codec.AppendStatus(nil, ours))); err != nil {
 		return err
 	}
@@ -150,7 +154,7 @@ func (p *prober) join(ctx context.Context) error {
 	if p.out.Ask("session", func() (err error) { s, err = guest.Dial(ctx, p.out.Peer.Addr); return err }) != nil {
 		return nil
 	}
-	defer s.Close(peer.Requested)
+	defer stranger.Part(s)
 	p.out.Ask("ping", func() (err error) {
 		ctx, cancel := context.WithTimeout(ctx, sessionTime)
 		defer cancel()

@@ -84,7 +84,7 @@ func meet(ctx context.Context, out *wire.Probed, addr peer.Addr, cfg Config) (me
 		}
 		return false, nil
 	}
-	defer s.Close(peer.Requested)
+	defer stranger.Part(s)
 	out.Peer = s.Peer()
 	out.Ask("ping", func() error {
 		ctx, cancel := context.WithTimeout(ctx, shakeTime)

@@ -92,6 +92,21 @@ func Ping(ctx context.Context, s wire.Session) (time.Duration, error) {
 	return p.Ping(ctx)
 }
 
+// partTime is what a goodbye may take.
+const partTime = time.Second
+
+// Part ends a session, so that the peer is told who wanted that. It blocks
+// until it has been, partTime at most.
+func Part(s wire.Session) {
+	s.Close(peer.Requested)
+	late := time.NewTimer(partTime)
+	defer late.Stop()
+	select {
+	case <-s.Done():
+	case <-late.C:
+	}
+}
+
 // host is the Host without a chain.
 type host struct {
 	Anybody

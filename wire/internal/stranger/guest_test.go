@@ -50,6 +50,9 @@ func (f *fake) Dial(ctx context.Context, a peer.Addr) error {
 
 type session struct{ wire.Session }
 
+func (session) Close(peer.Reason)     {}
+func (session) Done() <-chan struct{} { return nil }
+
 func (session) Ping(context.Context) (time.Duration, error) { return time.Millisecond, nil }
 
 func TestAGuestHasOneSessionAndServesNobody(t *testing.T) {
@@ -83,6 +86,11 @@ func TestAGuestHasOneSessionAndServesNobody(t *testing.T) {
 		}
 		if v := g.host.Check(ctx, s, nil); v.Action != chain.Ignore {
 			t.Errorf("Check = %+v", v)
+		}
+		began := time.Now()
+		Part(s) // it does not end
+		if took := time.Since(began); took != partTime {
+			t.Errorf("parted after %v, want %v", took, partTime)
 		}
 		g.host.sessions <- s // a second one that nobody has asked for finds no room
 		if err := g.host.Open(ctx, s, chain.Status{}); err == nil {
