@@ -88,7 +88,11 @@ func initCommand(datadir cli.Flag) *cli.Command {
 				return &usageError{err}
 			}
 			path := filepath.Join(dir, "config.toml")
-			return done(cmd, fmt.Sprintf("made %s\nnext: starling run --config %s", path, path), map[string]any{"config": path, "datadir": dir})
+			text := fmt.Sprintf("made %s\nnext: starling run --config %s", path, path)
+			if advice := adviceFor(cfg.Networks[0]); advice != "" {
+				text += "\n" + advice
+			}
+			return done(cmd, text, map[string]any{"config": path, "datadir": dir})
 		},
 	}
 }
@@ -167,6 +171,16 @@ func member(cmd *cli.Command, name string) (daemon.Network, error) {
 		return daemon.Network{}, fmt.Errorf("--l1 is for OP Stack networks, and %s is none; leave it out", name)
 	}
 	return network, nil
+}
+
+// adviceFor is what somebody who begins with a public network should know.
+func adviceFor(n daemon.Network) string {
+	preset, err := daemon.LoadPreset(n.Preset)
+	if err != nil {
+		return "" // a network of one's own
+	}
+	preset.Listen, preset.OPStack.L1 = n.Listen, n.OPStack.L1
+	return daemon.PresetAdvice(preset)
 }
 
 // besides is the second port of a node, at the host of its first.

@@ -10,6 +10,9 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/starlingp2p/starling/networks"
+	"github.com/starlingp2p/starling/wire/devp2p"
+	"github.com/starlingp2p/starling/wire/ontology"
+	"github.com/starlingp2p/starling/wire/opstack"
 )
 
 // presetKey says which preset lies below the file.
@@ -29,6 +32,26 @@ func LoadPreset(name string) (Network, error) {
 	}
 	base.Networks[0].Preset = name
 	return base.Networks[0], nil
+}
+
+// PresetAdvice is what a preset cannot say and somebody who begins with it should
+// know; empty: nothing.
+func PresetAdvice(n Network) string {
+	switch {
+	case n.Wire == opstack.Name && n.OPStack.L1 == "" && n.OPStack.Sequencer == "":
+		return "before that, set l1 in [network.opstack] to the JSON-RPC of an L1 node: it knows the sequencer, whose signature makes blocks true"
+	case n.Wire == devp2p.Name && n.needsTarget():
+		return "before that, set target in [[network]] to a block that you trust, as NUMBER:HASH: after the Merge nothing else makes blocks true"
+	case n.Wire == ontology.Name:
+		return "note: this protocol has neither encryption nor identities, and the node listens on " + strings.Join(n.Listen, ", ")
+	}
+	return ""
+}
+
+// needsTarget reports whether the preset's network has left proof of work.
+func (n *Network) needsTarget() bool {
+	g, _, err := readGenesis(*n, nil)
+	return err == nil && g.Config.TerminalTotalDifficulty != nil
 }
 
 // presetConfig is a preset as a config, with the keys that it has.

@@ -62,6 +62,13 @@ func TestEveryPresetIsOpened(t *testing.T) {
 			if st.Network != name || st.Wire != n.Wire || st.Head.Hash != st.Genesis || st.Head.Number != n.OPStack.GenesisNumber {
 				t.Errorf("status %+v", st)
 			}
+			if want := map[string]uint64{"ethereum": 1, "sepolia": 11155111, "hoodi": 560048, "classic": 1}[name]; node.stack.networkID != want {
+				t.Errorf("peers compare the number %d, want %d", node.stack.networkID, want)
+			}
+			spiral := ledger.Rule{Name: "extra-19250000", From: 19250000}
+			if name == "classic" && !slices.Contains(node.stack.eth.Spec().Rules, spiral) {
+				t.Errorf("rules %v, want %v among them", node.stack.eth.Spec().Rules, spiral)
+			}
 			if want := n.OPStack.GenesisHash; want != "" && st.Genesis != want {
 				t.Errorf("genesis is %s, want %s", st.Genesis, want)
 			}
@@ -147,6 +154,19 @@ func TestWhatContradictsAPresetIsRefused(t *testing.T) {
 	_, err := LoadLayers(writeConfig(t, presetOf("sepolia")), Override{Key: presetKey, Value: "nope", Origin: "env STARLING_NETWORK_PRESET"})
 	if err == nil || !strings.Contains(err.Error(), "STARLING_NETWORK_PRESET: network.preset") {
 		t.Errorf("an unknown preset in the environment: %v", err)
+	}
+}
+
+// What a preset cannot say is told to whoever begins with it.
+func TestAPresetSaysWhatItLacks(t *testing.T) {
+	for name, want := range map[string]string{"base-mainnet": "set l1", "hoodi": "set target", "classic": "", "ontology": "0.0.0.0:20338"} {
+		n, err := LoadPreset(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := PresetAdvice(n); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: %q, want %q in it", name, got, want)
+		}
 	}
 }
 
