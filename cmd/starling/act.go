@@ -39,20 +39,53 @@ func actFlags(datadir cli.Flag, more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{datadir, &cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true}}, more...)
 }
 
+// onNode is the action of a verb that takes no argument and acts on a running
+// node. check looks at its flags before anybody is asked; nil: they need none.
+func onNode(check func(*cli.Command) error, do func(ctx context.Context, cmd *cli.Command, n *node) error) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		if err := noArgs(cmd); err != nil {
+			return err
+		}
+		return withNode(ctx, cmd, check, do)
+	}
+}
+
+// onOne is that of a verb that takes one argument, which is what.
+func onOne(what, where string, check func(*cli.Command) error, do func(ctx context.Context, cmd *cli.Command, n *node, arg string) error) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		arg, err := one(cmd, what, where)
+		if err != nil {
+			return err
+		}
+		return withNode(ctx, cmd, check, func(ctx context.Context, cmd *cli.Command, n *node) error { return do(ctx, cmd, n, arg) })
+	}
+}
+
+func withNode(ctx context.Context, cmd *cli.Command, check func(*cli.Command) error, do func(context.Context, *cli.Command, *node) error) error {
+	if check != nil {
+		if err := check(cmd); err != nil {
+			return err
+		}
+	}
+	n, err := reach(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return do(ctx, cmd, n)
+}
+
+// fits reports whether a text means an identity: the whole of it, or enough of
+// its beginning or end.
+func fits(text, id string) bool {
+	return id == text || len(text) >= 4 && (strings.HasPrefix(id, text) || strings.HasSuffix(id, text))
+}
+
 func connectCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "connect", Category: categoryAct, Usage: "have a running node dial an address now", ArgsUsage: "ADDR", Flags: actFlags(datadir),
 		Description: "ADDR is of a form that the node's wire dials. For HOST:PORT the native wire asks who is there first, and believes it.",
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			addr, err := one(cmd, "one address", "\"starling id\" prints a node's own")
-			if err != nil {
-				return err
-			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+		Action: onOne("one address", "\"starling id\" prints a node's own", nil, func(ctx context.Context, cmd *cli.Command, n *node, addr string) error {
 			s, err := fetchStatus(ctx, n)
 			if err != nil {
 				return err
@@ -67,7 +100,7 @@ func connectCommand(datadir cli.Flag) *cli.Command {
 				return fmt.Errorf("%w; \"starling why %s\" says what helps", err, full)
 			}
 			return done(cmd, "connected", map[string]any{"connected": full})
-		},
+		}),
 	}
 }
 
@@ -84,7 +117,7 @@ func find(ctx context.Context, n *node, name string) (daemon.PeerReply, error) {
 		switch {
 		case p.ID == id || p.Addr == name:
 			return p, nil
-		case len(id) >= 4 && (strings.HasPrefix(p.ID, id) || strings.HasSuffix(p.ID, id)):
+		case fits(id, p.ID):
 			found = append(found, p)
 		}
 	}
@@ -108,16 +141,7 @@ func peerOf(text string) string {
 func disconnectCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "disconnect", Category: categoryAct, Usage: "have a running node part with a peer", ArgsUsage: "PEER", Flags: actFlags(datadir),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
-			if err != nil {
-				return err
-			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+		Action: onOne("one peer", "\"starling peers\" lists them", nil, func(ctx context.Context, cmd *cli.Command, n *node, name string) error {
 			p, err := find(ctx, n, name)
 			if err != nil {
 				return err
@@ -126,7 +150,7 @@ func disconnectCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			return done(cmd, "disconnected "+p.ID, map[string]any{"disconnected": p.ID})
-		},
+		}),
 	}
 }
 
@@ -139,20 +163,12 @@ func banCommand(datadir cli.Flag) *cli.Command {
 			&cli.DurationFlag{Name: "for", Usage: "how long; left out: the next step of 1h, 4h, 24h, an hour for a range", HideDefault: true},
 			&cli.BoolFlag{Name: "force", Usage: "also a very wide range, or one that holds a configured peer", HideDefault: true},
 			&cli.StringFlag{Name: "reason", Usage: "why, for whoever looks later"}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
-			if err != nil {
-				return err
-			}
-			d := cmd.Duration("for")
-			if d < 0 || d > 0 && d < time.Second || d > daemon.MaxBanFor {
+		Action: onOne("one peer", "\"starling peers\" lists them", func(cmd *cli.Command) error {
+			if d := cmd.Duration("for"); d < 0 || d > 0 && d < time.Second || d > daemon.MaxBanFor {
 				return &usageError{fmt.Errorf("--for is %v, want 1s to %v, as in --for 1h", d, daemon.MaxBanFor)}
 			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+			return nil
+		}, func(ctx context.Context, cmd *cli.Command, n *node, name string) error {
 			id, isRange := rangeOf(name)
 			if !isRange {
 				id = peerOf(name)
@@ -160,7 +176,7 @@ func banCommand(datadir cli.Flag) *cli.Command {
 					id = p.ID
 				}
 			}
-			if err := n.call(ctx, "starling_ban", nil, id, int64(d/time.Second), cmd.String("reason"), cmd.Bool("force")); err != nil {
+			if err := n.call(ctx, "starling_ban", nil, id, int64(cmd.Duration("for")/time.Second), cmd.String("reason"), cmd.Bool("force")); err != nil {
 				return err
 			}
 			l, err := fetchBans(ctx, n)
@@ -173,7 +189,7 @@ func banCommand(datadir cli.Flag) *cli.Command {
 				}
 			}
 			return errors.New("the ban was taken, but is not listed; it may have ended already")
-		},
+		}),
 	}
 }
 
@@ -190,16 +206,7 @@ func rangeOf(text string) (string, bool) {
 func unbanCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "unban", Category: categoryAct, Usage: "lift a ban", ArgsUsage: "WHO", Flags: actFlags(datadir),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := one(cmd, "one peer or range", "\"starling peers --banned\" lists those that are banned")
-			if err != nil {
-				return err
-			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+		Action: onOne("one peer or range", "\"starling peers --banned\" lists those that are banned", nil, func(ctx context.Context, cmd *cli.Command, n *node, name string) error {
 			l, err := fetchBans(ctx, n)
 			if err != nil {
 				return err
@@ -214,7 +221,7 @@ func unbanCommand(datadir cli.Flag) *cli.Command {
 					found = []string{id}
 					break
 				}
-				if len(id) >= 4 && (strings.HasPrefix(b.Who, id) || strings.HasSuffix(b.Who, id)) {
+				if fits(id, b.Who) {
 					found = append(found, b.Who)
 				}
 			}
@@ -225,7 +232,7 @@ func unbanCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			return done(cmd, "unbanned "+found[0], map[string]any{"unbanned": found[0]})
-		},
+		}),
 	}
 }
 
@@ -241,19 +248,12 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 		Name: "ping", Category: categoryAct, Usage: "measure the round trip to a peer", ArgsUsage: "PEER",
 		Description: "PEER is one of the node's peers. To reach somebody that is none, use \"starling probe ADDR\".",
 		Flags:       actFlags(datadir, &cli.IntFlag{Name: "count", Usage: "how many times, a second apart", Value: 3}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			name, err := one(cmd, "one peer", "\"starling peers\" lists them")
-			if err != nil {
-				return err
-			}
+		Action: onOne("one peer", "\"starling peers\" lists them", func(cmd *cli.Command) error {
 			if c := cmd.Int("count"); c < 1 || c > 10_000 {
 				return &usageError{fmt.Errorf("--count is %d, want 1 to 10000", c)}
 			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+			return nil
+		}, func(ctx context.Context, cmd *cli.Command, n *node, name string) error {
 			p, err := find(ctx, n, name)
 			if err != nil {
 				return err
@@ -276,7 +276,7 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 				}
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -302,21 +302,13 @@ func tailCommand(datadir cli.Flag) *cli.Command {
 		Flags: actFlags(datadir,
 			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
 			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true, Validator: between(1, math.MaxInt32)}),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArgs(cmd); err != nil {
-				return err
-			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
-			err = tail(ctx, cmd, n)
+		Action: onNode(nil, func(ctx context.Context, cmd *cli.Command, n *node) error {
+			err := tail(ctx, cmd, n)
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
-		},
+		}),
 	}
 }
 

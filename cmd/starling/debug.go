@@ -61,15 +61,7 @@ func debugDumpCommand(datadir cli.Flag) *cli.Command {
 		Description: "A tar.gz with status, peers, bans, reasons, metrics, goroutines, a heap profile, the config and the version. No key and no\n" +
 			"token is in it; addresses of peers are. What the node does not answer is named in errors.txt.",
 		Flags: actFlags(datadir, outFlag("the `FILE` to write; left out: starling-dump-TIME.tar.gz here")),
-		Action: func(ctx context.Context, cmd *cli.Command) error {
-			if err := noArgs(cmd); err != nil {
-				return err
-			}
-			n, err := reach(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer n.close()
+		Action: onNode(nil, func(ctx context.Context, cmd *cli.Command, n *node) error {
 			path := outName(cmd, "dump", ".tar.gz")
 			f, err := makeFile(path)
 			if err != nil {
@@ -81,7 +73,7 @@ func debugDumpCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			return done(cmd, fmt.Sprintf("wrote %s: %s", path, strings.Join(names, ", ")), map[string]any{"file": path, "holds": names})
-		},
+		}),
 	}
 }
 
