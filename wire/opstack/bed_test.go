@@ -134,6 +134,8 @@ func inBed(upgraded bool) wiretest.Factory {
 	}
 }
 
+// Threats H-05, H-06, H-07, H-08 and Z-07 are rules of the suite.
 func TestConforms(t *testing.T) { wiretest.Run(t, inBed(false)) }
 
+// Threats M-01 and H-01 are rules of the suite that need a real handshake.
 func TestConformsOverNoiseAndYamux(t *testing.T) { wiretest.Run(t, inBed(true)) }

@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
@@ -47,6 +48,7 @@ type node struct {
 	book  *book.Book[session, streams]
 
 	mu       sync.Mutex           // a leaf
+	prefixes *prefixes            // what the peers of a prefix are served
 	meshless map[string]time.Time // topics of ours with members and no mesh, and since when
 }
 
@@ -63,7 +65,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	n := &node{
 		w: w, host: h, budget: shared.Budget(), shared: shared, rangeProto: rangeProtocol(w.chainID), copies: newCopies(), held: newHeld(),
 		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, tasks: book.NewTasks(ctx),
-		meshless: map[string]time.Time{},
+		meshless: map[string]time.Time{}, prefixes: newPrefixes(rate.Limit(w.cfg.ServeRate), w.cfg.ServeBurst),
 	}
 	for _, p := range codec.Protocols(w.chainID) {
 		n.protos = append(n.protos, protocol.ID(p))

@@ -125,15 +125,26 @@ func (s *session) answer(ctx context.Context, number uint64) (func(), *codec.Env
 
 // turn waits until the peer's rate allows one more request. One that comes far
 // too early is refused; what the peer sends after that is a flood. The wait is
-// the peer's own.
+// the peer's own. What its prefix has used up is refused too, and is not its
+// fault.
 func (s *session) turn(ctx context.Context) bool {
 	r := s.served.Reserve()
 	d := r.Delay()
+	own := d
+	if s.prefix != nil && d <= earlyTime {
+		all := s.prefix.Reserve()
+		if d = max(d, all.Delay()); d > earlyTime {
+			all.Cancel()
+		}
+	}
 	if d == 0 {
 		return true
 	}
 	if d > earlyTime {
 		r.Cancel()
+		if own <= earlyTime {
+			return false
+		}
 		s.mu.Lock()
 		again := s.warned
 		s.warned = true

@@ -225,7 +225,7 @@ func TestAFloodIsRefusedAndCharged(t *testing.T) {
 	})
 }
 
-// Threat R-04: what is unknown, before the genesis or in the future is
+// Threats R-04 and M-05: what is unknown, before the genesis or in the future is
 // answered, at no cost to the peer.
 func TestNumbersThatAreNotThere(t *testing.T) {
 	inBubble(t, func(p *place) {
@@ -236,7 +236,7 @@ func TestNumbersThatAreNotThere(t *testing.T) {
 		name := codec.Protocols(chainID)[0]
 		client := p.bare(2, name)
 		id := p.connect(client, w, h)
-		for number, want := range map[uint64]codec.Result{7: codec.ResultNotFound, 1_000_000: codec.ResultInvalid, 1<<64 - 1: codec.ResultInvalid} {
+		for number, want := range map[uint64]codec.Result{7: codec.ResultNotFound, 0: codec.ResultNotFound, 1_000_000: codec.ResultInvalid, 1 << 63: codec.ResultInvalid, 1<<64 - 1: codec.ResultInvalid} {
 			if res, _ := p.ask(client, id, name, number); res != want {
 				t.Errorf("block %d: result %d, want %d", number, res, want)
 			}

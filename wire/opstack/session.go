@@ -33,6 +33,7 @@ type session struct {
 	inFlight chan struct{} // a place for each request of ours
 	held     held          // by answers to them
 	served   *rate.Limiter // of theirs
+	prefix   *rate.Limiter // of those of all its prefix; nil: none
 	answers  chan struct{} // a place for each answer that is being made
 	used     atomic.Int64  // when it last served something, in Unix nanoseconds
 
@@ -72,6 +73,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 func (s *session) describe(dialled peer.Addr) {
 	s.info = s.node.p2p.Info(s.link.Conn)
 	s.info.Wire = Name
+	s.prefix = s.node.prefixes.limiter(s.info.Endpoint.Addr())
 	s.ranged = s.node.ranged(s.link.Conn)
 	s.info.Direction = peer.Inbound
 	if s.ours {

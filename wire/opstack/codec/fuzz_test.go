@@ -12,7 +12,8 @@ import (
 )
 
 // FuzzEnvelope checks that whatever decodes encodes to the bytes that it came
-// from, and that decoding takes no memory that depends on them.
+// from, and that decoding takes no memory that depends on them. Threats M-03 and
+// M-04.
 func FuzzEnvelope(f *testing.F) {
 	vs, _ := golden(f)
 	for _, v := range vs {
@@ -73,6 +74,7 @@ func FuzzHeader(f *testing.F) {
 }
 
 // FuzzAnswer checks that an answer takes no more memory than its bytes allow.
+// Threat M-03.
 func FuzzAnswer(f *testing.F) {
 	vs, _ := golden(f)
 	for _, v := range vs {

@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 )
 
 // Result is the first byte of an answer to payload_by_number.
@@ -35,6 +36,10 @@ func ReadRequest(r io.Reader) (number uint64, err error) {
 	if n, err := io.ReadFull(r, b[:]); err != nil {
 		if n > 0 && err == io.ErrUnexpectedEOF {
 			return 0, fault(peer.TruncatedFrame, "request ended after %d of %d bytes", n, RequestSize)
+		}
+		// It is written at once, so nobody honest is at such a point.
+		if n > 0 && intake.IsTimeout(err) {
+			return 0, fault(peer.SlowFrame, "request of %d bytes, %d in time", RequestSize, n)
 		}
 		return 0, fmt.Errorf("opstack: read request: %w", err)
 	}
