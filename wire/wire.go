@@ -243,6 +243,9 @@ type Caps struct {
 	Goodbye        bool // a close can carry its reason to the other side
 	Duplicate      Duplicate
 	RequestTimeout time.Duration // the longest that one request takes
+	// MinRedial is the shortest pause between two dials of one address, where
+	// peers throttle whoever comes again sooner; 0: none.
+	MinRedial time.Duration
 }
 
 // Batch is how much one request may ask for; 0 where the wire has no such request.

@@ -115,7 +115,7 @@ func (d *Datadir) Close() error { return d.lock.Close() }
 // ours reports whether a datadir without VERSION may hold a name already.
 func ours(name string) bool {
 	switch name {
-	case "config.toml", "config.json", "genesis.json", "LOCK", "keys", "VERSION", "VERSION.tmp":
+	case "config.toml", "config.json", "genesis.json", staticNodesFile, trustedNodesFile, "LOCK", "keys", "VERSION", "VERSION.tmp":
 		return true
 	}
 	return false

@@ -71,6 +71,12 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 		s.services = append(s.services, s.engineAPI)
 		s.findings = append(s.findings, func(*Node) []why.Finding { return s.engineAPI.findings() })
 	}
+	if s.static, err = readNodes(dir, staticNodesFile); err != nil {
+		return err
+	}
+	if s.trusted, err = readNodes(dir, trustedNodesFile); err != nil {
+		return err
+	}
 	s.networkID, s.eth = e.networkID(genesis), fam
 	s.methods = func(n *Node) []starling.Method {
 		return (&ethAPI{node: n, family: fam, pool: pool, started: n.stack.ledger.Status().Head.Number}).methods()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -92,7 +93,7 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 		seeds = n.stack.seeds
 	}
 	return starling.New(starling.Config{
-		Static: network.Static, Trusted: network.Trusted, Seeds: seeds,
+		Static: slices.Concat(network.Static, n.stack.static), Trusted: slices.Concat(network.Trusted, n.stack.trusted), Seeds: seeds,
 		MaxPeers: network.MaxPeers, MaxInbound: network.MaxInbound, MinScore: network.MinScore, PeerGrace: time.Duration(network.PeerGrace),
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
 		NoDial: network.NoDial, NoListen: network.NoListen, NoDiscovery: network.NoDiscovery,

@@ -36,8 +36,10 @@ type stack struct {
 	minPeers int
 	// syncPeers is how many peers a forward sync waits for; 0: one.
 	syncPeers int
-	wire      nodeWire
-	interval  time.Duration // between two blocks
+	// static and trusted are of files beside the config.
+	static, trusted []string
+	wire            nodeWire
+	interval        time.Duration // between two blocks
 	// networkID is the number that the network's peers compare; 0: it has none.
 	networkID uint64
 	// hold is how long a block of ours waits for somebody to hear it; 0: interval.

@@ -118,20 +118,33 @@ type recent struct {
 	dialling bool
 }
 
-// pause is the back-off after n failures: 5 s doubling to 60 s, give or take a fifth.
-func (c *core) pause(n int) time.Duration {
+// least is the shortest pause between two dials of an address. Nobody throttles
+// loopback.
+func (c *core) least(addr peer.Addr) time.Duration {
+	if c.cfg.MinRedial > 0 && c.cfg.Endpoint != nil {
+		if ep, _, ok := c.cfg.Endpoint(addr); ok && !c.cfg.counted(ep.Addr()) {
+			return 0
+		}
+	}
+	return c.cfg.MinRedial
+}
+
+// pause is the back-off after n failures at an address: 5 s doubling to 60 s,
+// give or take a fifth.
+func (c *core) pause(n int, addr peer.Addr) time.Duration {
 	d := longestPause
 	if n < 4 {
 		d = min(firstPause<<max(n, 0), longestPause)
 	}
-	return max(c.jitter(d), c.cfg.MinRedial)
+	return max(c.jitter(d), c.least(addr))
 }
 
 // soon is the pause for a peer that is wanted back: RecentRetry at most, and
 // never the same twice, lest two that lost each other dial at once for ever.
-func (c *core) soon(n int) time.Duration {
+func (c *core) soon(n int, addr peer.Addr) time.Duration {
 	d := min(c.jitter(firstPause<<min(n, 4)), c.jitter(c.cfg.RecentRetry)*5/6)
-	return max(d, c.cfg.MinRedial+c.jitter(c.cfg.MinRedial)/10)
+	least := c.least(addr)
+	return max(d, least+c.jitter(least)/10)
 }
 
 // backOff is the pause that an entry of the book has to keep. It depends on
@@ -142,13 +155,13 @@ func (c *core) backOff(e *entry) time.Duration {
 	r := float64(keyed(c.book.salt, e.addr.Text, strconv.FormatInt(e.lastTry.UnixNano(), 10))%1000) / 1000
 	if e.lastOK.IsZero() {
 		d := min(longestPause<<min(max(e.fails-1, 0), 5), 30*time.Minute)
-		return max(time.Duration(float64(d)*(1+0.2*r)), c.cfg.MinRedial)
+		return max(time.Duration(float64(d)*(1+0.2*r)), c.least(e.addr))
 	}
 	d := longestPause
 	if e.fails < 5 {
 		d = min(firstPause<<max(e.fails-1, 0), longestPause)
 	}
-	return max(time.Duration(float64(d)*(0.8+0.4*r)), c.cfg.MinRedial)
+	return max(time.Duration(float64(d)*(0.8+0.4*r)), c.least(e.addr))
 }
 
 // wants reports whether f is to be dialled at all now.
@@ -409,7 +422,7 @@ func (c *core) start(now time.Time, d *dial) bool {
 				d.fixed.last = last{tries: d.fixed.last.tries, why: why, at: now, barred: true}
 				c.notDialled(why, d.id, d.addr, "")
 			}
-			d.fixed.nextAt = now.Add(c.pause(3))
+			d.fixed.nextAt = now.Add(c.pause(3, d.addr))
 		}
 		return false
 	}
@@ -426,11 +439,11 @@ func (c *core) start(now time.Time, d *dial) bool {
 	c.dials[s] = d
 	if d.fixed != nil {
 		d.fixed.dialling = true
-		d.fixed.nextAt = now.Add(c.pause(d.fixed.fails)) // counted from the start, so that a slow failure does not lengthen it
+		d.fixed.nextAt = now.Add(c.pause(d.fixed.fails, d.addr)) // counted from the start, so that a slow failure does not lengthen it
 	}
 	if d.recent != nil {
 		d.recent.dialling = true
-		d.recent.nextAt = now.Add(c.soon(d.recent.fails))
+		d.recent.nextAt = now.Add(c.soon(d.recent.fails, d.addr))
 	}
 	if !d.proven && d.ep.IsValid() {
 		c.targets[d.ep] = now

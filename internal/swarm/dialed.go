@@ -147,7 +147,7 @@ func (c *core) fixedDialed(now time.Time, f *fixed, d *dial, ev inDialed, ok boo
 				}
 			}
 		}
-		f.nextAt = now.Add(c.pause(1))
+		f.nextAt = now.Add(c.pause(1, f.addr))
 		c.renameAll()
 	case isForeign(ev.Reason):
 		f.marked = ev.Reason
@@ -158,7 +158,7 @@ func (c *core) fixedDialed(now time.Time, f *fixed, d *dial, ev inDialed, ok boo
 		f.nextAt = now.Add(retainFor)
 	default:
 		f.fails++
-		f.nextAt = d.started.Add(c.pause(f.fails - 1))
+		f.nextAt = d.started.Add(c.pause(f.fails-1, f.addr))
 	}
 }
 
@@ -223,7 +223,7 @@ func (c *core) backAfterLoss(now time.Time, f *fixed, s *session) {
 	} else {
 		f.fails = 0
 	}
-	at := now.Add(c.pause(max(f.fails-1, 0)))
+	at := now.Add(c.pause(max(f.fails-1, 0), f.addr))
 	if at.After(f.nextAt) || f.marked == peer.OK {
 		f.nextAt = at
 	}
@@ -242,10 +242,10 @@ func (c *core) wantBack(now time.Time, s *session, why peer.Reason, byRemote, te
 	if slices.ContainsFunc(c.recents, func(r *recent) bool { return r.addr == s.addr }) {
 		return
 	}
-	r := &recent{addr: s.addr, id: s.info.ID, until: now.Add(recentFor), nextAt: now.Add(c.soon(0))}
+	r := &recent{addr: s.addr, id: s.info.ID, until: now.Add(recentFor), nextAt: now.Add(c.soon(0, s.addr))}
 	if now.Sub(s.opened) < shortLived {
 		r.fails = 2
-		r.nextAt = now.Add(c.soon(2))
+		r.nextAt = now.Add(c.soon(2, s.addr))
 	}
 	if len(c.recents) >= maxRecents {
 		if i := slices.IndexFunc(c.recents, func(r *recent) bool { return !r.dialling }); i >= 0 {

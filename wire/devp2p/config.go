@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
@@ -56,7 +57,10 @@ type Config struct {
 	KeyFile string            // 64 hex digits; read, or made once; empty with a nil Key: a fresh identity each run
 	Agent   string            // what we call ourselves; empty: "starling"
 
-	MaxPending   int // handshakes at once; 0: 50
+	MaxPending int // handshakes at once; 0: 50
+	// InboundPause is how long an address, but of loopback and the local network,
+	// has to wait between two attempts to reach us; 0: 30 s, negative: not at all.
+	InboundPause time.Duration
 	DecodeBudget int // bytes of messages that are taken in at once; 0: 256 MiB or a quarter of the memory limit
 
 	Net env.Network // nil: the system's
@@ -137,6 +141,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPending <= 0 {
 		c.MaxPending = 50
+	}
+	if c.InboundPause == 0 {
+		c.InboundPause = inboundPause
 	}
 	if c.Net == nil {
 		c.Net = env.SystemNetwork()

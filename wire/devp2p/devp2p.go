@@ -24,6 +24,7 @@ const (
 	idleTime    = 30 * time.Second
 	stopTime    = 3 * time.Second // for all goodbyes
 	requestTime = 30 * time.Second
+	redialTime  = 35 * time.Second // what others throttle, and 5 s (go-ethereum p2p, dialHistoryExpiration)
 	maxInFlight = 16
 	askHeaders  = 192 // go-ethereum eth/downloader, MaxHeaderFetch
 	askBodies   = 128 // MaxBlockFetch
@@ -77,6 +78,7 @@ func (w *Wire) Caps() wire.Caps {
 		Goodbye:        true,
 		Duplicate:      wire.FirstFinished,
 		RequestTimeout: requestTime,
+		MinRedial:      redialTime,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
@@ -95,7 +96,11 @@ func (n *node) welcome(c net.Conn, place func()) {
 		return
 	}
 	defer letGo()
-	if why := n.host.Admit(link); why != peer.OK {
+	why := peer.HandshakeRate
+	if n.throttle.enter(ep.Addr(), time.Now()) {
+		why = n.host.Admit(link)
+	}
+	if why != peer.OK {
 		c.Close()
 		n.host.Report(wire.Refused{Link: link, Reason: why})
 		return

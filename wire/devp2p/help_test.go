@@ -124,7 +124,8 @@ func configFor(n *bed.Net, i uint64, network string, genesis chain.Hash) Config 
 		Status: func() chain.Status {
 			return chain.Status{Network: network, Genesis: genesis, Head: chain.Ref{Number: 5, Hash: chain.Hash{5}}, Weight: chain.WeightOf(500)}
 		},
-		Forks: eth.NewForks(genesis, 0, nil, nil),
+		Forks:        eth.NewForks(genesis, 0, nil, nil),
+		InboundPause: -1, // tests come again and again
 	}
 }
 

@@ -27,6 +27,7 @@ type node struct {
 	finder   *finder
 	budget   *intake.Budget
 	pending  chan struct{} // a place for each inbound handshake
+	throttle *throttle
 
 	ctx  context.Context // ends when all goodbyes are said
 	stop context.CancelFunc
@@ -49,7 +50,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	n := &node{
 		w: w, host: h, key: key, self: IDOf(&key.PublicKey), budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
-		pending: make(chan struct{}, w.cfg.MaxPending), raw: map[net.Conn]struct{}{}, peers: map[peer.ID]*contact{},
+		pending: make(chan struct{}, w.cfg.MaxPending), throttle: newThrottle(w.cfg.InboundPause), raw: map[net.Conn]struct{}{}, peers: map[peer.ID]*contact{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()

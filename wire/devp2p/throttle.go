@@ -1,0 +1,57 @@
+package devp2p
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	// inboundPause is how long an address has to wait between two attempts
+	// (go-ethereum p2p, inboundThrottleTime). Whoever dials keeps redialTime.
+	inboundPause = 30 * time.Second
+	// maxCallers bounds the addresses that are remembered.
+	maxCallers = 8192
+)
+
+// throttle lets each address in once in a while. It is a leaf, and safe for
+// concurrent use.
+type throttle struct {
+	pause time.Duration
+	mu    sync.Mutex
+	last  map[netip.Addr]time.Time // of the attempts that were let in
+}
+
+// local reports whether an address is of this machine or of its own network,
+// where several nodes may be behind one.
+func local(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
+}
+
+func newThrottle(pause time.Duration) *throttle {
+	return &throttle{pause: pause, last: map[netip.Addr]time.Time{}}
+}
+
+// enter reports whether an attempt may go on. While there is no room to remember
+// more addresses, those that are new are let in: the Host's own gate bounds them.
+func (t *throttle) enter(ip netip.Addr, now time.Time) bool {
+	if t.pause <= 0 || !ip.IsValid() || local(ip) {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, ok := t.last[ip]; ok && now.Sub(at) < t.pause {
+		return false
+	}
+	if len(t.last) >= maxCallers {
+		for ip, at := range t.last { // all that are over: the order has no effect
+			if now.Sub(at) >= t.pause {
+				delete(t.last, ip)
+			}
+		}
+	}
+	if len(t.last) < maxCallers {
+		t.last[ip] = now
+	}
+	return true
+}
