@@ -21,6 +21,7 @@ type Ethereum struct {
 	BootnodesV5 []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
 	Lists       []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
 	SignerKey   string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
+	NAT         string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
 	Receipts    bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
 
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
@@ -43,6 +44,9 @@ func (e *Ethereum) check(n *Network, p *problems) {
 		}
 	}
 	e.checkEngine(p)
+	if _, err := devp2p.ParseNAT(e.NAT); err != nil {
+		p.bad("network.ethereum.nat: %w", withoutPackage(err))
+	}
 	for _, v := range e.Versions {
 		if !slices.Contains(eth.Versions(), eth.Version(v)) {
 			p.bad("network.ethereum.versions has %d, this program has %v", v, eth.Versions())

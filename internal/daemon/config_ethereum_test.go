@@ -103,6 +103,7 @@ func TestAnEthereumNetworkHoldsTransactions(t *testing.T) {
 func TestBadEthereumNetworksAreRefused(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"no genesis", `genesis = "genesis.json"`, "", "genesis is missing"},
+		{"nat", `versions =`, "nat = \"magic\"\nversions =", "network.ethereum.nat"},
 		{"version", "[68]", "[67]", "versions has 67, this program has [eth/70 eth/69 eth/68]"},
 		{"listen", `"127.0.0.1:0"`, `"/ip4/127.0.0.1/tcp/0"`, "want an IP address and a port"},
 		{"static", `listen =`, "static = [\"/ip4/127.0.0.1/tcp/1\"]\nlisten =", "network.static"},

@@ -110,12 +110,16 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	if err != nil {
 		return nil, err
 	}
+	router, err := devp2p.ParseNAT(e.NAT)
+	if err != nil {
+		return nil, err
+	}
 	blocks, times := ethereum.Forks(genesis.Config, genesis.ExtraForks...)
 	return devp2p.New(devp2p.Config{
 		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
 		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts, TargetOnly: targetOnly,
 		Discovery: disc,
-		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
+		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		Logger: log.With("part", "wire"),
 	})
 }

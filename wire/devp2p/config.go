@@ -52,6 +52,7 @@ type Config struct {
 	Listen    string           // host:port; empty: :30303
 	NoListen  bool             // dial only
 	Advertise []netip.AddrPort // what Addrs tells instead of where we listen
+	Router    Router           // maps our ports, see ParseNAT; nil: nobody does
 
 	Key     *ecdsa.PrivateKey // the identity, on secp256k1; nil: KeyFile
 	KeyFile string            // 64 hex digits; read, or made once; empty with a nil Key: a fresh identity each run

@@ -118,6 +118,9 @@ func (w *Wire) Addrs() []peer.Addr {
 			// Which address that is, only others can tell.
 			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
 		}
+		if is := n.outside.Load(); is != nil && is.tcp != 0 {
+			at = netip.AddrPortFrom(is.ip, is.tcp)
+		}
 		eps = []netip.AddrPort{at}
 	}
 	var out []peer.Addr

@@ -375,6 +375,9 @@ func (n *node) port() uint64 {
 	if eps := n.w.cfg.Advertise; len(eps) > 0 {
 		return uint64(eps[0].Port())
 	}
+	if is := n.outside.Load(); is != nil && is.tcp != 0 {
+		return uint64(is.tcp)
+	}
 	if a, ok := n.listener.Addr().(*net.TCPAddr); ok {
 		return uint64(a.Port)
 	}

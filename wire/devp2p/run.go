@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -28,6 +29,7 @@ type node struct {
 	budget   *intake.Budget
 	pending  chan struct{} // a place for each inbound handshake
 	throttle *throttle
+	outside  atomic.Pointer[outside] // nil: no router maps ports for us
 
 	ctx  context.Context // ends when all goodbyes are said
 	stop context.CancelFunc
@@ -70,6 +72,9 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		n.wg.Go(n.accept)
 	}
 	n.wg.Go(n.tellRanges)
+	if r := w.cfg.Router; r != nil {
+		n.wg.Go(func() { n.mapPorts(r) })
+	}
 	w.node.Store(n)
 	close(w.ready)
 	w.cfg.Logger.Info("devp2p wire is listening", "peer", string(n.self), "addr", w.Addrs())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/ethereum/go-ethereum/log"
@@ -101,6 +102,18 @@ func (p *Pair) Self() *enode.Node { return p.local.Node() }
 
 // Set changes an entry of our record.
 func (p *Pair) Set(e enr.Entry) { p.local.Set(e) }
+
+// SetOutside tells others the address and ports that a router maps to ours; a
+// port of 0 is left as it is.
+func (p *Pair) SetOutside(ip netip.Addr, tcp, udp uint16) {
+	p.local.SetStaticIP(net.IP(ip.AsSlice()))
+	if tcp != 0 {
+		p.local.Set(enr.TCP(tcp))
+	}
+	if udp != 0 {
+		p.local.SetFallbackUDP(int(udp))
+	}
+}
 
 // Close ends both and waits. The order matters: v5 reads what v4 leaves.
 func (p *Pair) Close() {

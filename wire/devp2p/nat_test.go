@@ -1,0 +1,128 @@
+package devp2p
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling/sim/bed"
+)
+
+// router is one that no test machine has; its calls are noted with their times.
+type router struct {
+	ip    net.IP
+	extra int   // by how much an outer port differs
+	fails error // of AddMapping
+	slow  time.Duration
+
+	mu    sync.Mutex
+	calls []string
+	began time.Time
+}
+
+func (r *router) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, fmt.Sprintf("%v ", time.Since(r.began).Round(time.Minute))+fmt.Sprintf(format, args...))
+}
+
+func (r *router) AddMapping(protocol string, outer, inner int, _ string, life time.Duration) (uint16, error) {
+	time.Sleep(r.slow)
+	if r.fails != nil {
+		r.note("no %s %d", protocol, inner)
+		return 0, r.fails
+	}
+	if outer == inner {
+		outer += r.extra
+	}
+	r.note("map %s %d to %d for %v", protocol, outer, inner, life)
+	return uint16(outer), nil
+}
+
+func (r *router) DeleteMapping(protocol string, outer, inner int) error {
+	r.note("unmap %s %d to %d", protocol, outer, inner)
+	return nil
+}
+
+func (r *router) ExternalIP() (net.IP, error) {
+	if r.ip == nil {
+		return nil, errors.New("no answer")
+	}
+	return r.ip, nil
+}
+
+func (r *router) String() string { return "a router of a test" }
+
+// Ports are mapped at the start, again before the mapping ends, and unmapped at
+// the end; what others are told is the outer address. A router that cannot help
+// is asked again, and said once. Threat row E-03's loopback is never mapped.
+func TestPortsAreMapped(t *testing.T) {
+	refused := errors.New("refused")
+	for _, tt := range []struct {
+		name      string
+		router    *router
+		listen    string
+		advertise []netip.AddrPort
+		at        string // what Addrs says at the end
+		calls     []string
+		warns     string
+	}{
+		{
+			"mapped", &router{ip: net.IPv4(7, 7, 7, 7), extra: 1}, "8.8.0.1:30303", nil, "7.7.7.7:30304",
+			[]string{"0s map TCP 30304 to 30303 for 10m0s", "8m0s map TCP 30304 to 30303 for 10m0s", "16m0s map TCP 30304 to 30303 for 10m0s", "20m0s unmap TCP 30304 to 30303"},
+			"",
+		},
+		{"refused", &router{ip: net.IPv4(7, 7, 7, 7), fails: refused}, "8.8.0.1:30303", nil, "8.8.0.1:30303", []string{"0s no TCP 30303", "5m0s no TCP 30303", "10m0s no TCP 30303", "15m0s no TCP 30303"}, "maps no port"},
+		{"behind another", &router{ip: net.IPv4(192, 168, 1, 1)}, "8.8.0.1:30303", nil, "8.8.0.1:30303", nil, "private address itself"},
+		{"a provider's", &router{ip: net.IPv4(100, 70, 1, 1)}, "8.8.0.1:30303", nil, "8.8.0.1:30303", nil, "private address itself"},
+		{"no address", &router{}, "8.8.0.1:30303", nil, "8.8.0.1:30303", nil, "tells an address"},
+		{"not what is advertised", &router{ip: net.IPv4(7, 7, 7, 7)}, "8.8.0.1:30303", []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:1")}, "9.9.9.9:1", nil, "another address than what is advertised"},
+		{"loopback", &router{ip: net.IPv4(7, 7, 7, 7)}, "127.0.0.1:30303", nil, "127.0.0.1:30303", []string{}, ""},
+		{"for ever", &router{ip: net.IPv4(7, 7, 7, 7), slow: time.Hour}, "8.8.0.1:30303", nil, "8.8.0.1:30303", nil, "maps no port"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, n *bed.Net) {
+				var log bytes.Buffer
+				tt.router.began = time.Now()
+				a := start(t, n, 1, nil, func(c *Config) {
+					c.Router, c.Listen, c.Advertise = tt.router, tt.listen, tt.advertise
+					c.Net = n.Host(netip.MustParseAddrPort(tt.listen).Addr())
+					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+				})
+				time.Sleep(20 * time.Minute)
+				if got := a.Addrs()[0].Text; !strings.Contains(got, "@"+tt.at) {
+					t.Errorf("others are told %s, want %s", got, tt.at)
+				}
+				a.stop(t)
+				if tt.calls != nil && !slices.Equal(tt.router.calls, tt.calls) {
+					t.Errorf("the router was asked\n%q, want\n%q", tt.router.calls, tt.calls)
+				}
+				if got := strings.Count(log.String(), "\n"); tt.warns == "" && got > 0 || tt.warns != "" && (got != 1 || !strings.Contains(log.String(), tt.warns)) {
+					t.Errorf("the log says %q, want %q once", log.String(), tt.warns)
+				}
+				time.Sleep(2 * time.Hour) // for calls under way to end
+			})
+		})
+	}
+}
+
+func TestNATIsReadAsGethDoes(t *testing.T) {
+	for spec, want := range map[string]bool{"": false, "none": false, "any": true, "upnp": true, "pmp": true, "pmp:192.168.0.1": true, "extip:7.7.7.7": true} {
+		if r, err := ParseNAT(spec); err != nil || (r != nil) != want {
+			t.Errorf("ParseNAT(%q) = %v, %v", spec, r, err)
+		}
+	}
+	for _, spec := range []string{"magic", "extip", "extip:me"} {
+		if _, err := ParseNAT(spec); err == nil || !strings.Contains(err.Error(), "want any") {
+			t.Errorf("ParseNAT(%q) = %v", spec, err)
+		}
+	}
+}
