@@ -14,15 +14,17 @@ import (
 
 // Ethereum is the [network.ethereum] table: a network of Ethereum's kind.
 type Ethereum struct {
-	Genesis     string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it; a preset has its own" example:"genesis.json"`
-	NetworkID   uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
-	Versions    []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
-	Bootnodes   []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
-	BootnodesV5 []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
-	Lists       []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
-	SignerKey   string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
-	NAT         string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
-	Receipts    bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
+	Genesis        string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it; a preset has its own" example:"genesis.json"`
+	NetworkID      uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
+	Versions       []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
+	Bootnodes      []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
+	BootnodesV5    []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
+	Lists          []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
+	SignerKey      string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
+	NAT            string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
+	Ethstats       string   `toml:"ethstats,omitempty" comment:"a page that watches networks and is told of this node, as NAME@HOST:PORT" default:"none" example:"mynode@ethstats.example.org:3000"`
+	EthstatsSecret string   `toml:"ethstats_secret,omitempty" comment:"the file with that page's secret, for its owner alone" example:"keys/ethstats.secret"`
+	Receipts       bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
 
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
 	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`
@@ -42,6 +44,9 @@ func (e *Ethereum) check(n *Network, p *problems) {
 		} else if err := devp2p.CheckNodes(list.nodes); err != nil {
 			p.bad("network.ethereum.%s: %w", list.key, withoutPackage(err))
 		}
+	}
+	if _, err := parseStats(e.Ethstats); e.Ethstats != "" && err != nil {
+		p.bad("network.ethereum.ethstats: %w", err)
 	}
 	e.checkEngine(p)
 	if _, err := devp2p.ParseNAT(e.NAT); err != nil {

@@ -77,6 +77,14 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if s.trusted, err = readNodes(dir, trustedNodesFile); err != nil {
 		return err
 	}
+	stats, err := e.newStats(dir)
+	if err != nil {
+		return err
+	}
+	if stats != nil {
+		stats.source, stats.log = stats.of(s, fam, e.networkID(genesis)), log.With("part", "ethstats")
+		s.services = append(s.services, stats)
+	}
 	s.networkID, s.eth = e.networkID(genesis), fam
 	s.methods = func(n *Node) []starling.Method {
 		return (&ethAPI{node: n, family: fam, pool: pool, started: n.stack.ledger.Status().Head.Number}).methods()

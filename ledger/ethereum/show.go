@@ -210,3 +210,20 @@ func showTx(tx *types.Transaction, signer types.Signer, h *types.Header, hash co
 	out.Authorizations = tx.SetCodeAuthorizations()
 	return out
 }
+
+// Author is who made a block, in hex: a clique network's signer, or who is paid
+// for it. Empty where nobody can be told.
+func (f *Family) Author(ch chain.Header) string {
+	_, h, err := decodeHeader(ch.Bytes)
+	if err != nil {
+		return ""
+	}
+	if f.clique == nil || ch.Ref.Number == 0 {
+		return h.Coinbase.Hex()
+	}
+	by, err := f.clique.signer(ch.Ref, h)
+	if err != nil {
+		return ""
+	}
+	return by.Hex()
+}
