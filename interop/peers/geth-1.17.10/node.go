@@ -210,7 +210,9 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		return true, n.eth.Downloader().BeaconSync(head, head)
 	case "extend":
 		n.maker.extend(c.Number)
-		_, err := n.eth.BlockChain().InsertChain(n.maker.blocks[:c.Number])
+		// Those that it has are left out: to import them again rewinds it to them.
+		have := n.eth.BlockChain().CurrentBlock().Number.Uint64()
+		_, err := n.eth.BlockChain().InsertChain(n.maker.blocks[have:max(have, c.Number)])
 		return true, err
 	case "synced":
 		n.eth.SetSynced()

@@ -19,6 +19,7 @@ type Starling struct {
 	Addrs  []string `json:"addrs"`
 	Socket string   `json:"socket"`
 	RPC    string   `json:"rpc"`
+	Engine string   `json:"engine"`
 	Dir    string   `json:"-"`
 
 	// Stop ends it as an operator does, and fails the test if it does not end
