@@ -19,24 +19,42 @@ import (
 // 6 s (threat R-08).
 const tellEvery = 5 * time.Second
 
+// finds reports whether the peer is asked for identities, as newer releases are,
+// and not for addresses.
+func (s *session) finds() bool {
+	return s.soft.Finds() && s.hasKad && s.node.identity.Load().key != nil
+}
+
 // askAddrs asks for addresses, as every node does when a session begins.
 func (s *session) askAddrs() {
-	s.mu.Lock()
-	s.addrs = true
-	s.mu.Unlock()
-	if s.soft.Finds() && s.hasKad && s.node.identity.Load().key != nil {
-		m := codec.FindNode{Target: s.node.identity.Load().kad}
-		s.post(s.ctx, wire.LaneHousekeeping, codec.CmdFindNode, m.Append(nil))
+	if s.finds() {
+		s.node.seek([]*session{s}, s.node.identity.Load().kad)
 		return
 	}
+	s.mu.Lock()
+	s.addrs = 1
+	s.mu.Unlock()
 	s.post(s.ctx, wire.LaneHousekeeping, codec.CmdGetAddr, nil)
 }
 
-// discover asks one peer, drawn at random, for addresses.
+// discover asks for addresses: one older peer, drawn at random, and the newer
+// ones that are closest to what is looked for in this round.
 func (n *node) discover(context.Context) error {
-	all := n.others(nil)
-	if len(all) > 0 {
-		all[env.NewRand(0).IntN(len(all))].askAddrs()
+	var older, newer []*session
+	var ids []codec.PeerID
+	for _, s := range n.others(nil) {
+		if s.finds() {
+			newer, ids = append(newer, s), append(ids, s.kad)
+		} else {
+			older = append(older, s)
+		}
+	}
+	if len(older) > 0 {
+		older[env.NewRand(0).IntN(len(older))].askAddrs()
+	}
+	if len(newer) > 0 {
+		round := int(n.rounds.Add(1)) - 1
+		n.seek(newer, lookFor(n.identity.Load().kad, ids, round, env.NewRand(0)))
 	}
 	return nil
 }
@@ -110,8 +128,8 @@ func (s *session) onAddrs(a codec.Addr) {
 // question.
 func (s *session) found(all []peer.Addr) {
 	s.mu.Lock()
-	asked := s.addrs
-	s.addrs = false
+	asked := s.addrs > 0
+	s.addrs = max(s.addrs-1, 0)
 	s.mu.Unlock()
 	if len(all) == 0 || !asked {
 		return
@@ -139,11 +157,7 @@ func (s *session) tellClosest(target codec.PeerID) {
 		if o.kad == target {
 			m.Found, m.Addr = true, at
 		}
-		x := near{Closest: codec.Closest{ID: o.kad, Addr: at}}
-		for i := range x.distance {
-			x.distance[i] = o.kad[i] ^ target[i]
-		}
-		all = append(all, x)
+		all = append(all, near{distance(o.kad, target), codec.Closest{ID: o.kad, Addr: at}})
 	}
 	slices.SortFunc(all, func(a, b near) int { return bytes.Compare(a.distance[:], b.distance[:]) })
 	for _, x := range all[:min(len(all), codec.MaxClosest)] {

@@ -31,7 +31,8 @@ type node struct {
 	identity atomic.Pointer[identity]
 	shaking  chan struct{} // a place for each inbound handshake
 	tips     tips
-	reserved *reserved // nil: not restricted
+	rounds   atomic.Uint64 // of discovery among the newer peers
+	reserved *reserved     // nil: not restricted
 	traffic  *meter.Traffic
 
 	ctx  context.Context // ends when the wire stops, after sessions were told

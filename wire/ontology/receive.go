@@ -110,8 +110,23 @@ func (s *session) handle(f framed.Frame) error {
 			return err
 		}
 		s.onClosest(m)
-	case codec.CmdGetMembers, codec.CmdMembers, codec.CmdOffline, codec.CmdGetBlocks:
-		// For members of the consensus subnet, or sent by nobody.
+	case codec.CmdGetMembers:
+		m, err := codec.DecodeGetMembers(f.Payload)
+		if err != nil {
+			return err
+		}
+		s.onGetMembers(m)
+	case codec.CmdMembers:
+		m, err := codec.DecodeMembers(f.Payload)
+		if err != nil {
+			return err
+		}
+		s.onMembers(m)
+	case codec.CmdOffline:
+		// Among members of the consensus subnet, who act on it and pass it on.
+		_, err := codec.DecodeOffline(f.Payload)
+		return err
+	case codec.CmdGetBlocks: // sent by nobody
 	default: // disconnect is never obeyed (defect D8); the handshake is over
 		return s.outOfTurn(cmd)
 	}

@@ -73,18 +73,19 @@ type session struct {
 
 	unknown, unasked, odd framed.Tally
 
-	mu      sync.Mutex // a leaf
-	second  *framed.Link
-	height  uint64                   // that the peer claimed last
-	asked   map[codec.Hash]time.Time // getdata that was sent, and when
-	sweepAt int                      // of asked, when it is looked through again
-	behind  codec.Hash               // of the question for headers that is under way
-	blocks  waiting                  // questions for blocks
-	spans   waiting                  // and for headers
-	held    int                      // bytes of blocks that came and were not taken yet
-	ahead   *ahead                   // the headers that the node will ask for; nil: none
-	addrs   bool                     // we have asked for addresses
-	told    time.Time                // when we last told the peer addresses
+	mu          sync.Mutex // a leaf
+	second      *framed.Link
+	height      uint64                   // that the peer claimed last
+	asked       map[codec.Hash]time.Time // getdata that was sent, and when
+	sweepAt     int                      // of asked, when it is looked through again
+	behind      codec.Hash               // of the question for headers that is under way
+	blocks      waiting                  // questions for blocks
+	spans       waiting                  // and for headers
+	held        int                      // bytes of blocks that came and were not taken yet
+	ahead       *ahead                   // the headers that the node will ask for; nil: none
+	addrs       int                      // questions for addresses whose answers count
+	told        time.Time                // when we last told the peer addresses
+	toldMembers time.Time
 }
 
 var (

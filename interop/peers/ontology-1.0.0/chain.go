@@ -51,7 +51,7 @@ func openLedger(dir string) error {
 	return ledger.DefLedger.Init(keys, block)
 }
 
-// extend makes blocks up to a height, each with txs transactions. They are a
+// extend makes blocks up to a height, each with txs transfers of ONT. They are a
 // function of the signer, the height and txs; but an ECDSA signature is random,
 // so that two nodes have the same blocks only if one gave them to the other.
 func extend(signer *account.Account, to uint32, txs int) error {
@@ -71,7 +71,7 @@ func extend(signer *account.Account, to uint32, txs int) error {
 		}}
 		var hashes []common.Uint256
 		for i := 0; i < txs; i++ {
-			tx, err := makeTx(signer, height*uint32(txs)+uint32(i))
+			tx, err := makeTransfer(signer, height*uint32(txs)+uint32(i))
 			if err != nil {
 				return err
 			}
@@ -91,6 +91,18 @@ func extend(signer *account.Account, to uint32, txs int) error {
 		}
 	}
 	return nil
+}
+
+// makeTransfer signs a transfer of one ONT, all of which are the lone
+// bookkeeper's at first, to whoever the number stands for.
+func makeTransfer(signer *account.Account, nonce uint32) (*types.Transaction, error) {
+	to := common.Address{byte(nonce), byte(nonce >> 8), 1}
+	tx, err := cmdutils.TransferTx(0, 20000, cmdutils.ASSET_ONT, signer.Address.ToBase58(), to.ToBase58(), 1)
+	if err != nil {
+		return nil, err
+	}
+	tx.Nonce = nonce
+	return tx, cmdutils.SignTransaction(signer, tx)
 }
 
 // makeTx signs an invocation that pushes a number.

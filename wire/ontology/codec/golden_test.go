@@ -13,7 +13,12 @@ import (
 // golden reads bytes that the real v1.0.0 wrote.
 func golden(t testing.TB, name string) []byte {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "ontology-1.0.0", name+".hex"))
+	return goldenOf(t, "ontology-1.0.0", name)
+}
+
+func goldenOf(t testing.TB, origin, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", origin, name+".hex"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,8 @@ func ParseKey(b []byte) (Key, error) {
 		}
 	case keyEth:
 		return k.onSecp(b[1:])
+	case keySM2:
+		return Key{}, fmt.Errorf("%w: SM2", ErrKeyKind)
 	}
 	return Key{}, fmt.Errorf("%w: %x…", ErrKeyKind, b[:2])
 }
