@@ -226,7 +226,16 @@ func (o *observer) snapshot() metrics.Snapshot {
 	if pool, ok := o.node.stack.pool.(interface{ Len() (n, bytes int) }); ok {
 		s.PoolTxs, s.PoolSize = pool.Len()
 	}
+	s.PoolDrops, s.ConsensusDrops = dropped(o.node.stack.pool), dropped(o.node.stack.consensus)
 	return s
+}
+
+// dropped is what a part of the chain let go, by reason; nil: it does not count.
+func dropped(part any) map[string]uint64 {
+	if counts, ok := part.(interface{ Dropped() map[string]uint64 }); ok {
+		return counts.Dropped()
+	}
+	return nil
 }
 
 func build() metrics.Build {

@@ -44,6 +44,16 @@ func nodeFamilies() []family {
 				add(float64(s.PoolSize))
 			}
 		}),
+		counter("starling_pool_dropped_total", "Transactions that the pool did not take, or let go without a block, and why; absent where it does not count them.", func(s *Snapshot, add adder) {
+			for _, k := range sorted(s.PoolDrops) {
+				add(float64(s.PoolDrops[k]), k)
+			}
+		}, "reason"),
+		counter("starling_gossip_consensus_dropped_total", "Consensus messages that the chain did not take, or that a lagging reader lost, and why; absent where it does not count them.", func(s *Snapshot, add adder) {
+			for _, k := range sorted(s.ConsensusDrops) {
+				add(float64(s.ConsensusDrops[k]), k)
+			}
+		}, "reason"),
 		counter("starling_rpc_events_total", "What happened at the RPC: calls, refusals by cause, and drops.", func(s *Snapshot, add adder) {
 			for _, k := range sorted(s.RPC) {
 				add(float64(s.RPC[k]), k)

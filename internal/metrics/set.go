@@ -19,7 +19,10 @@ type Snapshot struct {
 	HeadTime time.Time // of the head's header; zero: not known
 	PoolTxs  int       // that wait; below 0: there is no pool
 	PoolSize int       // bytes
-	RPC      map[string]uint64
+	// PoolDrops and ConsensusDrops are by reason; nil: nobody counts them.
+	PoolDrops, ConsensusDrops map[string]uint64
+
+	RPC map[string]uint64
 	// Engine is of the execution client that follows; nil: none does. EngineAPI
 	// is of the Engine API that the node serves itself.
 	Engine    *Engine
