@@ -92,7 +92,7 @@ func TestBlockTrailersAreAsDescribed(t *testing.T) {
 			continue
 		}
 		tr, err := DecodeTrailer(b.Trailer)
-		if err != nil || tr.StateRoot != (Hash)(bytes.Repeat([]byte{0x44}, 32)) || (tr.CrossMsg != nil) != cross {
+		if err != nil || tr.StateRoot != Hash(bytes.Repeat([]byte{0x44}, 32)) || (tr.CrossMsg != nil) != cross {
 			t.Errorf("%s: trailer %+v, %v", name, tr, err)
 		}
 		if cross && (tr.CrossMsg.Height != 4 || len(tr.CrossMsg.Sigs) != 1) {
