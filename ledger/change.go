@@ -19,6 +19,7 @@ type change struct {
 	blocks []chain.Block     // to be stored whole
 	known  map[chain.Hash]chain.Block
 	bytes  int64        // of blocks
+	listed *listing     // the transactions of what is imported; nil: none is
 	status chain.Status // once committed
 }
 
@@ -120,7 +121,7 @@ func (c *change) block(r chain.Ref) (b chain.Block, err error) {
 func (c *change) Get(key []byte) ([]byte, error) { return c.get(stateKey(key)) }
 
 func (c *change) putTxs(b chain.Block) error {
-	txs, err := c.l.family.Txs(b)
+	txs, err := c.listed.txs(c.l.family, b)
 	if err != nil {
 		return fmt.Errorf("ledger: transactions of block %v: %w", b.Ref(), err)
 	}

@@ -31,6 +31,8 @@ func (l *Ledger) Import(ctx context.Context, blocks []chain.Block) (n int, err e
 	if err := l.prepare(ctx, size); err != nil {
 		return 0, err
 	}
+	txs := l.list(blocks)
+	defer txs.end()
 	all := l.newChange()
 	unsynced := false
 	for ; n < len(blocks); n++ {
@@ -39,6 +41,7 @@ func (l *Ledger) Import(ctx context.Context, blocks []chain.Block) (n int, err e
 			break
 		}
 		one := all.fork()
+		one.listed = txs
 		if err = one.importBlock(blocks[n]); err != nil {
 			break
 		}
