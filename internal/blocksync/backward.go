@@ -223,6 +223,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 			b = &bs[i]
 		}
 		c.add(j, hs[i], b, from, true)
+		j.fetched++
 		hi = max(hi, hs[i].Ref.Number)
 	}
 	if hi > 0 {

@@ -119,3 +119,47 @@ func TestSilencesThatTheWireAllowsAreNotCounted(t *testing.T) {
 		}
 	})
 }
+
+// A gap that is filled within seconds is not written to the stage first; one that
+// takes longer is, and so is what would take more memory.
+func TestAFastGapIsNotStaged(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		rate  int // bytes a second
+		bytes int // of memory
+		stage bool
+	}{
+		{"fast", 64 << 20, 64 << 20, false},
+		{"slow", 1 << 20, 64 << 20, true},
+		{"large", 64 << 20, 2 << 20, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := chaintest.Config{Seed: 7}
+				full, fresh := chaintest.NewChain(cfg), chaintest.NewChain(cfg)
+				if _, err := full.Import(t.Context(), full.BuildOn(full.Genesis().Header, 400, chaintest.Make{Size: 32 << 10})); err != nil {
+					t.Fatal(err)
+				}
+				n := start(t, fresh, func(c *Config) { c.Caps, c.BackwardOnly, c.MaxBytes = rangesCaps, true, tt.bytes })
+				p := newFake("p", full)
+				p.rate, p.rtt = tt.rate, 2*time.Millisecond
+				n.join(p)
+				if err := n.SetTarget(t.Context(), full.Head().Ref()); err != nil {
+					t.Fatal(err)
+				}
+				staged := 0
+				for fresh.Status().Head.Number < 400 {
+					time.Sleep(time.Millisecond)
+					synctest.Wait()
+					staged = max(staged, n.Status().Staged)
+					if n.Status().BytesHeld > tt.bytes+2*maxAnswer {
+						t.Fatalf("%d bytes are held", n.Status().BytesHeld)
+					}
+				}
+				if (staged > 0) != tt.stage {
+					t.Errorf("%d blocks were staged", staged)
+				}
+			})
+		})
+	}
+}

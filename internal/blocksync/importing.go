@@ -171,7 +171,7 @@ func (c *Core) importPath(j *job) {
 
 // stagePath puts on disk what is linked to the target and not to our chain.
 func (c *Core) stagePath(j *job) {
-	if j.connected || j.staging != 0 || c.pausedByTrouble() || j.pending == 0 {
+	if j.connected || j.staging != 0 || c.pausedByTrouble() || j.pending == 0 || c.soon(j) {
 		return
 	}
 	if j.bare {
@@ -206,6 +206,19 @@ func (c *Core) stagePath(j *job) {
 		j.stagingOf = append(j.stagingOf, n)
 	}
 	c.emit(Stage{ID: j.staging, Blocks: blocks})
+}
+
+// soon reports whether a path is about to be linked to our chain, at the pace so
+// far: what is staged then is written, read and written again within moments. It
+// is so only where blocks come so fast that to fetch them again is soon done; a
+// crash costs what came in soonTime.
+func (c *Core) soon(j *job) bool {
+	if j.want.Number <= c.status.Head.Number || j.fetched == 0 || c.held > c.cfg.MaxBytes/5*4 {
+		return false
+	}
+	took := c.now.Sub(j.started).Seconds()
+	left := float64(j.want.Number-c.status.Head.Number) / float64(j.fetched) * took
+	return left+took < soonTime.Seconds() && float64(j.fetched)*c.avgBody >= soonRate*took
 }
 
 func (c *Core) onStaged(in StagedBlocks) {

@@ -206,7 +206,8 @@ const (
 	retryGapAfter  = 10 * time.Second // a gap that nobody filled
 	minTrouble     = time.Second      // our own trouble: back-off, doubling
 	maxTrouble     = time.Minute
-	falseHeadAt    = 3 // undelivered heads until FalseHead
+	falseHeadAt    = 3               // undelivered heads until FalseHead
+	soonTime       = 5 * time.Second // a path that is fetched within this is not staged
 	tellEvery      = 10 * time.Second
 	stuckAfter     = 5 * time.Second // without progress, the reason is stated
 )
@@ -219,6 +220,7 @@ const (
 	firstAnswer      = 64 << 10  // bytes asked from a peer that is not measured
 	minAnswer        = 16 << 10  // bytes asked from a slow peer
 	maxAnswer        = 1 << 20   // bytes asked in one request
+	soonRate         = 8 << 20   // bytes a second at least, for that
 	maxHeaderAnswer  = 512 << 10 // bytes of unverified headers kept of one answer
 	headerPipeline   = 2         // header requests under way with the master: 1 MiB unverified in all
 	maxEntries       = 16384     // verified headers ahead of the import

@@ -57,6 +57,7 @@ type job struct {
 	want    chain.Ref  // trusted, and the next to be fetched
 	looked  chain.Hash // the last hash for which the chain was asked
 	looking bool
+	fetched uint64 // blocks that came and were linked
 }
 
 // entry is a block of the path: its header is verified.
