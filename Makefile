@@ -100,6 +100,7 @@ bench:
 	cd bench && $(GO) run . -rounds 5 -write ../docs/performance.md
 	cd bench && $(GO) run ./devp2p -rounds 5 -write ../docs/performance.md
 	cd bench && $(GO) run ./ontology -rounds 5 -write ../docs/performance.md
+	cd bench && $(GO) run ./opstack -rounds 5 -write ../docs/performance.md
 
 fuzz:
 	@for pkg in $$(git ls-files '*_test.go' | grep -vE '^(interop|bench)/' | xargs -r grep -lE '^func Fuzz' | xargs -r -n1 dirname | sort -u); do \

@@ -10,11 +10,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/pprof"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/starlingp2p/starling/bench/internal/lab"
 	"github.com/starlingp2p/starling/bench/internal/report"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
@@ -79,8 +79,8 @@ type measured struct {
 	stalls      []stalls
 }
 
-// lab is where a measurement takes place.
-type lab struct {
+// place is where a measurement takes place.
+type place struct {
 	options
 	dir, binary string
 	network     family.Network
@@ -91,12 +91,12 @@ type lab struct {
 
 // measure runs all rounds in a folder of its own and tells of each.
 func measure(ctx context.Context, o options, tell io.Writer) (m measured, err error) {
-	l := &lab{options: o, tell: tell}
+	l := &place{options: o, tell: tell}
 	if l.dir, err = os.MkdirTemp("", "starling-bench-"); err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(l.dir)) }()
-	if l.binary, err = buildV1(ctx, l.dir); err != nil {
+	if l.binary, err = lab.Build(ctx, l.dir, "ontology-1.0.0"); err != nil {
 		return m, err
 	}
 	if l.network, err = network(); err != nil {
@@ -115,7 +115,7 @@ func measure(ctx context.Context, o options, tell io.Writer) (m measured, err er
 }
 
 // chain measures with one chain and one real server of it.
-func (l *lab) chain(ctx context.Context, name string, blocks, txs int) (rounds []round, ss []stalls, err error) {
+func (l *place) chain(ctx context.Context, name string, blocks, txs int) (rounds []round, ss []stalls, err error) {
 	began := time.Now()
 	server, err := startV1(l.binary, filepath.Join(l.dir, name), map[string]any{"height": blocks, "txs": txs})
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *lab) chain(ctx context.Context, name string, blocks, txs int) (rounds [
 }
 
 // round measures each kind once.
-func (l *lab) round(ctx context.Context, addr string, blocks int, stall, slow bool) (r round, s stalls, err error) {
+func (l *place) round(ctx context.Context, addr string, blocks int, stall, slow bool) (r round, s stalls, err error) {
 	took := func(into *float64, f func() (time.Duration, error)) error {
 		unix.Sync()
 		runtime.GC()
@@ -171,7 +171,7 @@ func (l *lab) round(ctx context.Context, addr string, blocks int, stall, slow bo
 		}
 	}
 	err = took(&r.Starling, func() (time.Duration, error) {
-		stop, err := profiled(l.profile)
+		stop, err := lab.Profile(l.profile)
 		if err != nil {
 			return 0, err
 		}
@@ -211,20 +211,4 @@ func (l *lab) round(ctx context.Context, addr string, blocks int, stall, slow bo
 		*of.into = float64(d.Microseconds()) / 1000
 	}
 	return r, s, nil
-}
-
-// profiled starts a CPU profile, unless the file has no name, and gives what
-// ends it.
-func profiled(path string) (stop func() error, err error) {
-	if path == "" {
-		return func() error { return nil }, nil
-	}
-	f, err := os.Create(path)
-	if err == nil {
-		err = pprof.StartCPUProfile(f)
-	}
-	return func() error {
-		pprof.StopCPUProfile()
-		return f.Close()
-	}, err
 }

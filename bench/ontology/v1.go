@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
@@ -26,30 +24,6 @@ type v1 struct {
 	*steertest.Process[struct{}]
 	addr string
 	said struct{ Genesis, Head string }
-}
-
-// buildV1 builds the program into dir.
-func buildV1(ctx context.Context, dir string) (string, error) {
-	root, err := filepath.Abs(filepath.Join(moduleDir(), "..", "interop", "peers", "ontology-1.0.0"))
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "ontology-1.0.0")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("bench: build of v1.0.0: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
-// moduleDir is where the module bench lies: the working folder, or the one
-// above in a test.
-func moduleDir() string {
-	if _, err := os.Stat("go.mod"); err != nil {
-		return ".."
-	}
-	return "."
 }
 
 // startV1 runs one in a folder, on a port that is free now.

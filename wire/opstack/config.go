@@ -58,6 +58,9 @@ type Config struct {
 	// NoRanges asks and serves Starlings no faster than op-nodes: one block a
 	// request.
 	NoRanges bool
+	// ServeUnpaced leaves the pace of ranges to the multiplexer: for measuring
+	// throughput. Then they can delay gossip.
+	ServeUnpaced bool
 
 	// DiscoverOn is the UDP address of discv5, as 0.0.0.0:9222; empty: peers are
 	// not looked for. The identity is then a secp256k1 key, and in our record

@@ -46,7 +46,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 	return p2phost.GossipConfig{
 		MaxMessage: codec.MaxCompressed,
 		Budget:     n.budget,
-		MessageID:  n.copies.id,
+		MessageID:  n.copies.ID,
 		Validate:   n.validate,
 		Charge:     n.charge,
 		Count:      n.countGossip,
@@ -89,7 +89,7 @@ func (n *node) validate(ctx context.Context, from network.Conn, topic string, da
 		return chain.Ignore
 	}
 	defer release()
-	body := n.copies.take(topic, data)
+	body := n.copies.Take(topic, data)
 	if len(body) < codec.MinMessage { // not kept, or the table has a word for it
 		var why *rules.Check
 		if body, why = n.w.cfg.Rules.Unpack(data); why != nil {

@@ -170,49 +170,6 @@ func TestClaimsComeFromAcceptedBlocks(t *testing.T) {
 	})
 }
 
-// Threat G-05: copies are known by the bytes that arrive: one is decompressed,
-// and no other.
-func TestCopiesAreDecompressedOnce(t *testing.T) {
-	c := newCopies()
-	b := blockOf(5, 100<<10)
-	data := message(t, b)
-	topic := codec.Topic(chainID, codec.V4)
-	body, err := codec.Decompress(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := codec.MessageID(topic, body)
-	if got := c.id(topic, bytes.Clone(data)); got != want {
-		t.Fatalf("id %x, want %x", got, want)
-	}
-	again := bytes.Clone(data)
-	if n := testing.AllocsPerRun(100, func() { c.id(topic, again) }); n != 0 {
-		t.Errorf("the id of a copy takes %v allocations, want none", n)
-	}
-	if got := c.id("another", data); got == want {
-		t.Error("the topic does not count")
-	}
-	if got := c.take(topic, again); !bytes.Equal(got, body) {
-		t.Error("take gives something else")
-	}
-	if got := c.take(topic, again); got != nil {
-		t.Error("take gives the same twice")
-	}
-	if got := c.id(topic, data); got != want {
-		t.Error("the id is lost with the body")
-	}
-	raw := []byte{0xff, 0xff, 0xff}
-	if got := c.id(topic, raw); got != codec.RawMessageID(topic, raw) || c.take(topic, raw) != nil {
-		t.Errorf("the id of what is no snappy: %x", got)
-	}
-	for i := range 40 {
-		c.id(topic, codec.Compress(append(make([]byte, 9<<20), byte(i))))
-		if c.held > maxCopies {
-			t.Fatalf("%d bytes are held, at most %d", c.held, maxCopies)
-		}
-	}
-}
-
 // Threat S-11: ids that are forgotten while a block may still be gossiped would
 // let it be relayed again and again (D4).
 func TestConfigIsChecked(t *testing.T) {

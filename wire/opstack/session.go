@@ -65,6 +65,9 @@ func (n *node) newSession(l *link, ours bool) *session {
 	}
 	s.ctx, s.stop = context.WithCancel(n.tasks.Ctx)
 	context.AfterFunc(s.ctx, s.requests.Close)
+	if cfg.ServeUnpaced {
+		s.requests.Window = nil
+	}
 	s.use()
 	return s
 }

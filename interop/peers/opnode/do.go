@@ -66,6 +66,8 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		return callAll(ctx, c.Addr, token)
 	case "ssz":
 		return ssz(c.Params)
+	case "measure":
+		return n.measure(ctx, c.Params)
 	case "served":
 		n.source.mu.Lock()
 		defer n.source.mu.Unlock()

@@ -16,6 +16,7 @@
 //	request    Peer and Number: asks by the raw protocol. Answers the bytes in hex.
 //	opp2p      Addr: a URL or a socket's path; calls every method of opp2p_* there with op-node's own client. Params: a
 //	           token, if it needs one.
+//	measure    Params: Measure. Judges gossiped messages as op-node does, and answers Measured.
 //	served     Answers how often each block was served, by its number.
 //	scores     Answers op-node's gossip scores of its peers.
 package opnode

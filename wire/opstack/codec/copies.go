@@ -1,21 +1,19 @@
-package opstack
+package codec
 
 import (
 	"bytes"
 	"hash/maphash"
 	"sync"
-
-	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
-// maxCopies bounds what copies holds, in bytes.
+// maxCopies bounds what Copies holds, in bytes.
 const maxCopies = 32 << 20
 
-// copies knows the id of a message by its bytes as they travel, so that only
+// Copies knows the id of a message by its bytes as they travel, so that only
 // the first copy is decompressed and hashed, and keeps what it decompressed
 // until the validator takes it. A different encoding of the same message is
-// another entry with the same id.
-type copies struct {
+// another entry with the same id. It is safe for concurrent use.
+type Copies struct {
 	seed maphash.Seed
 
 	mu    sync.Mutex // a leaf
@@ -33,9 +31,10 @@ type copied struct {
 
 func (c *copied) size() int { return len(c.data) + len(c.body) }
 
-func newCopies() *copies { return &copies{seed: maphash.MakeSeed(), at: map[uint64]*copied{}} }
+// NewCopies makes one that knows nothing.
+func NewCopies() *Copies { return &Copies{seed: maphash.MakeSeed(), at: map[uint64]*copied{}} }
 
-func (c *copies) key(topic string, data []byte) uint64 {
+func (c *Copies) key(topic string, data []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(c.seed)
 	h.WriteString(topic)
@@ -49,8 +48,8 @@ func (c *copied) is(topic string, data []byte) bool {
 	return c != nil && c.topic == topic && bytes.Equal(c.data, data)
 }
 
-// id is the message id. It is called on pubsub's goroutine, once for each copy.
-func (c *copies) id(topic string, data []byte) string {
+// ID is the message id. It is called on pubsub's goroutine, once for each copy.
+func (c *Copies) ID(topic string, data []byte) string {
 	k := c.key(topic, data)
 	c.mu.Lock()
 	e := c.at[k]
@@ -59,25 +58,25 @@ func (c *copies) id(topic string, data []byte) string {
 		return e.id
 	}
 	e = &copied{topic: topic, data: data}
-	if body, err := decompress(data); err == nil {
-		e.id, e.body = codec.MessageID(topic, body), body
+	if body, err := decompressAny(data); err == nil {
+		e.id, e.body = MessageID(topic, body), body
 	} else {
-		e.id = codec.RawMessageID(topic, data)
+		e.id = RawMessageID(topic, data)
 	}
 	c.put(k, e)
 	return e.id
 }
 
-// decompress is what decides which id a message has: unlike the table's, its
+// decompressAny is what decides which id a message has: unlike the table's, its
 // bound is from above only.
-func decompress(data []byte) ([]byte, error) {
-	if n, err := codec.DecodedLen(data); err != nil && (n == 0 || n > codec.MaxMessage) {
+func decompressAny(data []byte) ([]byte, error) {
+	if n, err := DecodedLen(data); err != nil && (n == 0 || n > MaxMessage) {
 		return nil, err
 	}
-	return codec.Decompress(data)
+	return Decompress(data)
 }
 
-func (c *copies) put(k uint64, e *copied) {
+func (c *Copies) put(k uint64, e *copied) {
 	if e.size() > maxCopies/2 {
 		return
 	}
@@ -97,8 +96,8 @@ func (c *copies) put(k uint64, e *copied) {
 	}
 }
 
-// take gives what a message decompressed to, once; nil where that is not kept.
-func (c *copies) take(topic string, data []byte) []byte {
+// Take gives what a message decompressed to, once; nil where that is not kept.
+func (c *Copies) Take(topic string, data []byte) []byte {
 	k := c.key(topic, data)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,4 +109,11 @@ func (c *copies) take(topic string, data []byte) []byte {
 	c.held -= len(body)
 	c.at[k] = &copied{topic: e.topic, data: e.data, id: e.id}
 	return body
+}
+
+// Held is how many bytes it keeps.
+func (c *Copies) Held() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held
 }

@@ -1,0 +1,54 @@
+// Package lab is what the measurements share while they run: the programs of real
+// peers, and profiles of our own. The programs of this module call it; peers never
+// reach it.
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+)
+
+// Build builds the program of a real peer, that of interop/peers/NAME, into dir
+// and gives its path.
+func Build(ctx context.Context, dir, name string) (string, error) {
+	from, err := filepath.Abs(filepath.Join(moduleDir(), "..", "interop", "peers", name))
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
+	cmd.Dir = from
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("bench: build of %s: %w\n%s", name, err, out)
+	}
+	return path, nil
+}
+
+// moduleDir is where the module bench lies: the working folder, or the one
+// above in a test.
+func moduleDir() string {
+	if _, err := os.Stat("go.mod"); err != nil {
+		return ".."
+	}
+	return "."
+}
+
+// Profile starts a CPU profile, unless the file has no name, and gives what
+// ends it.
+func Profile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, err
+}

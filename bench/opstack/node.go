@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/bench/internal/raw"
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	family "github.com/starlingp2p/starling/ledger/opstack"
+	"github.com/starlingp2p/starling/wire/opstack"
+)
+
+// counted is a ledger that notes how it was imported into.
+type counted struct {
+	*ledger.Ledger
+	goal    uint64
+	imports []int         // blocks; the one importer writes it
+	reached chan struct{} // closed when the goal is durable
+	at      time.Time     // of that
+}
+
+func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error) {
+	n, err := c.Ledger.Import(ctx, blocks)
+	if n > 0 {
+		c.imports = append(c.imports, n)
+	}
+	if c.at.IsZero() && c.goal > 0 && c.Status().Head.Number >= c.goal {
+		c.at = time.Now()
+		close(c.reached)
+	}
+	return n, err
+}
+
+// running is a node of ours.
+type running struct {
+	*starling.Node
+	ledger *counted
+	wire   *opstack.Wire
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// runNode runs one with its ledger in dir; without budgets it serves whatever
+// it is asked for.
+func runNode(dir string, c family.Config, goal uint64, budgets bool) (*running, error) {
+	f, err := family.New(c)
+	if err != nil {
+		return nil, err
+	}
+	l, err := ledger.Open(dir, ledger.Options{Family: f})
+	if err != nil {
+		return nil, err
+	}
+	r := &running{ledger: &counted{Ledger: l, goal: goal, reached: make(chan struct{})}, done: make(chan error, 1)}
+	r.wire, err = opstack.New(opstack.Config{Rules: f.Rules(), Status: l.Status, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, AllowPrivate: true, ServeUnpaced: !budgets})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	cfg := starling.DevConfig()
+	cfg.BackwardOnly, cfg.BlockInterval, cfg.AllowPrivate, cfg.NoDiscovery = true, blockTime, true, true
+	cfg.Serving.Off = !budgets
+	if r.Node, err = starling.New(cfg, r.ledger, r.wire); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() { r.done <- r.Run(ctx) }()
+	select {
+	case <-r.Ready():
+		return r, nil
+	case err := <-r.done:
+		cancel()
+		return nil, errors.Join(err, l.Close())
+	}
+}
+
+// addr is where it can be reached.
+func (r *running) addr() string { return r.wire.Addrs()[0].Text }
+
+// stop ends it and waits for that.
+func (r *running) stop() error {
+	r.cancel()
+	err := <-r.done
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, r.ledger.Close())
+}
+
+// fill times how a fresh node fills its gap up to the head of s from addr: from
+// the dial until the last block is durable. It tells how the ledger imported.
+func fill(ctx context.Context, dir, addr string, s source) (took time.Duration, imports []int, err error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return 0, nil, err
+	}
+	r, err := runNode(dir, s.network, s.head.Number, false)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, r.stop()) }()
+	began := time.Now()
+	if err := r.Client().Connect(ctx, addr); err != nil {
+		return 0, nil, err
+	}
+	if err := r.Client().SetTarget(ctx, s.head); err != nil {
+		return 0, nil, err
+	}
+	select {
+	case <-r.ledger.reached:
+		return r.ledger.at.Sub(began), r.ledger.imports, nil
+	case <-ctx.Done():
+		return 0, nil, context.Cause(ctx)
+	}
+}
+
+// fillRaw times the baseline with the same database, which syncs as often.
+func fillRaw(ctx context.Context, dir string, s source, imports []int) (took time.Duration, err error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	addr, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- raw.Serve(ctx, raw.Database(s.dir), func(a string) { addr <- a }) }()
+	var to string
+	select {
+	case to = <-addr:
+	case err := <-done:
+		return 0, err
+	}
+	r, err := raw.Sync(ctx, raw.Job{Dir: dir, Addr: to, Bytes: s.bytes, Imports: imports})
+	cancel()
+	return time.Duration(r.Seconds * float64(time.Second)), errors.Join(err, <-done)
+}
