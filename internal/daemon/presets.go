@@ -41,7 +41,7 @@ func PresetAdvice(n Network) string {
 	case n.Wire == opstack.Name && n.OPStack.L1 == "" && n.OPStack.Sequencer == "":
 		return "before that, set l1 in [network.opstack] to the JSON-RPC of an L1 node: it knows the sequencer, whose signature makes blocks true"
 	case n.Wire == devp2p.Name && n.needsTarget():
-		return "before that, set target in [[network]] to a block that you trust, as NUMBER:HASH: after the Merge nothing else makes blocks true"
+		return "before that, set target in [[network]] to a block that you trust, as NUMBER:HASH, or engine_listen in [network.ethereum] for a consensus client that names them: after the Merge nothing else makes blocks true"
 	case n.Wire == ontology.Name:
 		return "note: this protocol has neither encryption nor identities, and the node listens on " + strings.Join(n.Listen, ", ")
 	}
