@@ -1,6 +1,7 @@
 package ontology
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 	"runtime"
@@ -83,14 +84,28 @@ func TestAHostilePeerCostsLittle(t *testing.T) {
 	header := codec.Header{Height: 7, Time: 1, Payload: make([]byte, 100<<10)}.Seal()
 	block := codec.Block{Header: header, Body: codec.AppendBody(nil, []codec.Tx{txOf(1, codec.MaxTx-200), txOf(2, codec.MaxTx-200)})}.Append(nil)
 	inv := codec.Inv{Kind: codec.KindTx, Hashes: make([]codec.Hash, 1024)}.Append(nil)
+	tiny := tinyBlock()
+	var short []codec.Header
+	for range codec.MaxHeaders {
+		short = append(short, codec.Header{Payload: make([]byte, 8000)}.Seal())
+	}
+	headers := codec.Headers{Headers: short}.Append(nil)
 	vote := newSigner().sign(string(make([]byte, 1<<20)))
 	for name, fill := range map[string]func(*old){
 		"frames that do not end": func(p *old) {
 			b, _ := codec.AppendFrame(nil, 299, codec.CmdBlock, large)
 			p.Write(b[:9<<20])
 		},
-		"transactions":       func(p *old) { repeat(p, 40, codec.CmdTx, txOf(1, codec.MaxTx-200).Raw) },
-		"blocks":             func(p *old) { repeat(p, 20, codec.CmdBlock, block) },
+		"transactions": func(p *old) { repeat(p, 40, codec.CmdTx, txOf(1, codec.MaxTx-200).Raw) },
+		"blocks":       func(p *old) { repeat(p, 20, codec.CmdBlock, block) },
+		"headers":      func(p *old) { repeat(p, 10, codec.CmdHeaders, headers) },
+		"a large block of tiny transactions that it announced, and more": func(p *old) {
+			inv := codec.Inv{Kind: codec.KindBlock, Hashes: []codec.Hash{tiny.Header.Hash}}
+			p.send(codec.CmdInv, inv.Append(nil))
+			p.wants(codec.CmdGetData)
+			p.send(codec.CmdBlock, tiny.Append(nil))
+			repeat(p, 5, codec.CmdBlock, tiny.Append(nil))
+		},
 		"consensus messages": func(p *old) { repeat(p, 40, codec.CmdConsensus, vote) },
 		"inventories":        func(p *old) { repeat(p, 2000, codec.CmdInv, inv) },
 		"requests whose answers it does not read": func(p *old) {
@@ -121,6 +136,19 @@ func TestAHostilePeerCostsLittle(t *testing.T) {
 			})
 		})
 	}
+}
+
+// tinyBlock is as large as a block may be, and of as many transactions as fit.
+func tinyBlock() codec.Block {
+	one := codec.Tx{Type: codec.TxInvoke}.Seal()
+	n := (codec.MaxBlock - 1024) / len(one.Raw)
+	hashes := make([]codec.Hash, n)
+	body := make([]byte, 4, codec.MaxBlock)
+	binary.LittleEndian.PutUint32(body, uint32(n))
+	for i := range hashes {
+		hashes[i], body = one.Hash, append(body, one.Raw...)
+	}
+	return codec.Block{Header: codec.Header{Height: 9, Time: 9, TxRoot: codec.TxRoot(hashes)}.Seal(), Body: body}
 }
 
 func repeat(p *old, times int, c codec.Command, payload []byte) {
