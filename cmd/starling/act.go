@@ -247,7 +247,9 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 	return &cli.Command{
 		Name: "ping", Category: categoryAct, Usage: "measure the round trip to a peer", ArgsUsage: "PEER",
 		Description: "PEER is one of the node's peers. To reach somebody that is none, use \"starling probe ADDR\".",
-		Flags:       actFlags(datadir, &cli.IntFlag{Name: "count", Usage: "how many times, a second apart", Value: 3}),
+		Flags: actFlags(datadir,
+			&cli.IntFlag{Name: "count", Usage: "how many times, a second apart", Value: 3},
+			&cli.BoolFlag{Name: "watch", Usage: "go on until Ctrl-C; with --json one line a ping", HideDefault: true}),
 		Action: onOne("one peer", "\"starling peers\" lists them", func(cmd *cli.Command) error {
 			if c := cmd.Int("count"); c < 1 || c > 10_000 {
 				return &usageError{fmt.Errorf("--count is %d, want 1 to 10000", c)}
@@ -258,12 +260,15 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 			if err != nil {
 				return err
 			}
-			for i := range cmd.Int("count") {
+			for i := 0; cmd.Bool("watch") || i < cmd.Int("count"); i++ {
 				if i > 0 && !rest(ctx, time.Second) {
 					return nil
 				}
 				var r daemon.PingReply
 				if err := n.call(ctx, "starling_ping", &r, p.ID); err != nil {
+					if ctx.Err() != nil {
+						return nil
+					}
 					return err
 				}
 				if cmd.Bool("json") {
@@ -300,6 +305,7 @@ func tailCommand(datadir cli.Flag) *cli.Command {
 		Name: "tail", Category: categoryLook, Usage: "print blocks as they arrive, until Ctrl-C",
 		Description: "A block that takes the place of one that was printed before is printed again, and standard error says so.",
 		Flags: actFlags(datadir,
+			&cli.BoolFlag{Name: "watch", Usage: "what it does anyway; taken since the other verbs take it", HideDefault: true},
 			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
 			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true, Validator: between(1, math.MaxInt32)}),
 		Action: onNode(nil, func(ctx context.Context, cmd *cli.Command, n *node) error {

@@ -247,3 +247,26 @@ func TestProbersAreNoPeersThatWereLost(t *testing.T) {
 		t.Errorf("%d probers are kept", len(c.probers))
 	}
 }
+
+// Links that say nothing, from one machine, are one line among the decisions;
+// they count each.
+func TestKnocksOfOneMachineAreOneLine(t *testing.T) {
+	c := New(false)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	knock := func(addr string, id peer.ID) {
+		c.Take(now, starling.PeerRefused{Addr: peer.Addr{Scheme: "p2p", Text: addr}, ID: id, Direction: peer.Inbound, Reason: peer.HandshakeFailed})
+	}
+	for port := range 50 {
+		knock(fmt.Sprintf("/ip4/192.0.2.1/tcp/%d", 1000+port), "")
+	}
+	knock("/ip4/192.0.2.2/tcp/1000", "")
+	knock("192.0.2.3:1", "")
+	knock("192.0.2.3:2", "")
+	knock("192.0.2.3:2", "somebody")
+	if got := len(c.history.all); got != 4 {
+		t.Errorf("%d lines, want 4: %+v", got, c.history.all)
+	}
+	if got := c.counts.total(key{kindRefused, string(peer.HandshakeFailed), false}); got != 54 {
+		t.Errorf("%d are counted, want 54", got)
+	}
+}

@@ -2,6 +2,7 @@ package why
 
 import (
 	"container/list"
+	"net"
 	"slices"
 	"strings"
 )
@@ -35,7 +36,11 @@ func newHistory() history {
 // add files a decision under the peer's identity, or its address if nobody
 // knows that.
 func (h *history) add(d Decision) {
-	h.all = keep(h.all, d, keptAll)
+	if n := len(h.all); n > 0 && again(h.all[n-1], d) {
+		h.all[n-1] = d
+	} else {
+		h.all = keep(h.all, d, keptAll)
+	}
 	name := first(d.Peer, d.Addr)
 	if name == "" {
 		return
@@ -53,6 +58,27 @@ func (h *history) add(d Decision) {
 	h.order.MoveToFront(el)
 	o := el.Value.(*dossier)
 	o.ring = keep(o.ring, d, keptEach)
+}
+
+// again reports whether a decision is the one before once more: who does not
+// say who it is was refused as it was, from the same machine. So it is with
+// "starling doctor" and load balancers, which only look whether a port is open.
+func again(last, d Decision) bool {
+	return d.Kind == kindRefused && d.Peer == "" && last.Peer == "" && machine(last.Addr) == machine(d.Addr) &&
+		last.Kind == d.Kind && last.Reason == d.Reason && last.ByRemote == d.ByRemote && last.Detail == d.Detail
+}
+
+// machine is an address without its port.
+func machine(addr string) string {
+	for _, port := range []string{"/tcp/", "/udp/"} {
+		if at, _, ok := strings.Cut(addr, port); ok {
+			return at
+		}
+	}
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		return host
+	}
+	return addr
 }
 
 // keep appends to a list of at most limit, whose oldest go first.
