@@ -24,7 +24,8 @@ type Ethereum struct {
 	NAT            string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
 	Ethstats       string   `toml:"ethstats,omitempty" comment:"a page that watches networks and is told of this node, as NAME@HOST:PORT" default:"none" example:"mynode@ethstats.example.org:3000"`
 	EthstatsSecret string   `toml:"ethstats_secret,omitempty" comment:"the file with that page's secret, for its owner alone" example:"keys/ethstats.secret"`
-	Receipts       bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts too" default:"false"`
+	Mode           string   `toml:"mode,omitempty" comment:"full: headers and bodies are fetched; fast: receipts too, by a node that begins with an empty ledger, until it is started again" default:"full" example:"fast"`
+	Receipts       bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts in any mode" default:"false"`
 
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
 	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`
@@ -49,6 +50,7 @@ func (e *Ethereum) check(n *Network, p *problems) {
 		p.bad("network.ethereum.ethstats: %w", err)
 	}
 	e.checkEngine(p)
+	e.checkMode(p)
 	if _, err := devp2p.ParseNAT(e.NAT); err != nil {
 		p.bad("network.ethereum.nat: %w", withoutPackage(err))
 	}

@@ -106,9 +106,9 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 		}
 		advertise = append(advertise, a)
 	}
-	var versions []eth.Version
-	for _, v := range e.Versions {
-		versions = append(versions, eth.Version(v))
+	versions, err := e.offered(!targetOnly && network.Target == "")
+	if err != nil {
+		return nil, err
 	}
 	keyFile := network.KeyFile
 	if keyFile == "" {
@@ -125,7 +125,7 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	blocks, times := ethereum.Forks(genesis.Config, genesis.ExtraForks...)
 	return devp2p.New(devp2p.Config{
 		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
-		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.Receipts, TargetOnly: targetOnly,
+		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.withReceipts(l.Status(), log.With("part", "ethereum")), TargetOnly: targetOnly,
 		Discovery: disc,
 		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		Logger: log.With("part", "wire"),
