@@ -37,7 +37,7 @@ const (
 	longestRest = time.Minute // of a peer that does not answer
 	floodUnit   = 1000        // announcements over the bound, within floodTime, that cost one charge
 	floodTime   = time.Minute
-	memory      = 64          // blocks that were checked and may become part of our chain
+	memory      = 64 // blocks that were checked and may become part of our chain
 )
 
 // CoreConfig says what the core may do. PushBytes 0 is 4096.
