@@ -65,8 +65,11 @@ func TestSlowReadersLeaveAShareForOthers(t *testing.T) {
 func TestShortenedRequestsAskForLess(t *testing.T) {
 	hashes := make([]chain.Hash, 100)
 	for _, r := range []wire.Request{
-		wire.GetHeaders{Range: chain.Range{Count: 100}}, wire.GetBlocks{Range: chain.Range{Count: 100, MaxBytes: 1 << 20}},
-		wire.GetBodies{Hashes: hashes}, wire.GetBlocksByHash{Hashes: hashes}, wire.GetTxs{Hashes: hashes},
+		wire.GetHeaders{Range: chain.Range{Count: 100}},
+		wire.GetBlocks{Range: chain.Range{Count: 100, MaxBytes: 1 << 20}},
+		wire.GetBodies{Hashes: hashes},
+		wire.GetBlocksByHash{Hashes: hashes},
+		wire.GetTxs{Hashes: hashes},
 	} {
 		var n, bytes int
 		switch q := shorten(r, 1000, 7).(type) {
