@@ -4,6 +4,9 @@
 // from us after the Merge, and a chain that is followed and passed on by total
 // difficulty while a clique signer seals it; and that nodes find each other by
 // discv4 and by discv5, and transactions cross from one geth to another
-// through the ethereum ledger's pool. What was downloaded with receipts is
-// served to another Starling, receipts included.
+// through the ethereum ledger's pool, in stars and over bridges. What was
+// downloaded with receipts is served to another Starling, receipts included.
+// Blocks that a clique signer seals are counted on their way through us, an
+// embedder's protocols are spoken with geth's p2p.Server, and geth keeps us
+// through minutes of traffic.
 package devp2p

@@ -38,6 +38,7 @@ type startParams struct {
 	DiscoveryV5 bool     `json:"discovery_v5"`
 	Bootnodes   []string `json:"bootnodes"`
 	MaxPeers    int      `json:"max_peers"` // 0: 50
+	Echo        []echo   `json:"echo"`      // protocols beside eth
 	// JWT is a file with the secret of the Engine API, which is then on.
 	JWT        string `json:"jwt"`
 	EnginePort int    `json:"engine_port"` // 0: any free one
@@ -128,6 +129,9 @@ func open(s startParams, emit func(any)) (*node, error) {
 		srv.Protocols = slices.DeleteFunc(srv.Protocols, func(p p2p.Protocol) bool {
 			return p.Name != "eth" || !slices.Contains(s.Versions, p.Version)
 		})
+	}
+	for _, e := range s.Echo {
+		n.stack.Server().Protocols = append(n.stack.Server().Protocols, e.protocol())
 	}
 	if _, err := n.eth.BlockChain().InsertChain(m.blocks); err != nil {
 		return nil, errors.Join(fmt.Errorf("import of the chain: %w", err), n.stack.Close())
