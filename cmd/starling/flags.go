@@ -17,13 +17,14 @@ import (
 type keyFlag struct {
 	name, key, value, usage string
 	list, yes               bool // takes several; takes none
+	quiet                   bool // is taken, and left out of the help, which stays short
 }
 
 // keyFlags are few on purpose: all else is in the file and the environment.
 func keyFlags() []keyFlag {
 	return []keyFlag{
 		{name: "log-level", key: "log_level", value: "LEVEL", usage: "debug, info, warn or error"},
-		{name: "log-format", key: "log_format", value: "FORMAT", usage: "text or json"},
+		{name: "log-format", key: "log_format", value: "FORMAT", usage: "text or json", quiet: true},
 		{name: "network", key: "network.preset", value: "NAME", usage: "a public network, as the config's preset"},
 		{name: "listen", key: "network.listen", value: "ADDR", usage: "where others reach us; may be repeated", list: true},
 		{name: "seed", key: "network.seeds", value: "ADDR", usage: "whom to meet first; may be repeated", list: true},
@@ -57,7 +58,7 @@ func configFlags() []cli.Flag {
 		case f.yes:
 			flags = append(flags, &cli.BoolFlag{Name: f.name, Usage: usage, HideDefault: true})
 		default:
-			flags = append(flags, &cli.StringFlag{Name: f.name, Usage: usage})
+			flags = append(flags, &cli.StringFlag{Name: f.name, Usage: usage, Hidden: f.quiet})
 		}
 	}
 	return flags
