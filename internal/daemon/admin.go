@@ -63,6 +63,7 @@ type gethlike interface {
 	PeerProtocols(peer.ID) map[string]any
 	NodeID(peer.ID) string
 	Record() string
+	DiscoveryPort() int
 }
 
 // adminID is how the admin namespace writes an identity.
@@ -160,7 +161,7 @@ func (n *Node) nodeInfo() NodeInfo {
 	if g, ok := n.stack.wire.(gethlike); ok {
 		info.Protocols = g.NodeProtocols()
 		if record := g.Record(); record != "" {
-			info.ENR, info.Ports.Discovery = record, info.Ports.Listener // both are of one port
+			info.ENR, info.Ports.Discovery = record, g.DiscoveryPort()
 		}
 	}
 	return info

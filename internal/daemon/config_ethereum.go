@@ -20,6 +20,9 @@ type Ethereum struct {
 	Bootnodes      []string `toml:"bootnodes,omitempty" comment:"whom discovery asks first, over UDP at the port of listen" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
 	BootnodesV5    []string `toml:"bootnodes_v5,omitempty" comment:"whom discv5 asks first, where those are others" default:"bootnodes" example:"enode://3c72addb4fdf09af94f0c94d7fe92a386a7e70cf8a1d85916386bb2535c7b1b13b306b0fe085665d8fc1b28ae1676cd3ad6e08eaeda225fe38d0da4de55703e0@203.0.113.7:30303"`
 	Lists          []string `toml:"lists,omitempty" comment:"lists of nodes in DNS" example:"enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@all.mainnet.ethdisco.net"`
+	NoDiscV4       bool     `toml:"no_discv4,omitempty" comment:"do not speak discv4" default:"false"`
+	NoDiscV5       bool     `toml:"no_discv5,omitempty" comment:"do not speak discv5" default:"false"`
+	DiscoveryPort  int      `toml:"discovery_port,omitzero" comment:"the UDP port of discovery" default:"that of listen" example:"30304"`
 	SignerKey      string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
 	NAT            string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
 	Ethstats       string   `toml:"ethstats,omitempty" comment:"a page that watches networks and is told of this node, as NAME@HOST:PORT" default:"none" example:"mynode@ethstats.example.org:3000"`
@@ -51,6 +54,9 @@ func (e *Ethereum) check(n *Network, p *problems) {
 	}
 	e.checkEngine(p)
 	e.checkMode(p)
+	if e.DiscoveryPort < 0 || e.DiscoveryPort > 65535 {
+		p.bad("network.ethereum.discovery_port is %d, want 1 to 65535", e.DiscoveryPort)
+	}
 	if _, err := devp2p.ParseNAT(e.NAT); err != nil {
 		p.bad("network.ethereum.nat: %w", withoutPackage(err))
 	}

@@ -1,36 +1,16 @@
 package daemon
 
 import (
-	"errors"
-	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 )
-
-// opFlag is one of op-node's flags, which [network.opstack] takes by its name.
-// One of key, only and why is set, or the flag is one of several that together
-// make something of ours.
-type opFlag struct {
-	name string
-	// key is what the flag stands for here.
-	key string
-	// only are the values that say what is always so here. Another one, and any
-	// where there is none, is refused, and why says why, and what to use.
-	only []string
-	why  string
-	// with is what the flag is a part of, in words.
-	with string
-}
 
 // opFlags are all flags of op-node v1.19.6 that are about its P2P stack and its
 // signer (op-node/flags/p2p_flags.go, op-service/signer/cli.go).
-func opFlags() []opFlag {
+func opFlags() []flagName {
 	ns, ops := "network.", opTable
-	return []opFlag{
+	return []flagName{
 		{name: "p2p.disable", only: []string{"false"}, why: "a node without peers has nothing to do here; stop it"},
 		{name: "p2p.no-discovery", key: ns + "no_discovery"},
 		{name: "p2p.scoring", only: []string{"light"}, why: "peers are always held to account; what you trust goes into static or trusted"},
@@ -97,111 +77,23 @@ const opTable = "network.opstack."
 // opRoots are the words that op-node's flags begin with.
 func opRoots() []string { return []string{"p2p", "signer", "syncmode"} }
 
-// flagValues are flags with their values as a command line would have them.
-type flagValues map[string]string
-
-// takeFlags reads op-node's flags out of [network.opstack], puts what they say
-// into the keys that they stand for, and gives back the unknown keys that are
-// none. A flag is written as a key with dots, with or without quotes.
-func (c *Config) takeFlags(raw []byte, path string, lines map[string]int, unknown []toml.Key) (left []toml.Key, err error) {
-	found := false
-	for _, k := range unknown {
-		root, _, _ := strings.Cut(strings.Join(k[min(2, len(k)):], "."), ".")
-		if len(k) > 2 && k[0] == "network" && k[1] == "opstack" && slices.Contains(opRoots(), root) {
-			found = true
-			continue
-		}
-		left = append(left, k)
+// opNames is [network.opstack] with op-node's flags in it.
+func opNames() flagTable {
+	return flagTable{
+		table: "opstack", of: "op-node's P2P stack", flags: opFlags(),
+		mine: func(name string) bool {
+			root, _, _ := strings.Cut(name, ".")
+			return slices.Contains(opRoots(), root)
+		},
+		join: func(c *Config, path string, given flagValues, set setFlag, bad badFlag) {
+			c.joinFlags(given, set, bad)
+			c.takeOPKey(path, given, bad)
+		},
 	}
-	if !found || len(c.Networks) != 1 {
-		return left, nil
-	}
-	var doc struct {
-		Network []struct {
-			OPStack map[string]any `toml:"opstack"`
-		} `toml:"network"`
-	}
-	if err := toml.Unmarshal(raw, &doc); err != nil {
-		return left, decodeError(err)
-	}
-	given := flagValues{}
-	for _, root := range slices.Sorted(maps.Keys(doc.Network[0].OPStack)) {
-		if word, _, _ := strings.Cut(root, "."); slices.Contains(opRoots(), word) {
-			if err := given.flatten(root, doc.Network[0].OPStack[root]); err != nil {
-				return left, &ConfigError{Line: lines[opTable+root], Err: err}
-			}
-		}
-	}
-	return left, c.layFlags(given, lines, path)
 }
 
-// flatten takes in a value, or all those of a table.
-func (g flagValues) flatten(name string, v any) error {
-	if table, ok := v.(map[string]any); ok {
-		for _, k := range slices.Sorted(maps.Keys(table)) {
-			if err := g.flatten(name+"."+k, table[k]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if _, twice := g[name]; twice {
-		return fmt.Errorf("%s is there twice", opTable+name)
-	}
-	if list, ok := v.([]any); ok {
-		items := make([]string, len(list))
-		for i, item := range list {
-			items[i] = fmt.Sprint(item)
-		}
-		v = strings.Join(items, ",")
-	}
-	g[name] = strings.TrimSpace(fmt.Sprint(v))
-	return nil
-}
-
-// layFlags writes what flags say into the config. All that is wrong is told.
-func (c *Config) layFlags(given flagValues, lines map[string]int, path string) error {
-	var bads []*ConfigError
-	bad := func(flag, format string, args ...any) {
-		bads = append(bads, &ConfigError{Line: lines[opTable+flag], Err: fmt.Errorf(format, args...)})
-	}
-	from := func(flag string) Origin {
-		return Origin(fmt.Sprintf("flag %s at %s:%d", flag, path, lines[opTable+flag]))
-	}
-	set := func(flag, key, text string) {
-		if text == "" {
-			return
-		}
-		f, ok := fieldOf(key)
-		if was := c.origins[key]; was != "" || !ok {
-			bad(flag, "%s says the same, and %s is set too; leave one of them out", flag, key)
-			return
-		}
-		if err := f.set(c, text); err != nil {
-			bad(flag, "%w", err)
-			return
-		}
-		c.origins[key] = from(flag)
-	}
-	known := map[string]bool{}
-	for _, f := range opFlags() {
-		known[f.name] = true
-		text, ok := given[f.name]
-		switch {
-		case !ok:
-		case f.key != "":
-			set(f.name, f.key, text)
-		case f.with != "": // below
-		case !slices.Contains(f.only, strings.ReplaceAll(text, " ", "")):
-			bad(f.name, "%s = %.80q has no counterpart here: %s", f.name, text, f.why)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !known[name] {
-			bad(name, "%s is no flag of op-node's P2P stack; docs/networks.md lists them", name)
-		}
-	}
-	c.joinFlags(given, set, bad)
+// takeOPKey takes the sequencer's key out of a config that nobody else can read.
+func (c *Config) takeOPKey(path string, given flagValues, bad badFlag) {
 	if key := given["p2p.sequencer.key"]; key != "" {
 		info, err := os.Stat(path)
 		switch o := &c.Networks[0].OPStack; {
@@ -213,15 +105,4 @@ func (c *Config) layFlags(given flagValues, lines map[string]int, path string) e
 			o.SequencerHex = key
 		}
 	}
-	switch len(bads) {
-	case 0:
-		return nil
-	case 1:
-		return bads[0]
-	}
-	var errs []error
-	for _, b := range bads {
-		errs = append(errs, fmt.Errorf("line %d: %w", b.Line, b.Err))
-	}
-	return &ConfigError{Err: errors.Join(errs...)}
 }

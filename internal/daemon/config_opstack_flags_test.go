@@ -185,19 +185,21 @@ func TestAKeyInTheConfigIsForItsOwnerOnly(t *testing.T) {
 
 // docs/networks.md lists the flags as the program has them.
 func TestTheDocumentHasTheFlags(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("| flag | here |\n|---|---|\n")
-	for _, f := range opFlags() {
-		here := f.with
-		switch {
-		case f.key != "":
-			here = "`" + f.key + "`"
-		case f.why != "" && len(f.only) == 0:
-			here = "refused: " + f.why
-		case f.why != "":
-			here = "only `" + f.only[0] + "`: " + f.why
+	for name, flags := range map[string][]flagName{"flags of op-node": opFlags(), "flags of geth": gethFlags()} {
+		var b strings.Builder
+		b.WriteString("| flag | here |\n|---|---|\n")
+		for _, f := range flags {
+			here := f.with
+			switch {
+			case f.key != "":
+				here = "`" + f.key + "`"
+			case f.why != "" && len(f.only) == 0:
+				here = "refused: " + f.why
+			case f.why != "":
+				here = "only `" + f.only[0] + "`: " + f.why
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |\n", f.name, here)
 		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", f.name, here)
+		keepSection(t, "../../docs/networks.md", name, b.String())
 	}
-	keepSection(t, "../../docs/networks.md", "flags of op-node", b.String())
 }

@@ -15,26 +15,8 @@ const (
 	opNodeHi  = 30
 )
 
-// or is a flag's value, or what it is where it is left out or empty.
-func (g flagValues) or(flag, byDefault string) string {
-	if text := g[flag]; text != "" {
-		return text
-	}
-	return byDefault
-}
-
-// first is the first of some flags that is given; empty: none.
-func (g flagValues) first(flags ...string) string {
-	for _, f := range flags {
-		if g[f] != "" {
-			return f
-		}
-	}
-	return ""
-}
-
 // joinFlags makes what several flags say together.
-func (c *Config) joinFlags(g flagValues, set func(flag, key, text string), bad func(flag, format string, args ...any)) {
+func (c *Config) joinFlags(g flagValues, set setFlag, bad badFlag) {
 	ip, port := g.or("p2p.listen.ip", opNodeIP), g.or("p2p.listen.tcp", opNodeTCP)
 	if flag := g.first("p2p.listen.ip", "p2p.listen.tcp"); flag != "" {
 		addr, err := netip.ParseAddr(ip)

@@ -160,12 +160,15 @@ func (e *Ethereum) discovery(network Network, listen string, dir *Datadir) (devp
 	if err != nil {
 		return devp2p.Discovery{}, fmt.Errorf("network.listen: %w", err)
 	}
+	if e.DiscoveryPort != 0 {
+		at = netip.AddrPortFrom(at.Addr(), uint16(e.DiscoveryPort))
+	}
 	v5 := e.BootnodesV5
 	if len(v5) == 0 {
 		v5 = e.Bootnodes
 	}
 	return devp2p.Discovery{
-		Listen: at, BootnodesV4: e.Bootnodes, BootnodesV5: v5, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
+		Listen: at, NoV4: e.NoDiscV4, NoV5: e.NoDiscV5, BootnodesV4: e.Bootnodes, BootnodesV5: v5, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
 	}, nil
 }
 

@@ -124,8 +124,20 @@ func (w *Wire) Addrs() []peer.Addr {
 		eps = []netip.AddrPort{at}
 	}
 	var out []peer.Addr
+	udp := 0 // as TCP
+	if at := w.cfg.Discovery.Listen; n.finder.pair != nil && len(w.cfg.Advertise) == 0 {
+		udp = int(at.Port())
+	}
 	for _, ep := range eps {
-		out = append(out, addrOf(n.self, ep.Addr().Unmap().String(), int(ep.Port()), 0))
+		out = append(out, addrOf(n.self, ep.Addr().Unmap().String(), int(ep.Port()), udp))
 	}
 	return out
+}
+
+// DiscoveryPort is the UDP port of discovery; 0: it does not run.
+func (w *Wire) DiscoveryPort() int {
+	if n := w.node.Load(); n != nil && n.finder.pair != nil {
+		return n.finder.pair.Self().UDP()
+	}
+	return 0
 }
