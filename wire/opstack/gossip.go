@@ -50,6 +50,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 		Validate:   n.validate,
 		Charge:     n.charge,
 		Count:      n.countGossip,
+		Copied:     n.copied,
 		Score:      func(id peer.ID) float64 { return score(id) + n.w.Score(id).Total },
 		SeenFor:    n.w.cfg.SeenFor,
 		Options:    []pubsub.Option{pubsub.WithGossipSubParams(params(n.w.cfg.Mesh))},
@@ -130,6 +131,17 @@ func (n *node) refuse(s *session, why *rules.Check) chain.Action {
 		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(s.link.Conn), Offense: peer.InvalidGossip, Severity: v.Severity, Detail: why.Name + ": " + why.Why})
 	}
 	return v.Action
+}
+
+// copied charges a peer that sends the same message in one encoding after the
+// other: each is decompressed before it is known for what it is.
+func (n *node) copied(from network.Conn, topic string, data []byte) {
+	if _, ours := n.w.topics[topic]; !ours || !n.copies.Recoded(string(from.RemotePeer()), topic, data) {
+		return
+	}
+	if s := n.sessionOn(from); s != nil {
+		n.host.Report(wire.Offended{Session: s, Link: p2phost.LinkOf(from), Offense: peer.InvalidGossip, Severity: peer.High, Detail: "the same message in several encodings"})
+	}
 }
 
 // member notes that a peer has joined or left one of our topics.

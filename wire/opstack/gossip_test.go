@@ -3,6 +3,7 @@ package opstack
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,33 @@ func TestClaimsComeFromAcceptedBlocks(t *testing.T) {
 		}
 		if n := len(wiretest.Reports[wire.Claimed](h)); n != 2 {
 			t.Errorf("%d claims, want those of two members", n)
+		}
+	})
+}
+
+// Threat B-04: a peer that sends a message again and again, encoded anew, has us
+// decompress it each time, and pays for that. (One whose message was rejected is
+// not listened to any more.)
+func TestRecodedMessagesCostTheirDeliverer(t *testing.T) {
+	inBubble(t, func(p *place) {
+		h := &wiretest.Host{}
+		w := p.wire(1, h)
+		_, publish := p.gossiper(2, w, h, codec.V4)
+		b := blockOf(33, 1000)
+		msg := codec.Message(b.Extra, envelopeOf(t, b))
+		publish(codec.Compress(msg))
+		for n := 20; n < 24; n++ { // literals only, of n bytes each
+			data := binary.AppendUvarint(nil, uint64(len(msg)))
+			for rest := msg; len(rest) > 0; rest = rest[min(n, len(rest)):] {
+				data = append(append(data, byte(min(n, len(rest))-1)<<2), rest[:min(n, len(rest))]...)
+			}
+			time.Sleep(time.Second)
+			publish(data)
+		}
+		p.until("charges", func() bool { return offenses(h)[peer.InvalidGossip] >= 3 }, h)
+		time.Sleep(time.Second)
+		if got := offenses(h); len(got) != 1 || got[peer.InvalidGossip] != 3 {
+			t.Errorf("charged with %v, want three of four encodings", got)
 		}
 	})
 }

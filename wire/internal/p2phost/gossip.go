@@ -46,6 +46,9 @@ type GossipConfig struct {
 	Score func(peer.ID) float64
 	// Charge tells of a fault. It never blocks.
 	Charge func(from network.Conn, o peer.Offense, detail string)
+	// Copied is told of a copy of a message that came already; nil: nobody asks.
+	// It never blocks.
+	Copied func(from network.Conn, topic string, data []byte)
 	// Count is told of each copy of a message that comes or goes, the topic being
 	// whatever text the peer gave; nil: nobody counts. It never blocks.
 	Count func(topic string, inbound bool, bytes int)
@@ -116,6 +119,11 @@ func (h *Host) StartGossip(cfg GossipConfig) (*Gossip, error) {
 	g.quota = newQuota(int(cfg.Budget.Size()), cfg.MaxMessage, g.filter.CanSubscribe, g.dropped)
 	g.quota.score = g.Score
 	g.tracer = newTracer(g.quota, cfg.MessageID, g.dropped, cfg.Count)
+	g.tracer.copied = func(m *pubsub.Message) {
+		if c := g.host.conn(m.ReceivedFrom); c != nil && cfg.Copied != nil {
+			cfg.Copied(c, m.GetTopic(), m.GetData())
+		}
+	}
 	scores, thresholds := scoreParams(func(id libpeer.ID) float64 {
 		return max(-maxGossipScore, min(maxGossipScore, cfg.Score(peer.ID(id.String())))) + g.tracer.silent(id)
 	})

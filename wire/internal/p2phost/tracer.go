@@ -37,6 +37,7 @@ type tracer struct {
 	id      func(topic string, data []byte) string
 	dropped func(id libpeer.ID, queue string, n int)
 	passed  func(topic string, inbound bool, bytes int)
+	copied  func(*pubsub.Message) // is told of duplicates
 
 	mu       sync.Mutex
 	mesh     map[string]map[libpeer.ID]*meshPeer
@@ -57,7 +58,7 @@ var _ pubsub.RawTracer = (*tracer)(nil)
 
 func newTracer(q *quota, id func(string, []byte) string, dropped func(libpeer.ID, string, int), passed func(string, bool, int)) *tracer {
 	return &tracer{
-		quota: q, id: id, dropped: dropped, passed: passed, mesh: map[string]map[libpeer.ID]*meshPeer{},
+		quota: q, id: id, dropped: dropped, passed: passed, mesh: map[string]map[libpeer.ID]*meshPeer{}, copied: func(*pubsub.Message) {},
 		first: map[string]time.Time{}, receipts: map[*byte]*wire.Receipt{}, muted: map[libpeer.ID]time.Time{},
 	}
 }
@@ -172,6 +173,7 @@ func (t *tracer) remember(id string) {
 // DuplicateMessage implements pubsub.RawTracer.
 func (t *tracer) DuplicateMessage(m *pubsub.Message) {
 	t.quota.done(m.ReceivedFrom, m.Message)
+	t.copied(m)
 	id := m.ID
 	if id == "" {
 		id = t.id(m.GetTopic(), m.GetData())

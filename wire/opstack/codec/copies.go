@@ -20,7 +20,18 @@ type Copies struct {
 	at    map[uint64]*copied
 	order []uint64 // oldest first
 	held  int      // bytes
+
+	first   map[string]uint64 // by id: the key of the encoding that came first
+	ids     []string          // of first, oldest first
+	brought map[string]uint64 // by id and peer: the key of another encoding
+	bringer []string          // of brought, oldest first
 }
+
+// How many messages, and how many deliverers of other encodings, are remembered.
+const (
+	maxFirst   = 1024
+	maxBrought = 4096
+)
 
 type copied struct {
 	topic string
@@ -32,7 +43,9 @@ type copied struct {
 func (c *copied) size() int { return len(c.data) + len(c.body) }
 
 // NewCopies makes one that knows nothing.
-func NewCopies() *Copies { return &Copies{seed: maphash.MakeSeed(), at: map[uint64]*copied{}} }
+func NewCopies() *Copies {
+	return &Copies{seed: maphash.MakeSeed(), at: map[uint64]*copied{}, first: map[string]uint64{}, brought: map[string]uint64{}}
+}
 
 func (c *Copies) key(topic string, data []byte) uint64 {
 	var h maphash.Hash
@@ -77,11 +90,14 @@ func decompressAny(data []byte) ([]byte, error) {
 }
 
 func (c *Copies) put(k uint64, e *copied) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.first[e.id]; !known {
+		c.ids = remember(c.first, c.ids, e.id, k, maxFirst)
+	}
 	if e.size() > maxCopies/2 {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if old := c.at[k]; old != nil {
 		c.held -= old.size()
 	} else {
@@ -109,6 +125,36 @@ func (c *Copies) Take(topic string, data []byte) []byte {
 	c.held -= len(body)
 	c.at[k] = &copied{topic: e.topic, data: e.data, id: e.id}
 	return body
+}
+
+// remember notes k under name, and forgets the oldest over the bound.
+func remember(in map[string]uint64, order []string, name string, k uint64, most int) []string {
+	if _, ok := in[name]; !ok {
+		order = append(order, name)
+	}
+	in[name] = k
+	for len(order) > most {
+		delete(in, order[0])
+		order = order[1:]
+	}
+	return order
+}
+
+// Recoded takes in that a peer brought a copy of a message that had come, and
+// reports whether it brought the same message before in yet another encoding.
+// Whoever relays sends the bytes that it got, once; to encode them anew is a way
+// to have us decompress for nothing.
+func (c *Copies) Recoded(peer, topic string, data []byte) bool {
+	id, k := c.ID(topic, data), c.key(topic, data)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if first, known := c.first[id]; !known || first == k {
+		return false
+	}
+	name := id + peer
+	before, again := c.brought[name]
+	c.bringer = remember(c.brought, c.bringer, name, k, maxBrought)
+	return again && before != k
 }
 
 // Held is how many bytes it keeps.

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"github.com/starlingp2p/starling/wire/opstack/codec"
@@ -49,6 +50,51 @@ func TestCopiesAreDecompressedOnce(t *testing.T) {
 		c.ID(topic, codec.Compress(append(make([]byte, 9<<20), byte(i))))
 		if n := c.Held(); n > 32<<20 {
 			t.Fatalf("%d bytes are held, at most 32 MiB", n)
+		}
+	}
+}
+
+// literals is a message as a snappy block of literals of n bytes: one encoding of
+// many.
+func literals(msg []byte, n int) []byte {
+	out := binary.AppendUvarint(nil, uint64(len(msg)))
+	for len(msg) > 0 {
+		k := min(n, len(msg))
+		out = append(out, byte(k-1)<<2)
+		out = append(out, msg[:k]...)
+		msg = msg[k:]
+	}
+	return out
+}
+
+// Threat B-04: a message in ever new encodings is decompressed each time before
+// it is known; who sends two beside the first is found out, and who relays one
+// that others sent is not.
+func TestRecodedCopiesAreFoundOut(t *testing.T) {
+	c := codec.NewCopies()
+	topic, msg := codec.Topic(901, codec.V4), bytes.Repeat([]byte{1, 2, 3}, 100)
+	id := c.ID(topic, codec.Compress(msg))
+	for n := 10; n < 13; n++ {
+		if got := c.ID(topic, literals(msg, n)); got != id {
+			t.Fatalf("an encoding has the id %x, want %x", got, id)
+		}
+	}
+	for i, tt := range []struct {
+		peer string
+		data []byte
+		want bool
+	}{
+		{"a", codec.Compress(msg), false},
+		{"a", literals(msg, 10), false},
+		{"a", literals(msg, 10), false},
+		{"b", literals(msg, 11), false},
+		{"a", literals(msg, 11), true},
+		{"a", literals(msg, 12), true},
+		{"a", codec.Compress(msg), false},
+		{"b", literals(msg, 11), false},
+	} {
+		if got := c.Recoded(tt.peer, topic, tt.data); got != tt.want {
+			t.Errorf("copy %d of %s: %v, want %v", i, tt.peer, got, tt.want)
 		}
 	}
 }
