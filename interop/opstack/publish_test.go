@@ -14,6 +14,7 @@ import (
 // second op-node hears of those that are signed. It is before its parent that
 // the first of them comes.
 func TestOpNodesClientsPublishThroughUs(t *testing.T) {
+	peers.Program(t) // or the chains grow old while it is built
 	for _, v := range codec.Versions {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package opstack
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,15 +31,16 @@ func readmeConfig(t *testing.T) string {
 
 // TestTenLinesJoinAChainOfOpNodes runs the README's config with the chain's own
 // values in the place of the examples: it has ten lines at most, and the node
-// hears a block and fills the gap below it.
+// hears a block and fills the gap below it; starling tail prints what came.
 func TestTenLinesJoinAChainOfOpNodes(t *testing.T) {
 	config := readmeConfig(t)
 	if n := strings.Count(config, "\n"); n > 10 {
 		t.Errorf("the config of the README has %d lines", n)
 	}
+	peers.Program(t) // or the chain grows old while it is built
 	n := newNetwork(t, codec.V4, 20, 2, 200)
-	maker := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
-	other := runOpNode(t, newest, n.start(map[string]any{"head": 19, "static": []string{maker.Addrs[0]}}))
+	maker := runOpNode(t, newest, n.start(map[string]any{"head": 10000}))
+	other := runOpNode(t, newest, n.start(map[string]any{"head": 10000, "static": []string{maker.Addrs[0]}}))
 	for key, value := range map[string]string{
 		"static": fmt.Sprintf("[%q]", other.Addrs[0]), "opstack.chain_id": fmt.Sprint(n.id), "opstack.genesis_hash": fmt.Sprintf("%q", n.config.Genesis.Hash),
 		"opstack.genesis_time": fmt.Sprint(n.genesis), "opstack.sequencer": fmt.Sprintf("%q", n.key.Address()),
@@ -66,10 +68,20 @@ func TestTenLinesJoinAChainOfOpNodes(t *testing.T) {
 		}
 	}
 	pause(t, 2*time.Second) // heartbeats: nothing tells when the meshes are there
-	maker.Do(map[string]any{"do": "publish", "number": 19}, nil)
-	for began := time.Now(); status(t, d).Head.Number < 19; pause(t, 200*time.Millisecond) {
+	due := (uint64(time.Now().Unix()) - n.genesis) / blockTime
+	maker.Do(map[string]any{"do": "publish", "number": due}, nil)
+	for began := time.Now(); status(t, d).Head.Number < due; pause(t, 200*time.Millisecond) {
 		if time.Since(began) > patience {
 			t.Fatalf("the node is at %+v", status(t, d))
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), peers.Program(t), "tail", "--datadir", d.Dir, "--from", "15", "--count", "5", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number := 15; number <= 19; number++ {
+		if hash := n.blocks[number].Ref().Hash.String(); !strings.Contains(string(out), hash) {
+			t.Errorf("starling tail does not tell of block %d, %s:\n%s", number, hash, out)
 		}
 	}
 }
