@@ -117,32 +117,41 @@ func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, err
 	return v.([]codec.Header), nil
 }
 
-// getBlocks asks for blocks, each with a message of its own. What is there is
-// given; the error is about the first that is missing.
+// getBlocks asks for blocks, each with a message of its own. Those before the
+// first that is missing are given, and the error is about that: a peer answers
+// each by itself, so that a gap would say nothing of it.
 func (s *session) getBlocks(ctx context.Context, hashes []chain.Hash) (out []chain.Block, failed error) {
 	defer s.waits(&s.blocks)()
 	vs, err := s.getData(ctx, codec.KindBlock, codec.CmdBlock, hashes)
+	whole := true
 	for _, v := range vs {
-		a := v.(*answer)
-		s.let(a)
-		out = append(out, a.block.Chain())
+		a, ok := v.(*answer)
+		if ok {
+			s.let(a)
+		}
+		if whole = whole && ok; whole {
+			out = append(out, a.block.Chain())
+		}
 	}
 	return out, err
 }
 
 func (s *session) getTxs(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
 	vs, err := s.getData(ctx, codec.KindTx, codec.CmdTx, hashes)
-	if len(vs) == 0 && err != nil {
-		return nil, err
-	}
 	var out wire.TxList
 	for _, v := range vs {
-		out.Txs = append(out.Txs, v.(codec.Tx).Chain())
+		if t, ok := v.(codec.Tx); ok {
+			out.Txs = append(out.Txs, t.Chain())
+		}
+	}
+	if len(out.Txs) == 0 && err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-// getData asks for one kind of thing by hash.
+// getData asks for one kind of thing by hash. What is missing is nil, or not
+// there at the end; the error is about the first of it.
 func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Command, hashes []chain.Hash) (out []any, failed error) {
 	if len(hashes) > maxBlocksAsked {
 		return nil, fmt.Errorf("ontology: %d hashes in one request, at most %d", len(hashes), maxBlocksAsked)
@@ -165,17 +174,18 @@ func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Com
 	for _, p := range waits {
 		if errors.Is(failed, framed.ErrNoAnswer) || ctx.Err() != nil {
 			failed = errors.Join(failed, context.Cause(ctx))
-			if v, err := p.Wait(ctx, 0); err == nil { // the others have waited as long
-				out = append(out, v)
-			}
+			v, _ := p.Wait(ctx, 0) // the others have waited as long
+			out = append(out, v)
 			continue
 		}
 		v, err := p.Wait(ctx, dataTime)
-		if err == nil {
-			out = append(out, v)
-		} else if failed == nil {
-			failed = err
+		if err != nil {
+			v = nil
+			if failed == nil {
+				failed = err
+			}
 		}
+		out = append(out, v)
 	}
 	return out, failed
 }

@@ -175,6 +175,40 @@ func TestLargeBlocksAreHeldUpToABound(t *testing.T) {
 	})
 }
 
+// A block that is not found in the midst of others ends what is given there: it
+// says nothing of those behind it, and is no gap.
+func TestWhatIsGivenHasNoGap(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		a := start(t, n, 1, nil, nil)
+		p := call(t, n, ipOf(9), portOf(1)).shakes(nil)
+		until(t, a.host, "a session", func() bool { return len(a.host.Sessions()) == 1 })
+		s := a.host.Sessions()[0].(*session)
+		b5, b6, b7 := blockOf(5, bodySize), blockOf(6, bodySize), blockOf(7, bodySize)
+		done := make(chan []chain.Block, 1)
+		go func() {
+			resp, err := s.Request(t.Context(), wire.GetBlocksByHash{Hashes: []chain.Hash{b5.Ref().Hash, b6.Ref().Hash, b7.Ref().Hash}})
+			if err != nil {
+				t.Error(err)
+			}
+			bs, _ := resp.(wire.Blocks)
+			done <- bs.Blocks
+		}()
+		for range 3 {
+			p.wants(codec.CmdGetData)
+		}
+		p.send(codec.CmdBlock, b7.Append(nil))
+		p.send(codec.CmdBlock, b5.Append(nil))
+		p.send(codec.CmdNotFound, codec.NotFound{Hash: b6.Header.Hash}.Append(nil))
+		if got := <-done; len(got) != 1 || got[0].Ref() != b5.Ref() {
+			t.Errorf("%d blocks", len(got))
+		}
+		synctest.Wait()
+		if s.held != 0 {
+			t.Errorf("%d bytes are held", s.held)
+		}
+	})
+}
+
 // Threat H-06: behind another node's second port somebody else may answer; that
 // link is not attached.
 func TestAnotherNodeAtTheSecondPort(t *testing.T) {
