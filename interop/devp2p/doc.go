@@ -9,4 +9,8 @@
 // Blocks that a clique signer seals are counted on their way through us, an
 // embedder's protocols are spoken with geth's p2p.Server, and geth keeps us
 // through minutes of traffic.
+//
+// A starling process shows blocks, peers and itself as geth's RPC does, geth's
+// own client drives it, chain files go both ways between it and geth, and geth
+// follows the clique network that it seals.
 package devp2p
