@@ -72,6 +72,7 @@ func TestAConsensusClientDrivesUs(t *testing.T) {
 			s := daemonIn(t, steertest.ShortDir(t), full.Genesis, fmt.Sprintf("static = [%q]", full.Enode), `engine_listen = "127.0.0.1:0"`)
 			full.Until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
 
+			full.block(t, blocks+3) // all that are named below are made here, which takes geth a while
 			start := time.Now()
 			d := full.drive(t, s, blocks)
 			method := fmt.Sprintf("engine_newPayloadV%d", fork.v)
