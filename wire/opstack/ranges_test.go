@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	libhost "github.com/libp2p/go-libp2p/core/host"
@@ -182,9 +183,9 @@ func TestLyingRangesAreFaults(t *testing.T) {
 }
 
 // Threats M-03 and C-03: Starlings that announce ten megabytes and then stop
-// hold no more than the decode budget between them, and that only for a while.
+// hold no more than the decode budget and one answer, and that only for a while.
 func TestStarlingsThatStopHoldLittleMemory(t *testing.T) {
-	const budget = 24 << 20
+	const budget, maxAnswer = 24 << 20, 10 << 20
 	inBubble(t, func(p *place) {
 		h := &wiretest.Host{}
 		w := p.wire(1, h, func(c *Config) { c.DecodeBudget = budget })
@@ -211,6 +212,7 @@ func TestStarlingsThatStopHoldLittleMemory(t *testing.T) {
 		most := 0
 		for range 100 {
 			time.Sleep(200 * time.Millisecond)
+			synctest.Wait() // or one half of the sum is older than the other
 			bytes, _ := w.node.Load().shared.Used()
 			most = max(most, bytes)
 		}
@@ -219,8 +221,8 @@ func TestStarlingsThatStopHoldLittleMemory(t *testing.T) {
 				t.Error("half an answer is taken for one")
 			}
 		}
-		if most > budget {
-			t.Errorf("%d bytes were held, want at most %d", most, budget)
+		if most > budget+maxAnswer { // one that has begun may take what is not there
+			t.Errorf("%d bytes were held, want at most %d and an answer", most, budget)
 		}
 		time.Sleep(time.Second)
 		if bytes, _ := w.node.Load().shared.Used(); bytes != 0 {
