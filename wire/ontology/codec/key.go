@@ -20,7 +20,7 @@ import (
 	"golang.org/x/crypto/ripemd160"
 	legacy "golang.org/x/crypto/sha3"
 
-	"github.com/starlingp2p/starling/wire/ontology/internal/comb"
+	"github.com/starlingp2p/starling/wire/ontology/codec/internal/comb"
 )
 
 // Algorithms and curves of keys that are not ECDSA on P-256.

@@ -8,7 +8,7 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/starlingp2p/starling/wire/ontology/internal/comb"
+	"github.com/starlingp2p/starling/wire/ontology/codec/internal/comb"
 )
 
 // keyOf is the key of a private scalar.
