@@ -119,6 +119,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 				cancel()
 			}
 		})
+		obs.look(ctx) // so that it is healthy from the first
 		emit(ready)
 		if !out.JSON {
 			fmt.Fprintf(out.Out, "starling %s  network %s on the %s wire, block %d\n", Version, st.Network, n.stack.wire.Caps().Name, st.Head.Number)
@@ -139,7 +140,6 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 			}
 			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
 		}
-		obs.look(ctx) // so that it is healthy from the first
 		obs.tell(notifyReady, status("network %s, block %d", st.Network, st.Head.Number))
 		if out.Reload != nil {
 			n.reloads.node = n.node.Client()
