@@ -35,12 +35,12 @@ func (c *Core) bodyKind() string {
 	return "blocks"
 }
 
-// pick is the best peer that serves block n and has a slot; what was tried
-// before goes to somebody who delivered, if there is one.
+// pick is the best peer that claims more than we have, serves block n and has a
+// slot; what was tried before goes to somebody who delivered, if there is one.
 func (c *Core) pick(j *job, n uint64, kind string, tried bool) *remote {
 	tried = tried && c.provenGives(j, n, kind)
 	for _, p := range c.ranked() {
-		if tried && !p.proved {
+		if tried && !p.proved || !c.better(p) {
 			continue
 		}
 		if !j.excluded[p] && !p.unsupported[kind] && c.slots(p) > 0 && c.gives(j, p, n) {

@@ -200,6 +200,33 @@ func TestHeavierForkIsTaken(t *testing.T) {
 	}
 }
 
+// TestAProvenPeerDoesNotLeadWhereWeAre: who gave us our chain, and has no other,
+// does not take the place of a stranger with a heavier one. (L-07)
+func TestAProvenPeerDoesNotLeadWhereWeAre(t *testing.T) {
+	for _, caps := range []wire.Caps{nativeCaps, rangesCaps, hashCaps} {
+		t.Run(caps.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				heavy, light := source(60)
+				if _, err := light.Import(t.Context(), blocksOf(t, heavy, 1, 20)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := light.Import(t.Context(), light.BuildOn(light.Head().Header, 30, chaintest.Make{Branch: 5})); err != nil {
+					t.Fatal(err)
+				}
+				_, mine := source(0)
+				n := start(t, mine, func(c *Config) { c.Caps = caps })
+				known := newFake("known", light)
+				n.join(known)
+				n.reaches(50, 20*time.Second)
+				stranger := newFake("stranger", heavy)
+				n.join(stranger)
+				n.reaches(60, 20*time.Second)
+				n.innocent(known, stranger)
+			})
+		})
+	}
+}
+
 // TestForkThatIsTooDeepIsRefusedOnce: the chain's rule stands, with an alarm
 // and without a loop. (L-07)
 func TestForkThatIsTooDeepIsRefusedOnce(t *testing.T) {

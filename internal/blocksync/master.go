@@ -91,11 +91,8 @@ func (c *Core) masters(j *job) []*remote {
 		if j != nil && j.excluded[p] || c.now.Before(p.badUntil) || p.unsupported[c.headerKind()] {
 			continue
 		}
-		if j == nil || j.probe != nil {
-			if !c.better(p) {
-				continue
-			}
-		} else if p.claimless() || !p.mayHave(j.tip.Ref.Number+1, c.now) {
+		// Whoever has no more than we have does not lead, on whatever branch.
+		if !c.better(p) || j != nil && j.probe == nil && !p.mayHave(j.tip.Ref.Number+1, c.now) {
 			continue
 		}
 		able = append(able, p)
@@ -247,7 +244,7 @@ func (c *Core) askScout(j *job, p *remote) bool {
 // block n: what failed once is not tried with strangers again.
 func (c *Core) provenGives(j *job, n uint64, kind string) bool {
 	return slices.ContainsFunc(c.peers, func(p *remote) bool {
-		return p.standing() == proven && !j.excluded[p] && !p.unsupported[kind] && !c.now.Before(p.pausedUntil) && c.gives(j, p, n)
+		return p.standing() == proven && (!j.forward || c.better(p)) && !j.excluded[p] && !p.unsupported[kind] && !c.now.Before(p.pausedUntil) && c.gives(j, p, n)
 	})
 }
 

@@ -101,3 +101,49 @@ func TestBlocksGoInFullToTheRootAndByHashToTheRest(t *testing.T) {
 	all(last.Number)
 	kept(t, geths, &pooled{node: n})
 }
+
+// TestAHeavierForkIsFollowed: we, and a geth that has us alone, are on a chain that
+// one geth sealed. Another with the same key has sealed a longer one from genesis:
+// once we meet it we change over, and so does the geth behind us.
+func TestAHeavierForkIsFollowed(t *testing.T) {
+	const short, long = 5, 9
+	seal := func(g *gethNode, blocks uint64) {
+		g.Do(map[string]any{"do": "seal"}, nil)
+		g.Until("blocks", func(e event) bool { return e.Event == "head" && e.Number >= blocks })
+		g.rest()
+	}
+	light := startOld(t, 1)
+	seal(light, short)
+	n := startStarling(t, light.Genesis)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	if err := n.Client().Connect(ctx, light.Enode); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := light.headOf(t)
+	n.head(t, first) // before others hear what we have
+	behind := startOld(t, 1)
+	behind.Do(map[string]any{"do": "connect", "addr": n.wire.Addrs()[0].Text}, nil)
+	behind.Until("the first chain", func(e event) bool { return e.Event == "head" && e.Hash == first.Hash.String() })
+
+	heavy := startOld(t, 1) // later, so that its blocks have other times
+	seal(heavy, long)
+	if err := n.Client().Connect(ctx, heavy.Enode); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := heavy.headOf(t)
+	n.head(t, want)
+	seal(heavy, want.Number+1) // the others hear of it with the next block
+	want, td := heavy.headOf(t)
+	n.head(t, want)
+	for _, g := range []*gethNode{behind, light} {
+		g.Until("the heavier chain", func(e event) bool { return e.Event == "head" && e.Hash == want.Hash.String() })
+	}
+	if got := n.ledger.Status().Weight.Big().String(); got != td {
+		t.Errorf("our total difficulty is %s, geth says %s", got, td)
+	}
+	if at, err := n.ledger.Header(ctx, first); err != nil || at.Ref != first {
+		t.Errorf("the lighter head is gone: %v", err)
+	}
+	kept(t, []*gethNode{light, heavy, behind}, &pooled{node: n})
+}
