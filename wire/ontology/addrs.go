@@ -19,6 +19,11 @@ import (
 // 6 s (threat R-08).
 const tellEvery = 5 * time.Second
 
+// maxFinds is how many findnode one peer is answered within tellEvery: each
+// looks at all sessions, and shows a part of them. Who refreshes its buckets
+// asks less.
+const maxFinds = 10
+
 // finds reports whether the peer is asked for identities, as newer releases are,
 // and not for addresses.
 func (s *session) finds() bool {
@@ -62,13 +67,13 @@ func (n *node) discover(context.Context) error {
 // others are the sessions but one, in the order of their nonces and addresses.
 func (n *node) others(but *session) []*session {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	var all []*session
+	all := make([]*session, 0, len(n.sessions))
 	for _, s := range n.sessions {
 		if s != but {
 			all = append(all, s)
 		}
 	}
+	n.mu.Unlock()
 	slices.SortFunc(all, func(a, b *session) int {
 		return cmp.Or(cmp.Compare(a.nonce, b.nonce), a.info.Endpoint.Addr().Compare(b.info.Endpoint.Addr()))
 	})
@@ -141,8 +146,15 @@ func (s *session) found(all []peer.Addr) {
 	s.node.host.Report(report)
 }
 
-// tellClosest answers a findnode.
+// tellClosest answers a findnode, if the peer did not ask too often.
 func (s *session) tellClosest(target codec.PeerID) {
+	s.mu.Lock()
+	_, ok := s.finding.Reserve(time.Now(), 1, 0)
+	s.mu.Unlock()
+	if !ok {
+		s.node.host.Report(wire.Dropped{ID: s.info.ID, Queue: "findnode", Count: 1})
+		return
+	}
 	m := codec.FindNodeAck{Target: target}
 	type near struct {
 		distance [20]byte

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/bucket"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/framed"
@@ -86,6 +87,7 @@ type session struct {
 	addrs       int                      // questions for addresses whose answers count
 	told        time.Time                // when we last told the peer addresses
 	toldMembers time.Time
+	finding     bucket.Bucket // of findnode that are answered
 }
 
 var (
@@ -99,6 +101,7 @@ func (n *node) newSession(c *framed.Conn, f *frames, hs *shake, link wire.Link) 
 		node: n, conn: c, nonce: hs.theirs.Nonce, kad: hs.kad, hasKad: hs.hasKad, soft: hs.soft, theirs: hs.theirs,
 		inbound: !hs.dialled, since: time.Now(), height: hs.theirs.Height,
 		asks: framed.NewRequests[question, any](maxAsked), keeper: framed.NewKeeper(),
+		finding: bucket.New(maxFinds/tellEvery.Seconds(), maxFinds, time.Now()),
 		headers: make(chan struct{}, 1), asked: map[codec.Hash]time.Time{},
 	}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
