@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/starlingp2p/starling/peer"
@@ -17,6 +18,7 @@ import (
 const (
 	recentEvery = time.Minute // the file is written
 	recentAfter = time.Minute // a peer is worth it that has stayed so long
+	recentKept  = 100         // addresses up to which those of before stand
 )
 
 // readRecent reads a peers.recent; nil: there is none.
@@ -33,7 +35,8 @@ func readRecent(path string) ([]byte, error) {
 }
 
 // keepRecent tells the node of the peers that the file names, and writes those
-// of now into it, until ctx ends. It stays in the form in which it was found.
+// of now above them, until ctx ends. While there are none the file stands. It
+// stays in the form in which it was found.
 func (n *node) keepRecent(ctx context.Context) {
 	path := n.cfg.RecentFile
 	file, err := readRecent(path)
@@ -61,7 +64,12 @@ func (n *node) keepRecent(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		file, err := MergeRecent(file, n.cfg.Magic, n.recent())
+		now := n.recent()
+		if len(now) == 0 {
+			continue
+		}
+		addrs = above(now, addrs)
+		file, err := MergeRecent(file, n.cfg.Magic, addrs)
 		if err == nil {
 			err = replace(path, file)
 		}
@@ -81,6 +89,20 @@ func (n *node) recent() (all []netip.AddrPort) {
 		}
 	}
 	return all
+}
+
+// above are the addresses of now, and behind them those of before while there is
+// room.
+func above(now, before []netip.AddrPort) []netip.AddrPort {
+	for _, a := range before {
+		if len(now) >= recentKept {
+			break
+		}
+		if !slices.Contains(now, a) {
+			now = append(now, a)
+		}
+	}
+	return now
 }
 
 // replace writes a file in one piece.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,11 +67,12 @@ func TestOnlyReservedPeersAreMet(t *testing.T) {
 	})
 }
 
-// A peers.recent brings addresses at start, and keeps those that have stayed.
+// A peers.recent brings addresses at start, and keeps those that have stayed
+// above those that it had; before anybody has stayed it is left as it is.
 func TestRecentPeersAreKept(t *testing.T) {
 	for old, want := range map[string]string{
-		`["203.0.113.77:20338",""]`:                        `["203.0.113.9:20338"]`,
-		`{"299":["203.0.113.77:20338"],"7":["1.2.3.4:5"]}`: `{"299":["203.0.113.9:20338"],"7":["1.2.3.4:5"]}`,
+		`["203.0.113.77:20338",""]`:                        `["203.0.113.9:20338","203.0.113.77:20338"]`,
+		`{"299":["203.0.113.77:20338"],"7":["1.2.3.4:5"]}`: `{"299":["203.0.113.9:20338","203.0.113.77:20338"],"7":["1.2.3.4:5"]}`,
 		``:       `{"299":["203.0.113.9:20338"]}`,
 		`broken`: `broken`,
 	} {
@@ -82,6 +84,10 @@ func TestRecentPeersAreKept(t *testing.T) {
 		}
 		inBed(t, func(t *testing.T, n *bed.Net) {
 			a := start(t, n, 1, nil, func(c *Config) { c.RecentFile = path })
+			time.Sleep(3 * recentEvery)
+			if got, _ := os.ReadFile(path); string(got) != old {
+				t.Errorf("over %q, with no peer: %s", old, got)
+			}
 			p := call(t, n, ipOf(9), portOf(1)).shakes(nil)
 			for range 50 {
 				time.Sleep(3 * time.Second)
@@ -103,5 +109,20 @@ func TestRecentPeersAreKept(t *testing.T) {
 				t.Errorf("over %q: found %+v", old, found)
 			}
 		})
+	}
+}
+
+func TestOlderRecentPeersAreBounded(t *testing.T) {
+	var before []netip.AddrPort
+	for i := range uint16(3 * recentKept) {
+		before = append(before, netip.AddrPortFrom(ipOf(9), i+1))
+	}
+	now := []netip.AddrPort{before[7], netip.AddrPortFrom(ipOf(10), 1)}
+	got := above(now, before)
+	if len(got) != recentKept || !slices.Equal(got[:3], []netip.AddrPort{now[0], now[1], before[0]}) || slices.Index(got[1:], before[7]) >= 0 {
+		t.Errorf("%d addresses: %v", len(got), got[:3])
+	}
+	if got := above(before, now); len(got) != len(before) {
+		t.Errorf("%d of %d of now", len(got), len(before))
 	}
 }
