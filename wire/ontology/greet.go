@@ -271,21 +271,12 @@ func (n *node) claim(s *session) (old *session, why peer.Reason) {
 			return nil, peer.Duplicate
 		}
 		s.info.ID = old.info.ID
-	} else if n.named(s.info.ID) {
+	} else if _, named := n.names[s.info.ID]; named {
 		s.info.ID = peer.ID(string(s.info.ID) + "@" + s.info.Endpoint.Addr().String())
 	}
 	n.sessions[s.claim()] = s
+	n.names[s.info.ID] = struct{}{}
 	return old, peer.OK
-}
-
-// named reports whether a session has that identity. The lock is held.
-func (n *node) named(id peer.ID) bool {
-	for _, s := range n.sessions { // any will do: the order has no effect
-		if s.info.ID == id {
-			return true
-		}
-	}
-	return false
 }
 
 // unclaim takes s out of the books; old, if it has not ended, comes back.
@@ -295,10 +286,12 @@ func (n *node) unclaim(s, old *session) {
 	if n.sessions[s.claim()] != s {
 		return
 	}
-	delete(n.sessions, s.claim())
-	if old != nil {
+	if old != nil { // of the same name
 		if _, ended := old.link.End(); !ended {
 			n.sessions[s.claim()] = old
+			return
 		}
 	}
+	delete(n.sessions, s.claim())
+	delete(n.names, s.info.ID)
 }

@@ -43,6 +43,7 @@ type node struct {
 	stopping bool
 	nonces   [2]uint64 // ours: the first, and that of the node key
 	sessions map[claim]*session
+	names    map[peer.ID]struct{} // of the sessions, each its own
 	dialling map[string]struct{}
 }
 
@@ -53,7 +54,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	n := &node{
 		cfg: w.cfg, host: h, log: w.cfg.Logger, traffic: w.traffic, budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
-		shaking: make(chan struct{}, maxShaking), sessions: map[claim]*session{}, dialling: map[string]struct{}{},
+		shaking: make(chan struct{}, maxShaking), sessions: map[claim]*session{}, names: map[peer.ID]struct{}{}, dialling: map[string]struct{}{},
 	}
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()
