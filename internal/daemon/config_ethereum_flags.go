@@ -28,7 +28,7 @@ func gethFlags() []flagName {
 		{name: "discovery.dns", key: eth + "lists"},
 		{name: "netrestrict", key: ns + "net_restrict"},
 		{name: "nodekey", key: ns + "key_file"},
-		{name: "nodekeyhex", why: "the identity has a file of its own; write the key into one of mode 0600 and name it in network.key_file"},
+		{name: "nodekeyhex", secret: true, why: "the identity has a file of its own; write the key into one of mode 0600 and name it in network.key_file"},
 		{name: "networkid", key: eth + "network_id"},
 		{name: "syncmode", key: eth + "mode"},
 		{name: "identity", why: "others see the program and its version; leave it out"},

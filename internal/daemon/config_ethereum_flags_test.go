@@ -62,7 +62,8 @@ func TestEveryFlagOfGethsHasAPlace(t *testing.T) {
 			continue
 		}
 		_, err := ParseConfig(withGethFlags(f.name + ` = "something else"`))
-		if err == nil || !strings.Contains(err.Error(), f.name+` = "something else" has no counterpart here: `+f.why) || !strings.Contains(err.Error(), "line 8: ") {
+		said := f.name + map[bool]string{false: ` = "something else"`}[f.secret]
+		if err == nil || !strings.Contains(err.Error(), said+` has no counterpart here: `+f.why) || !strings.Contains(err.Error(), "line 8: ") {
 			t.Errorf("%s: %v, want its name, its line and %q", f.name, err, f.why)
 		}
 	}
@@ -88,5 +89,8 @@ func TestBadFlagsOfGethsAreRefused(t *testing.T) {
 		if _, err := ParseConfig(withGethFlags(flags)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", flags, err, want)
 		}
+	}
+	if _, err := ParseConfig(withGethFlags(`nodekeyhex = "` + opKey + `"`)); err == nil || strings.Contains(err.Error(), opKey[:8]) {
+		t.Errorf("nodekeyhex: %v, want an error without the key", err)
 	}
 }

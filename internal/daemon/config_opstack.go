@@ -25,17 +25,17 @@ type OPStack struct {
 	GenesisTime    uint64   `toml:"genesis_time,omitzero" comment:"the time of the first block, in Unix seconds" example:"1686068903"`
 	Sequencer      string   `toml:"sequencer,omitempty" comment:"the address whose signature makes a block authentic" example:"0xAAAA45d9549EDA09E70937013520214382Ffc4A2"`
 	SequencerFile  string   `toml:"sequencer_file,omitempty" comment:"a file with that address, which is looked at every 10s" example:"sequencer.txt"`
-	L1             string   `toml:"l1,omitempty" comment:"the JSON-RPC of an L1 node, which is asked for that address every 10m" example:"http://127.0.0.1:8545"`
+	L1             string   `toml:"l1,omitempty" comment:"the JSON-RPC of an L1 node, which is asked for that address every 10m" example:"http://127.0.0.1:8545" secret:"url"`
 	SystemConfig   string   `toml:"system_config,omitempty" comment:"the chain's SystemConfig contract on L1; goes with l1" example:"0x229047fed2591dbec1eF1118d64F7aF3dB9EB290"`
 	L1Depth        uint64   `toml:"l1_depth,omitzero" comment:"how many blocks below L1's head the address is read" default:"0" example:"4"`
 	SequencerKey   string   `toml:"sequencer_key,omitempty" comment:"the sequencer's key file, 64 hex digits; only on the node that makes the blocks of a private chain" example:"keys/sequencer.key"`
-	SignerEndpoint string   `toml:"signer_endpoint,omitempty" comment:"an op-signer's JSON-RPC, which signs the blocks in the place of sequencer_key" example:"https://127.0.0.1:8443"`
+	SignerEndpoint string   `toml:"signer_endpoint,omitempty" comment:"an op-signer's JSON-RPC, which signs the blocks in the place of sequencer_key" example:"https://127.0.0.1:8443" secret:"url"`
 	SignerAddress  string   `toml:"signer_address,omitempty" comment:"the account that it signs with; goes with signer_endpoint" example:"0xAAAA45d9549EDA09E70937013520214382Ffc4A2"`
-	SignerHeaders  []string `toml:"signer_headers,omitempty" comment:"what is sent with each request to it" example:"X-Role: sequencer"`
+	SignerHeaders  []string `toml:"signer_headers,omitempty" comment:"what is sent with each request to it; in a config of mode 0600, since it may be a secret" example:"X-Role: sequencer" secret:"header"`
 	SignerCA       string   `toml:"signer_ca,omitempty" comment:"the certificate of who vouches for it, in PEM" default:"the system's" example:"tls/ca.crt"`
 	SignerCert     string   `toml:"signer_cert,omitempty" comment:"our certificate to it, in PEM; read again at each connection" example:"tls/tls.crt"`
 	SignerKey      string   `toml:"signer_key,omitempty" comment:"the key of our certificate, of mode 0600; goes with signer_cert" example:"tls/tls.key"`
-	Engine         string   `toml:"engine,omitempty" comment:"the Engine API of an execution client that is to follow the unsafe head" example:"http://127.0.0.1:8551"`
+	Engine         string   `toml:"engine,omitempty" comment:"the Engine API of an execution client that is to follow the unsafe head" example:"http://127.0.0.1:8551" secret:"url"`
 	EngineJWT      string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share, 64 hex digits: that of the client's --authrpc.jwtsecret; goes with engine" example:"/var/lib/geth/jwtsecret"`
 	Agent          string   `toml:"agent,omitempty" comment:"what the node calls itself" default:"starling and its version" example:"optimism"`
 	TLS            bool     `toml:"tls,omitempty" comment:"TLS is offered after Noise" default:"false"`

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"os"
 	"slices"
 	"strings"
 )
@@ -21,7 +20,7 @@ func opFlags() []flagName {
 		{name: "p2p.ban.threshold", key: ns + "min_score"},
 		{name: "p2p.ban.duration", only: []string{"1h", "1h0m0s"}, why: "bans last 1 h, then 4 h, then 24 h; use starling ban for another time"},
 		{name: "p2p.priv.path", key: ns + "key_file"},
-		{name: "p2p.priv.raw", why: "the identity has a file of its own; write the key into one of mode 0600 and name it in key_file"},
+		{name: "p2p.priv.raw", secret: true, why: "the identity has a file of its own; write the key into one of mode 0600 and name it in key_file"},
 		{name: "p2p.listen.ip", with: opListen},
 		{name: "p2p.listen.tcp", with: opListen},
 		{name: "p2p.listen.udp", with: "the port of network.opstack.discovery; left out: that of TCP"},
@@ -95,10 +94,9 @@ func opNames() flagTable {
 // takeOPKey takes the sequencer's key out of a config that nobody else can read.
 func (c *Config) takeOPKey(path string, given flagValues, bad badFlag) {
 	if key := given["p2p.sequencer.key"]; key != "" {
-		info, err := os.Stat(path)
-		switch o := &c.Networks[0].OPStack; {
-		case path != "" && err == nil && info.Mode().Perm()&0o077 != 0:
-			bad("p2p.sequencer.key", "p2p.sequencer.key is a secret, and the config can be read by others (mode %04o); run: chmod 600 %s", info.Mode().Perm(), path)
+		switch o, open := &c.Networks[0].OPStack, openToOthers(path); {
+		case open != nil:
+			bad("p2p.sequencer.key", "p2p.sequencer.key is a secret, and %w", open)
 		case o.SequencerKey != "":
 			bad("p2p.sequencer.key", "p2p.sequencer.key and %ssequencer_key are both set; leave one of them out", opTable)
 		default:

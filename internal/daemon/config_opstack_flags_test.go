@@ -98,7 +98,8 @@ func TestEveryFlagOfOpNodesHasAPlace(t *testing.T) {
 		}
 		value := `"something else"`
 		_, err := ParseConfig(withFlags(f.name + " = " + value))
-		if err == nil || !strings.Contains(err.Error(), f.name+` = "something else" has no counterpart here: `+f.why) || !strings.Contains(err.Error(), "line 7: ") {
+		said := f.name + map[bool]string{false: ` = "something else"`}[f.secret]
+		if err == nil || !strings.Contains(err.Error(), said+` has no counterpart here: `+f.why) || !strings.Contains(err.Error(), "line 7: ") {
 			t.Errorf("%s: %v, want its name, its line and %q", f.name, err, f.why)
 		}
 	}
@@ -133,6 +134,9 @@ func TestBadFlagsAreRefused(t *testing.T) {
 		if _, err := ParseConfig(withFlags(tt.flags)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.flags, err, tt.want)
 		}
+	}
+	if _, err := ParseConfig(withFlags(`p2p.priv.raw = "` + opKey + `"`)); err == nil || !strings.Contains(err.Error(), "p2p.priv.raw has no counterpart") || strings.Contains(err.Error(), opKey[:8]) {
+		t.Errorf("p2p.priv.raw: %v, want an error without the key", err)
 	}
 	// A key of ours and the flag that says the same are both named.
 	for _, f := range opFlags() {

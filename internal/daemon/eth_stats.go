@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ const (
 	statsEvery   = 15 * time.Second // a full report
 	statsWait    = 5 * time.Second  // for an answer
 	statsWrite   = 10 * time.Second
-	statsRetry   = 10 * time.Second // doubling to statsRetryMost
+	statsRetry   = 10 * time.Second // doubling to statsMost
 	statsMost    = 5 * time.Minute
 	statsBytes   = 64 << 10 // of a message from the page
 	statsHistory = 50       // blocks
@@ -38,7 +39,8 @@ type statsPage struct {
 }
 
 // parseStats reads NAME@HOST:PORT, or NAME@ws://… or wss://…; where the text has
-// no scheme, TLS is tried first, as geth does. geth's form has the secret in it,
+// no scheme, TLS is tried first, as geth does, and alone where there is a secret
+// to tell. geth's form has the secret in it,
 // which a config that is shown must not have.
 func parseStats(text string) (p statsPage, err error) {
 	at := strings.LastIndexByte(text, '@')
@@ -58,6 +60,22 @@ func parseStats(text string) (p statsPage, err error) {
 		return p, fmt.Errorf("%.20q is no scheme of it; want ws or wss", scheme)
 	}
 	return p, nil
+}
+
+// keep gives the page a secret, which goes unencrypted only to this machine and
+// where the config says ws://.
+func (p *statsPage) keep(secret string) {
+	p.secret = secret
+	if len(p.urls) < 2 {
+		return
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(p.urls[0], "wss://"), "/")
+	if _, _, err := net.SplitHostPort(host); err != nil {
+		host += ":443"
+	}
+	if !isLoopback(host) {
+		p.urls = p.urls[:1]
+	}
 }
 
 // statsSource is what there is to tell.
@@ -101,7 +119,7 @@ func (s *statsReporter) Run(ctx context.Context, ready func()) error {
 		if time.Since(began) > statsLasting {
 			wait = s.retry
 		}
-		s.log.Warn("the page of ethstats is not told", "err", err, "took", wait)
+		s.log.Warn("the page of ethstats is not told", "err", err, "wait", wait)
 		t := time.NewTimer(time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())))
 		select {
 		case <-t.C:

@@ -69,7 +69,7 @@ func (e *Ethereum) newStats(dir *Datadir) (*statsReporter, error) {
 		if err != nil {
 			return nil, fmt.Errorf("network.ethereum.ethstats_secret: %w", err)
 		}
-		page.secret = strings.TrimSpace(string(text))
+		page.keep(strings.TrimSpace(string(text)))
 	}
 	return &statsReporter{page: page, retry: statsRetry}, nil
 }

@@ -225,3 +225,23 @@ func TestThePageOfEthstatsIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// A secret goes unencrypted only where the config says so, or to this machine.
+func TestTheSecretOfEthstatsIsNotSentInClear(t *testing.T) {
+	for text, want := range map[string]string{
+		"me@stats.example.org:3000":      "wss://stats.example.org:3000/api",
+		"me@stats.example.org":           "wss://stats.example.org/api",
+		"me@localhost:3000":              "wss://localhost:3000/api ws://localhost:3000/api",
+		"me@127.0.0.1":                   "wss://127.0.0.1/api ws://127.0.0.1/api",
+		"me@127.0.0.1.example.org:1":     "wss://127.0.0.1.example.org:1/api",
+		"me@ws://stats.example.org:3000": "ws://stats.example.org:3000/api",
+	} {
+		p, err := parseStats(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.keep(statsSecretText); strings.Join(p.urls, " ") != want || p.secret != statsSecretText {
+			t.Errorf("%q is told at %v, want %v", text, p.urls, want)
+		}
+	}
+}

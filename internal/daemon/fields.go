@@ -20,8 +20,9 @@ type field struct {
 	deflt   string // what a key that is left out counts as, in words or as it is written
 	example string // as EnvVar takes it; empty where deflt is
 	typ     reflect.Type
-	path    []int // of field indices; a slice of tables is entered at its first
-	nonzero bool  // zero stands for the default
+	path    []int  // of field indices; a slice of tables is entered at its first
+	nonzero bool   // zero stands for the default
+	secret  string // secretURL or secretHeader, where a part of the value may be one
 }
 
 // fields are all keys, in the order of the structs.
@@ -43,7 +44,7 @@ func fieldsOf(t reflect.Type, table string, path []int) []field {
 		}
 		out = append(out, field{
 			key: key, name: name, table: table, comment: f.Tag.Get("comment"), deflt: f.Tag.Get("default"),
-			example: f.Tag.Get("example"), typ: f.Type, path: here, nonzero: opts == "omitzero",
+			example: f.Tag.Get("example"), typ: f.Type, path: here, nonzero: opts == "omitzero", secret: f.Tag.Get("secret"),
 		})
 	}
 	return out

@@ -23,6 +23,8 @@ type flagName struct {
 	why  string
 	// with is what the flag is a part of, in words.
 	with string
+	// secret: what it says is shown nowhere.
+	secret bool
 }
 
 // flagTable is a table of the config that takes such flags.
@@ -148,6 +150,8 @@ func (t flagTable) lay(c *Config, given flagValues, lines map[string]int, path s
 		case f.key != "":
 			set(f.name, f.key, text)
 		case f.with != "": // below
+		case f.secret:
+			bad(f.name, "%s has no counterpart here: %s", f.name, f.why)
 		case !slices.Contains(f.only, strings.ReplaceAll(text, " ", "")):
 			bad(f.name, "%s = %.80q has no counterpart here: %s", f.name, text, f.why)
 		}

@@ -134,9 +134,10 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 	if err != nil {
 		return c, err
 	}
+	var p problems
+	c.guard(path, &p)
 	preset := c.chosenPreset(over)
 	if err := c.layPreset(preset); err != nil {
-		var p problems
 		p.add(err)
 		origins := maps.Clone(c.origins)
 		for _, o := range over {
@@ -162,7 +163,6 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		c.origins[o.Key] = o.Origin
 	}
 	c.withdraw()
-	var p problems
 	c.zeros(&p)
 	p.add(c.validate())
 	return c, p.located(c.origins, lines)
@@ -256,7 +256,7 @@ func linesOf(raw []byte) map[string]int {
 // Value is one key as it counts.
 type Value struct {
 	Key     string `json:"key"`
-	Value   string `json:"value"` // as the environment would have it
+	Value   string `json:"value"` // as the environment would have it, but for secrets
 	Origin  string `json:"origin"`
 	Env     string `json:"env"`
 	Meaning string `json:"meaning"`
@@ -271,7 +271,7 @@ func (c *Config) Values() []Value {
 		}
 		v := Value{Key: f.key, Value: f.deflt, Origin: "default", Env: EnvVar(f.key), Meaning: f.comment}
 		if o := c.origins[f.key]; o != "" {
-			v.Value, v.Origin = textOf(f.in(c).Interface()), string(o)
+			v.Value, v.Origin = f.shown(c), string(o)
 		} else if f.key == "datadir" {
 			v.Value = c.Datadir
 		}
