@@ -65,7 +65,8 @@ func (e *Ethereum) engineAPI(fam *ethereum.Family, l *ledger.Ledger, dir *Datadi
 }
 
 // engineServer is the service that a consensus client calls. It has a listener
-// of its own, on which the token of each call must be fresh.
+// of its own, on which the token of each request must be fresh: over HTTP of each call, over a
+// WebSocket that of the handshake alone, as in geth.
 type engineServer struct {
 	listen string
 	hosts  []string

@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/jwt"
 )
 
 // Five wrong tokens within a second lock whoever guesses out for ten seconds:
@@ -211,4 +212,43 @@ func (c slowConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b[:min(len(b), 32<<10)])
 	time.Sleep(time.Duration(n) * time.Second / (300 << 10))
 	return n, err
+}
+
+// Who signs with the secret and has a wrong clock is told so, however often it
+// comes, and its token may be as long as such tokens are.
+func TestALateTokenIsNoGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := strings.Repeat("a", jwt.MaxToken)
+		_, c, stop := bubble(t, testServer(t), TCP{Bearer: func(token string) error {
+			switch token {
+			case "late":
+				return jwt.ErrTime
+			case long:
+				return nil
+			}
+			return jwt.ErrSignature
+		}})
+		defer stop()
+		late := func() {
+			t.Helper()
+			for range 2 * maxFailures {
+				if status, _, text := ask(t, c, one, "late"); status != 401 || !strings.Contains(text, "clocks") {
+					t.Fatalf("a late token gave %d, %s", status, text)
+				}
+			}
+		}
+		late()
+		for range maxFailures {
+			if status, _, _ := ask(t, c, one, "wrong"); status != 401 {
+				t.Fatalf("a wrong token gave %d, want 401", status)
+			}
+		}
+		if status, _, _ := ask(t, c, one, "wrong"); status != 429 {
+			t.Errorf("one more wrong token gave %d, want 429", status)
+		}
+		late()
+		if status, _, text := ask(t, c, one, long); status != 200 {
+			t.Errorf("a long token gave %d, %s", status, text)
+		}
+	})
 }

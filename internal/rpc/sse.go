@@ -31,7 +31,7 @@ const (
 // first that is kept) gets all that is kept since. What it has missed, since it
 // was too long away or too slow, is told by an event "dropped" with the count,
 // and a new snapshot; if the id is of an earlier run, how many events it missed
-// of that nobody knows, and the event says "restarted". Of
+// of that nobody knows, and the event says 0 and "restarted". Of
 // states that follow each other within a quarter of a second only the last is
 // sent. ?events=a,b asks for those kinds only.
 func (s *Server) EventStream(log *eventlog.Log, snapshot func() any) http.Handler {
@@ -172,13 +172,16 @@ func (e *eventStream) restart() error {
 	return e.event("snapshot", e.at, e.snapshot())
 }
 
-// skip tells what is lost, and restarts. Of another run of the node only this
-// one's events can be counted.
+// skip tells what is lost, and restarts. What was lost of another run of the
+// node nobody knows, and of this one the client has asked for nothing yet.
 func (e *eventStream) skip(restarted bool) error {
-	lost := e.log.Last() - e.at
-	e.dropped += lost
-	e.lost(lost)
-	e.at += lost
+	last, lost := e.log.Last(), uint64(0)
+	if !restarted {
+		lost = last - e.at
+		e.dropped += lost
+		e.lost(lost)
+	}
+	e.at = last
 	told := map[string]any{"v": 1, "dropped": lost, "total": e.dropped}
 	if restarted {
 		told["restarted"] = true

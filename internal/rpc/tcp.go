@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/jwt"
 )
 
 // Defaults of TCP.
@@ -39,7 +40,8 @@ type TCP struct {
 	Token, ReadToken string
 	// Bearer judges tokens that are signed, in place of Token and ReadToken: one
 	// that it does not refuse gives all authority. Its error is told to whoever
-	// showed the token. It must be quick, and take a time that tells nothing of a
+	// showed the token; one that is jwt.ErrTime is no guess. A token has at most
+	// jwt.MaxToken bytes. It must be quick, and take a time that tells nothing of a
 	// secret. Nil: none.
 	Bearer func(token string) error
 	// HostsKey is the key of the config that has Hosts; empty: rpc.hosts.
@@ -139,15 +141,19 @@ var errToken = errors.New("the token is not the node's")
 
 // wrongToken refuses a token that is not the node's. The right one is never
 // locked out: a lock-out is for who guesses, and on loopback all are one source.
+// Whoever signs with the secret does not guess, and is told that a clock is wrong.
 func (d *door) wrongToken(w http.ResponseWriter, r *http.Request, from source, why error) {
-	if wait := d.clients.lockedOut(from); wait > 0 {
+	late := errors.Is(why, jwt.ErrTime)
+	if wait := d.clients.lockedOut(from); wait > 0 && !late {
 		d.s.events.Add("locked-out", 1)
 		tarry(r, wait)
 		busy(w, wait)
 		return
 	}
 	d.s.events.Add("token-denied", 1)
-	d.clients.failed(from)
+	if !late {
+		d.clients.failed(from)
+	}
 	deny(w, &caller{class: Public}, errorf(CodeDenied, "rpc: %v", why))
 }
 
@@ -189,7 +195,11 @@ func (d *door) originAllowed(r *http.Request) (origin string, ok bool) {
 // authority is what a header of Authorization gives.
 func (d *door) authority(header string) (Class, error) {
 	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
+	most := maxToken
+	if d.tcp.Bearer != nil {
+		most = jwt.MaxToken
+	}
+	if !strings.EqualFold(scheme, "Bearer") || len(token) > most {
 		return 0, errToken
 	}
 	if d.tcp.Bearer != nil {

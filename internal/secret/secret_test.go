@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A file is made once, for its owner alone, and is never written over. Threat
@@ -94,6 +96,26 @@ func TestUnsafeFilesAreRefused(t *testing.T) {
 		_, err := ReadOrCreate(p, 8, func() ([]byte, error) { return []byte("new"), nil })
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), p+" ") {
 			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// Without hard links a file is made once all the same.
+func TestAFileIsMadeWithoutLinks(t *testing.T) {
+	for _, cause := range []error{unix.EPERM, unix.ENOTSUP, unix.EOPNOTSUPP} {
+		path := filepath.Join(t.TempDir(), "k")
+		link := func(from, to string) error { return &os.LinkError{Op: "link", Old: from, New: to, Err: cause} }
+		if err := create(path, []byte("one"), link); err != nil {
+			t.Fatalf("%v: %v", cause, err)
+		}
+		if err := create(path, []byte("two"), link); !errors.Is(err, fs.ErrExist) || strings.Count(err.Error(), path) != 1 {
+			t.Errorf("%v: a second one gave %v", cause, err)
+		}
+		if raw, err := Read(path, 3); err != nil || string(raw) != "one" {
+			t.Errorf("%v: the file holds %q, %v", cause, raw, err)
+		}
+		if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+			t.Errorf("%v is there, %v", entries, err)
 		}
 	}
 }

@@ -218,3 +218,19 @@ func TestRemoteSigner(t *testing.T) {
 		t.Error("an endpoint of another kind is taken")
 	}
 }
+
+// What is sent to a signer is sent to nobody whom it names.
+func TestASignerThatSendsElsewhereIsNotFollowed(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the other was asked, with %v", r.Header)
+	}))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer srv.Close()
+	_, err := opstack.NewRemoteSigner(t.Context(), opstack.RemoteConfig{
+		Endpoint: srv.URL, Account: key(t, 1).Address(), Headers: http.Header{"X-Token": {"t"}},
+	})
+	if err == nil || !strings.Contains(err.Error(), "status 307") {
+		t.Errorf("NewRemoteSigner = %v, want status 307", err)
+	}
+}

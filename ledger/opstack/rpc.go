@@ -55,7 +55,11 @@ func newCaller(endpoint string, headers http.Header, conf *tls.Config) (*caller,
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = conf
-	return &caller{endpoint: endpoint, host: u.Host, headers: headers, client: &http.Client{Transport: t}}, nil
+	return &caller{endpoint: endpoint, host: u.Host, headers: headers, client: &http.Client{
+		Transport: t,
+		// What is sent is for this server: its headers, a token, what is to be signed.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
 }
 
 // close ends idle connections.
