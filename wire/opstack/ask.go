@@ -13,6 +13,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -83,7 +84,7 @@ func (s *session) learn(err error) {
 }
 
 // grade takes in how a request went, for the score. What the peer does not have
-// costs it nothing.
+// costs it nothing, nor what we lacked.
 func (s *session) grade(err error) {
 	var refusal *wire.Refusal
 	var fault *wire.Fault
@@ -91,6 +92,7 @@ func (s *session) grade(err error) {
 	switch {
 	case err == nil:
 		scores.valid(id)
+	case reqresp.Ours(err):
 	case errors.As(err, &refusal) && refusal.Code == wire.RefusedNotFound:
 	case refusal != nil, errors.Is(err, context.DeadlineExceeded):
 		scores.error(id)

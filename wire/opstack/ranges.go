@@ -49,7 +49,11 @@ func (s *session) askRange(ctx context.Context, r wire.GetBlocks) (wire.Response
 	count := func(_ string, request, answer int) { s.node.countAsked(onRange, false, request, answer) }
 	resp, err := s.requests.Ask(ctx, r, open, count, s.link.Conn.IsClosed)
 	if err == nil {
-		err = codec.CheckRange(r.Range, resp.(wire.Blocks).Blocks)
+		blocks := resp.(wire.Blocks).Blocks
+		if len(blocks) == 0 { // an empty answer that ends well is no better than none
+			return nil, &wire.Refusal{Code: wire.RefusedNotFound}
+		}
+		err = codec.CheckRange(r.Range, blocks)
 	}
 	if errors.Is(err, reqresp.ErrTimeout) {
 		err = fmt.Errorf("opstack: a range: %w", context.DeadlineExceeded)

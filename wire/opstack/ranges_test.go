@@ -182,6 +182,45 @@ func TestLyingRangesAreFaults(t *testing.T) {
 	}
 }
 
+// What we lack costs a peer nothing, whatever it costs to be refused by one that
+// names our limits; an answer without a block is none.
+func TestOurOwnShortagesCostAStarlingNothing(t *testing.T) {
+	inBubble(t, func(p *place) {
+		h := &wiretest.Host{}
+		w := p.wire(1, h)
+		refuse := false
+		_, s := p.starling(2, w, h, func(_ wire.Request, st network.Stream) {
+			if refuse {
+				st.Write(starling.AppendPacked(nil, starling.AppendAnswerEnd(nil, starling.End{Code: wire.RefusedBusy, Limit: "decode-budget"})))
+				return
+			}
+			st.Write(answerOf())
+		})
+		s.(*session).requests.Limiter.Announced(1, 1) // the least: an answer, and then some seconds
+		if _, err := s.Request(p.t.Context(), rangeOf(1, maxRange)); !errors.Is(err, &wire.Refusal{Code: wire.RefusedNotFound}) {
+			t.Errorf("an empty answer: %v, want not found", err)
+		}
+		s.(*session).requests.Limiter.Settle(0, 1<<20, 0, nil)
+		short, cancel := context.WithTimeout(p.t.Context(), time.Second)
+		defer cancel()
+		var limit *wire.Refusal
+		if _, err := s.Request(short, rangeOf(1, maxRange)); !errors.As(err, &limit) || limit.Limit != "self-limit" {
+			t.Errorf("over the pace: %v, want self-limit", err)
+		}
+		if got := w.Score(s.Peer().ID); got.ValidResponses+got.ErrorResponses != 0 {
+			t.Errorf("score %+v, want none", got)
+		}
+		refuse = true
+		time.Sleep(time.Minute)
+		if _, err := s.Request(p.t.Context(), rangeOf(1, 1)); !errors.As(err, &limit) || limit.Limit != "decode-budget" {
+			t.Errorf("refused: %v", err)
+		}
+		if got := w.Score(s.Peer().ID); got.ErrorResponses == 0 {
+			t.Errorf("score %+v: a peer's refusal passes for ours", got)
+		}
+	})
+}
+
 // Threats M-03 and C-03: Starlings that announce ten megabytes and then stop
 // hold no more than the decode budget and one answer, and that only for a while.
 func TestStarlingsThatStopHoldLittleMemory(t *testing.T) {

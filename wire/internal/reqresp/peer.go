@@ -72,21 +72,30 @@ func (p *Peer) Held() (asking, serving int) {
 // by who calls.
 type Count func(kind string, request, answer int)
 
+// oursError is a failure that is not graded.
+type oursError struct{ error }
+
+func (e oursError) Unwrap() error { return e.error }
+
+// Ours reports whether an Ask failed before there was a stream for it, or for
+// want of our memory. A refusal does not tell: the peer may name any limit.
+func Ours(err error) bool { return errors.As(err, new(oursError)) }
+
 // Ask asks one request over a stream that open gives it, and blocks for the
 // answer. Before, it waits for one of the places that bound what is under way
 // with the peer, and for the pace that the peer serves at. Its error is
 // wire.ErrClosed where that is the cause of the end of ctx, or where an answer
-// was cut and gone says that its connection has ended.
+// was cut and gone says that its connection has ended. See Ours too.
 func (p *Peer) Ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), count Count, gone func() bool) (wire.Response, error) {
 	select {
 	case p.places <- struct{}{}:
 		defer func() { <-p.places }()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, oursError{context.Cause(ctx)}
 	}
 	items, cost := p.costs.guess(r)
 	if err := p.Limiter.Wait(ctx, cost); err != nil {
-		return nil, err
+		return nil, oursError{err}
 	}
 	start := time.Now()
 	counted := &countedStream{}
@@ -110,7 +119,7 @@ func (p *Peer) Ask(ctx context.Context, r wire.Request, open func(context.Contex
 func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), counted *countedStream) (wire.Response, error) {
 	st, err := open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, oursError{err}
 	}
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
@@ -119,7 +128,7 @@ func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Contex
 	counted.Stream, counted.came = st, memory.grant.Came
 	resp, err := Do(ctx, counted, r, Limits{AckEvery: p.Limiter.AckEvery(), Memory: memory})
 	if errors.Is(err, errStarved) {
-		return nil, &wire.Refusal{Code: wire.RefusedBusy, Limit: "decode-budget", Text: "there was no memory for the answer: ask again later"}
+		return nil, oursError{&wire.Refusal{Code: wire.RefusedBusy, Limit: "decode-budget", Text: "there was no memory for the answer: ask again later"}}
 	}
 	return resp, err
 }
