@@ -2,6 +2,7 @@ package reqresp
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,9 @@ type outbound struct {
 	size  int64 // without the shares
 	share int64
 	free  *semaphore.Weighted
-	item  atomic.Int64 // bytes of the largest item that was served
+
+	mu   sync.Mutex       // a leaf
+	item map[string]int64 // by kind: bytes of the largest items served lately
 }
 
 func newOutbound(size int64) *outbound {
@@ -40,7 +43,7 @@ func newOutbound(size int64) *outbound {
 	}
 	share := min(size/sharesOf/maxShares, maxShare)
 	size = max(size-share*maxShares, 1)
-	return &outbound{size: size, share: share, free: semaphore.NewWeighted(size)}
+	return &outbound{size: size, share: share, free: semaphore.NewWeighted(size), item: map[string]int64{}}
 }
 
 // peerOut is what requests of one peer hold.
@@ -106,7 +109,7 @@ func (h peerOut) answering(ctx context.Context, r wire.Request, make func(wire.R
 	if resp, err = make(r); err != nil {
 		return nil, func() {}, err
 	}
-	kept = min(h.out.learn(resp), most)
+	kept = min(h.out.learn(r, resp), most)
 	return resp, func() {
 		h.reserved.Add(-kept)
 		h.out.free.Release(min(kept, all))
@@ -114,10 +117,10 @@ func (h peerOut) answering(ctx context.Context, r wire.Request, make func(wire.R
 	}, nil
 }
 
-// short has an answer made that fits the peer's own share, unless one item is
-// likely to be larger. The share is in use until free is called.
+// short has an answer made that fits the peer's own share, unless one item of
+// its kind is likely to be larger. The share is in use until free is called.
 func (h peerOut) short(ctx context.Context, r wire.Request, make func(wire.Request) (wire.Response, error)) (resp wire.Response, free func(), err error) {
-	each := max(h.out.item.Load(), leastItem)
+	each := h.out.each(r)
 	if h.own == nil || each > h.out.share || !wait(ctx, h.own, 1) {
 		return nil, func() {}, &wire.Refusal{Code: wire.RefusedBusy, Limit: "answer-memory", RetryAfter: time.Second}
 	}
@@ -135,17 +138,28 @@ func (h peerOut) short(ctx context.Context, r wire.Request, make func(wire.Reque
 	if resp, err = make(shorten(r, int(h.out.share), int(h.out.share/each))); err != nil {
 		return nil, free, err
 	}
-	h.out.learn(resp)
+	h.out.learn(r, resp)
 	return resp, free, nil
 }
 
-// learn takes in how large the items of an answer are, and gives its size.
-func (o *outbound) learn(resp wire.Response) int64 {
+// learn takes in how large the items of an answer are, and gives its size. What
+// was larger is forgotten by an eighth an answer.
+func (o *outbound) learn(r wire.Request, resp wire.Response) int64 {
 	n, items := sizeOf(resp)
-	if each := int64(n / max(items, 1)); each > o.item.Load() {
-		o.item.Store(each) // of two at once one may win; the next large one corrects it
+	if items > 0 {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		kind := wire.KindOf(r)
+		o.item[kind] = max(int64(n/items), o.item[kind]*7/8)
 	}
 	return int64(n)
+}
+
+// each is what an item of the answer to a request is taken for.
+func (o *outbound) each(r wire.Request) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return max(o.item[wire.KindOf(r)], leastItem)
 }
 
 // wait takes n of some memory, if it is free in time.
@@ -184,7 +198,7 @@ func shorten(r wire.Request, bytes, items int) wire.Request {
 }
 
 // guess is what the answer to a request takes, if its items are as large as the
-// largest that were ever served.
+// largest of its kind that were served lately.
 func (h peerOut) guess(r wire.Request) int64 {
 	items, most := 1, codec.MaxAnswer
 	switch r := r.(type) {
@@ -202,7 +216,7 @@ func (h peerOut) guess(r wire.Request) int64 {
 	if most <= 0 || most > codec.MaxAnswer {
 		most = codec.MaxAnswer
 	}
-	each := max(h.out.item.Load(), leastItem)
+	each := h.out.each(r)
 	items = max(1, min(items, codec.MaxHeadersAsked))
 	return max(min(int64(items)*each, int64(most)), min(each, codec.MaxAnswer)) // one item is given in any case
 }

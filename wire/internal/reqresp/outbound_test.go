@@ -61,6 +61,50 @@ func TestSlowReadersLeaveAShareForOthers(t *testing.T) {
 	})
 }
 
+// Threat Z-02: one large answer makes nothing else dear, and is forgotten: short
+// answers of other kinds go on.
+func TestLargeItemsAreTheirOwnKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := NewShared(64 << 20)
+		p := shared.Peer()
+		defer p.Close()
+		header, app := wire.GetHeaders{Range: chain.Range{Count: 1}}, wire.AppRequest{}
+		give := func(n int) func(wire.Request) (wire.Response, error) {
+			return func(wire.Request) (wire.Response, error) { return wire.AppResponse{Bytes: make([]byte, n)}, nil }
+		}
+		headers := func(wire.Request) (wire.Response, error) { return wire.Headers{Headers: make([]chain.Header, 1)}, nil }
+		_, free, err := p.out.answering(t.Context(), app, give(10<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		free()
+		if got := p.out.guess(app); got < 10<<20 {
+			t.Errorf("an application's answer is taken for %d bytes", got)
+		}
+		if got := p.out.guess(header); got != leastItem {
+			t.Errorf("a header is taken for %d bytes, want %d", got, leastItem)
+		}
+		if !shared.out.free.TryAcquire(shared.out.size) {
+			t.Fatal("memory is missing")
+		}
+		_, free, err = p.out.answering(t.Context(), header, headers)
+		if err != nil {
+			t.Errorf("a header is refused: %v", err)
+		}
+		free()
+		shared.out.free.Release(shared.out.size)
+		for range 60 {
+			if _, free, err = p.out.answering(t.Context(), app, give(100)); err != nil {
+				t.Fatal(err)
+			}
+			free()
+		}
+		if got := p.out.guess(app); got != leastItem {
+			t.Errorf("after 60 small answers one is taken for %d bytes, want %d", got, leastItem)
+		}
+	})
+}
+
 // Whatever is asked for, a short answer asks the chain for no more than fits.
 func TestShortenedRequestsAskForLess(t *testing.T) {
 	hashes := make([]chain.Hash, 100)
