@@ -120,8 +120,8 @@ func (s *session) ask(ctx context.Context, number uint64) (chain.Block, error) {
 	defer stop()
 	start := time.Now()
 	st.SetDeadline(start.Add(writeTime))
-	counted := &countedStream{Stream: st}
-	defer func() { s.node.countAsked(onNumber, false, codec.RequestSize, counted.n) }()
+	counted := &reqresp.Counted{Stream: st}
+	defer func() { s.node.countAsked(onNumber, false, codec.RequestSize, counted.In) }()
 	if _, err := st.Write(codec.AppendRequest(nil, number)); err != nil {
 		return chain.Block{}, s.broken(ctx, "send a request", err)
 	}
@@ -189,16 +189,4 @@ func (s *session) broken(ctx context.Context, what string, err error) error {
 		return err
 	}
 	return fmt.Errorf("opstack: %s: %w", what, err)
-}
-
-// countedStream counts what is read.
-type countedStream struct {
-	network.Stream
-	n int
-}
-
-func (c *countedStream) Read(b []byte) (int, error) {
-	n, err := c.Stream.Read(b)
-	c.n += n
-	return n, err
 }

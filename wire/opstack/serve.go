@@ -11,6 +11,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -70,14 +71,14 @@ func (n *node) acceptRequest(st network.Stream) {
 		n.w.refusals.Add(1)
 	}
 	defer free()
-	out := &countedWriter{Stream: st}
+	out := &reqresp.Counted{Stream: st}
 	st.SetWriteDeadline(time.Now().Add(answerTime))
 	if res == codec.ResultOK {
 		err = codec.WriteAnswer(out, e)
 	} else {
 		err = codec.WriteRefusal(out, res)
 	}
-	n.countAsked(onNumber, true, codec.RequestSize, out.n)
+	n.countAsked(onNumber, true, codec.RequestSize, out.Out)
 	if err != nil {
 		st.Reset()
 		return
@@ -103,23 +104,30 @@ func (s *session) answer(ctx context.Context, number uint64) (func(), *codec.Env
 		return none, nil, codec.ResultOther
 	}
 	leave := func() { <-s.answers }
+	handed := false
+	defer func() { // a panic gives the place back too
+		if !handed {
+			leave()
+		}
+	}()
 	resp, err := n.host.Serve(ctx, s, wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: number}, Count: 1}})
 	if err != nil {
-		return leave, nil, resultOf(err)
+		return none, nil, resultOf(err)
 	}
 	blocks, ok := resp.(wire.Blocks)
 	if !ok || len(blocks.Blocks) == 0 {
-		return leave, nil, codec.ResultNotFound
+		return none, nil, codec.ResultNotFound
 	}
 	// Of a genesis that is an anchor there is no payload.
 	e, err := codec.EnvelopeOf(blocks.Blocks[0])
 	if err != nil || e.Size() > codec.MaxMessage {
-		return leave, nil, codec.ResultNotFound
+		return none, nil, codec.ResultNotFound
 	}
 	giveBack, err := n.budget.Take(ctx, 2*e.Size()) // the block, and its encoding
 	if err != nil {
-		return leave, nil, codec.ResultOther
+		return none, nil, codec.ResultOther
 	}
+	handed = true
 	return func() { giveBack(); leave() }, e, codec.ResultOK
 }
 
@@ -175,18 +183,6 @@ func resultOf(err error) codec.Result {
 		return codec.ResultInvalid
 	}
 	return codec.ResultOther
-}
-
-// countedWriter counts what is written.
-type countedWriter struct {
-	network.Stream
-	n int
-}
-
-func (c *countedWriter) Write(b []byte) (int, error) {
-	n, err := c.Stream.Write(b)
-	c.n += n
-	return n, err
 }
 
 // Protocols of requests as they are counted.

@@ -226,6 +226,39 @@ func TestAFloodIsRefusedAndCharged(t *testing.T) {
 	})
 }
 
+// A chain that panics costs no place: the peer is answered after it.
+func TestPanicsOfTheChainKeepNoPlace(t *testing.T) {
+	inBubble(t, func(p *place) {
+		broken := true
+		h := &wiretest.Host{OnServe: func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
+			if broken {
+				panic("a bug")
+			}
+			return wire.Blocks{Blocks: []chain.Block{blockOf(1, 100)}}, nil
+		}}
+		w := p.wire(1, h)
+		p.connect(p.bare(2, codec.Protocols(chainID)[0]), w, h)
+		s := h.Sessions()[0].(*session)
+		for range maxAnswering {
+			func() {
+				defer func() { recover() }()
+				s.answer(p.t.Context(), 1)
+			}()
+		}
+		broken = false
+		ctx, cancel := context.WithTimeout(p.t.Context(), serveTime)
+		defer cancel()
+		free, _, res := s.answer(ctx, 1)
+		if res != codec.ResultOK || len(s.answers) != 1 {
+			t.Errorf("after %d panics: result %d, %d places are taken", maxAnswering, res, len(s.answers))
+		}
+		free()
+		if n := len(s.answers); n != 0 {
+			t.Errorf("%d places are taken in the end", n)
+		}
+	})
+}
+
 // Threats R-04 and M-05: what is unknown, before the genesis or in the future is
 // answered, at no cost to the peer.
 func TestNumbersThatAreNotThere(t *testing.T) {

@@ -35,7 +35,8 @@ type session struct {
 	served   *rate.Limiter // of theirs
 	prefix   *rate.Limiter // of those of all its prefix; nil: none
 	answers  chan struct{} // a place for each answer that is being made
-	used     atomic.Int64  // when it last served something, in Unix nanoseconds
+	began    time.Time     // with the monotonic clock
+	used     atomic.Int64  // when it last served something, in nanoseconds since began
 
 	life book.Life
 
@@ -58,7 +59,7 @@ const maxAnswering = 4
 func (n *node) newSession(l *link, ours bool) *session {
 	cfg := n.w.cfg
 	s := &session{
-		node: n, link: l, ours: ours, pace: newPace(), requests: n.shared.Peer(),
+		node: n, link: l, ours: ours, began: time.Now(), pace: newPace(), requests: n.shared.Peer(),
 		held:     held{n.held, semaphore.NewWeighted(heldByPeer)},
 		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
 		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),

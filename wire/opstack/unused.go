@@ -13,14 +13,14 @@ import (
 const unusedTime = 60 * time.Minute
 
 // use notes that the session serves something.
-func (s *session) use() { s.used.Store(time.Now().UnixNano()) }
+func (s *session) use() { s.used.Store(int64(time.Since(s.began))) }
 
 // isUnused reports whether it has served nothing for too long.
 func (s *session) isUnused(now time.Time) bool {
 	s.mu.Lock()
 	idle := s.topics == 0
 	s.mu.Unlock()
-	return idle && !s.ours && len(s.inFlight) == 0 && now.Sub(time.Unix(0, s.used.Load())) >= unusedTime
+	return idle && !s.ours && len(s.inFlight) == 0 && now.Sub(s.began)-time.Duration(s.used.Load()) >= unusedTime
 }
 
 // endUnused ends such sessions, until the node ends.

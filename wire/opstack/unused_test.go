@@ -65,6 +65,18 @@ func TestUnusedConnectionsAreEnded(t *testing.T) {
 	})
 }
 
+// Use is held against the monotonic clock: a jump of the wall clock ends nothing.
+func TestUseIsTakenInMonotonicTime(t *testing.T) {
+	s := &session{began: time.Now()}
+	s.use()
+	if now := time.Now(); s.isUnused(now) || !s.isUnused(now.Add(unusedTime)) {
+		t.Error("an hour is not an hour")
+	}
+	if used := time.Duration(s.used.Load()); used < 0 || used > unusedTime {
+		t.Errorf("used %v after the session's start", used)
+	}
+}
+
 // Every peer is pinged in the background; one that is gone without a word is
 // found out by that.
 func TestAPeerThatIsGoneWithoutAWordIsFoundOut(t *testing.T) {

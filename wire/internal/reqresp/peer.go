@@ -98,12 +98,12 @@ func (p *Peer) Ask(ctx context.Context, r wire.Request, open func(context.Contex
 		return nil, oursError{err}
 	}
 	start := time.Now()
-	counted := &countedStream{}
+	counted := &Counted{}
 	resp, err := p.ask(ctx, r, open, counted)
-	count(wire.KindOf(r), counted.written, counted.read)
-	p.Limiter.Settle(cost, counted.read, time.Since(start), err)
+	count(wire.KindOf(r), counted.Out, counted.In)
+	p.Limiter.Settle(cost, counted.In, time.Since(start), err)
 	if err == nil {
-		p.costs.learn(r, items, counted.read)
+		p.costs.learn(r, items, counted.In)
 		return resp, nil
 	}
 	if context.Cause(ctx) == wire.ErrClosed {
@@ -116,7 +116,7 @@ func (p *Peer) Ask(ctx context.Context, r wire.Request, open func(context.Contex
 	return resp, err
 }
 
-func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), counted *countedStream) (wire.Response, error) {
+func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Context) (Stream, error), counted *Counted) (wire.Response, error) {
 	st, err := open(ctx)
 	if err != nil {
 		return nil, oursError{err}
@@ -138,8 +138,8 @@ func (p *Peer) ask(ctx context.Context, r wire.Request, open func(context.Contex
 func (p *Peer) Serve(ctx context.Context, st Stream, serve ServeFunc, count Count) error {
 	free := func() {}
 	defer func() { free() }()
-	kind, counted := "unknown", &countedStream{Stream: st}
-	defer func() { count(kind, counted.read, counted.written) }()
+	kind, counted := "unknown", &Counted{Stream: st}
+	defer func() { count(kind, counted.In, counted.Out) }()
 	whole := func() {}
 	limits := Limits{Take: func() (func(), error) {
 		grant, giveBack, err := p.out.take(ctx, func() { st.Reset() })
@@ -155,27 +155,4 @@ func (p *Peer) Serve(ctx context.Context, st Stream, serve ServeFunc, count Coun
 		resp, free, err = p.out.answering(ctx, r, func(r wire.Request) (wire.Response, error) { return serve(ctx, r) })
 		return resp, err
 	})
-}
-
-// countedStream counts what is read and written. One goroutine reads and one
-// writes; who looks at the numbers waits for both.
-type countedStream struct {
-	Stream
-	read, written int
-	came          func(n int) // is told what was read; nil: nobody asks
-}
-
-func (c *countedStream) Read(b []byte) (int, error) {
-	n, err := c.Stream.Read(b)
-	c.read += n
-	if c.came != nil {
-		c.came(n)
-	}
-	return n, err
-}
-
-func (c *countedStream) Write(b []byte) (int, error) {
-	n, err := c.Stream.Write(b)
-	c.written += n
-	return n, err
 }
