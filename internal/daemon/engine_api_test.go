@@ -185,7 +185,14 @@ func TestTheEngineAPIIsBounded(t *testing.T) {
 		{`{"jsonrpc":"2.0","id":1,"method":"engine_forkchoiceUpdatedV3","params":[{"headBlockHash":"0x` + strings.Repeat("11", 32) + `","safeBlockHash":"0x` + strings.Repeat("00", 32) + `","finalizedBlockHash":"0x` + strings.Repeat("00", 32) + `"},null]}`, `"status":"SYNCING"`},
 		{"engine_getPayloadV3", "no method"},
 	} {
-		if got := post(t, client, ev.Engine, secret.Token(time.Now()), tt.call); !strings.Contains(got.body, tt.want) {
+		got := post(t, client, ev.Engine, secret.Token(time.Now()), tt.call)
+		for range 50 { // the longest come faster here than a client may ask
+			if got.code != http.StatusTooManyRequests {
+				break
+			}
+			got = post(t, client, ev.Engine, secret.Token(time.Now()), tt.call)
+		}
+		if !strings.Contains(got.body, tt.want) {
 			t.Errorf("%.90s: %d %.300s, want %q", tt.call, got.code, got.body, tt.want)
 		}
 	}
