@@ -61,7 +61,7 @@ func TestSlowReadersLeaveAShareForOthers(t *testing.T) {
 	})
 }
 
-// Threat Z-02: one large answer makes nothing else dear, and is forgotten: short
+// One large answer makes nothing else dear, and is forgotten: short
 // answers of other kinds go on.
 func TestLargeItemsAreTheirOwnKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
