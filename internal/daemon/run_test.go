@@ -19,7 +19,9 @@ import (
 	"github.com/starlingp2p/starling/peer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
+}
 
 // limit ends a test that hangs; no result depends on it.
 const limit = time.Minute

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ type signerNode struct {
 	ledger *ledger.Ledger
 	who    common.Address
 	heads  chan struct{}
-	fails  int // imports of own blocks that fail
+	fails  atomic.Int64 // imports of own blocks that fail
 	tried  map[chain.Hash]bool
 
 	stop func()
@@ -61,7 +62,7 @@ func (g *guild) run(i int) {
 		Rand: rand.New(rand.NewPCG(uint64(i), 1)),
 		Submit: func(ctx context.Context, b chain.Block) error {
 			n.tried[b.Ref().Hash] = true
-			if n.fails--; n.fails >= 0 {
+			if n.fails.Add(-1) >= 0 {
 				return chain.ErrFull
 			}
 			if _, err := n.ledger.Import(ctx, []chain.Block{b}); err != nil {
@@ -211,7 +212,7 @@ func TestASealersHeightIsSignedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuild(t, 1, 30000, 0)
 		defer g.end()
-		g.nodes[0].fails = 3
+		g.nodes[0].fails.Store(3)
 		time.Sleep(10500 * time.Millisecond)
 		if head := g.nodes[0].ledger.Status().Head.Number; len(g.nodes[0].tried) != int(head) || head < 6 {
 			t.Errorf("%d blocks were signed for %d heights", len(g.nodes[0].tried), head)

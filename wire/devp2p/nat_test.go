@@ -77,7 +77,7 @@ func TestPortsAreMapped(t *testing.T) {
 	}{
 		{
 			"mapped", &router{ip: net.IPv4(7, 7, 7, 7), extra: 1}, "8.8.0.1:30303", nil, "7.7.7.7:30304",
-			[]string{"0s map TCP 30304 to 30303 for 10m0s", "8m0s map TCP 30304 to 30303 for 10m0s", "16m0s map TCP 30304 to 30303 for 10m0s", "20m0s unmap TCP 30304 to 30303"},
+			[]string{"0s map TCP 30304 to 30303 for 10m0s", "8m0s map TCP 30304 to 30303 for 10m0s", "16m0s map TCP 30304 to 30303 for 10m0s", "19m0s unmap TCP 30304 to 30303"},
 			"",
 		},
 		{"refused", &router{ip: net.IPv4(7, 7, 7, 7), fails: refused}, "8.8.0.1:30303", nil, "8.8.0.1:30303", []string{"0s no TCP 30303", "5m0s no TCP 30303", "10m0s no TCP 30303", "15m0s no TCP 30303"}, "maps no port"},
@@ -97,7 +97,7 @@ func TestPortsAreMapped(t *testing.T) {
 					c.Net = n.Host(netip.MustParseAddrPort(tt.listen).Addr())
 					c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 				})
-				time.Sleep(20 * time.Minute)
+				time.Sleep(19 * time.Minute)
 				if got := a.Addrs()[0].Text; !strings.Contains(got, "@"+tt.at) {
 					t.Errorf("others are told %s, want %s", got, tt.at)
 				}

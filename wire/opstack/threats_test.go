@@ -101,9 +101,10 @@ func TestAnswersThatNobodyReadsAreGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, large := 0, signedBy(keyOf(1), e)
+	var made atomic.Int32
+	large := signedBy(keyOf(1), e)
 	h := &wiretest.Host{OnServe: func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
-		made++
+		made.Add(1)
 		return wire.Blocks{Blocks: []chain.Block{large}}, nil
 	}}
 	withClient(t, h, func(p *place, w *Wire, client libhost.Host, id libpeer.ID) {
@@ -115,8 +116,8 @@ func TestAnswersThatNobodyReadsAreGivenUp(t *testing.T) {
 			s.CloseWrite() // and reads nothing
 		}
 		time.Sleep(2 * time.Second)
-		if made > maxAnswering {
-			t.Errorf("%d answers of 4 MiB are held for one peer, want %d", made, maxAnswering)
+		if n := made.Load(); n > maxAnswering {
+			t.Errorf("%d answers of 4 MiB are held for one peer, want %d", n, maxAnswering)
 		}
 		began := time.Now()
 		if res, _ := p.ask(honest, id, codec.Protocols(chainID)[0], 7); res != codec.ResultOK || time.Since(began) > 2*time.Second {

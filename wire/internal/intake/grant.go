@@ -21,7 +21,6 @@ type Grant struct {
 	late atomic.Bool
 	want int64 // bytes asked for
 	size int64 // bytes held: as many, but at most the whole budget
-	over int64 // of size, that the budget did not have (see Budget.More)
 
 	// Under the budget's lock.
 	since   time.Time
@@ -53,7 +52,8 @@ func (b *Budget) Frame(ctx context.Context, n int, cut func()) (*Grant, error) {
 	return g, nil
 }
 
-// Grow blocks until n bytes more are free or ctx ends.
+// Grow blocks until n bytes more are free or ctx ends, which its caller sees to:
+// those who grow together may wait for each other.
 func (g *Grant) Grow(ctx context.Context, n int) error {
 	g.wait(true)
 	defer g.wait(false)
@@ -62,24 +62,11 @@ func (g *Grant) Grow(ctx context.Context, n int) error {
 
 func (g *Grant) acquire(ctx context.Context, n int64) error {
 	more := min(g.want+n, g.b.size) - g.size
-	switch {
-	case more <= 0:
-	case g.size == 0: // what holds nothing may wait
+	if more > 0 {
 		if err := g.b.acquire(ctx, more); err != nil {
 			return err
 		}
 		g.size += more
-	case g.over > 0: // it has the token
-		g.b.used.Add(more)
-		g.size, g.over = g.size+more, g.over+more
-	default:
-		over, err := g.b.acquireMore(ctx, more)
-		if err != nil {
-			return err
-		}
-		if g.size += more; over {
-			g.over = more
-		}
 	}
 	g.want += n
 	return nil
@@ -97,23 +84,8 @@ func (g *Grant) wait(on bool) {
 func (g *Grant) Shrink(n int) {
 	g.want -= int64(n)
 	if less := g.size - min(g.want, g.b.size); less > 0 {
-		g.give(less)
-	}
-}
-
-// give gives back n bytes of those held: first what the budget did not have.
-func (g *Grant) give(n int64) {
-	g.size -= n
-	if over := min(n, g.over); over > 0 {
-		n -= over
-		if g.over -= over; g.over == 0 {
-			g.b.repay(over)
-		} else {
-			g.b.used.Add(-over)
-		}
-	}
-	if n > 0 {
-		g.b.release(n)
+		g.size -= less
+		g.b.release(less)
 	}
 }
 
@@ -133,7 +105,7 @@ func (g *Grant) Whole() {
 // GiveBack gives all back. It is called once.
 func (g *Grant) GiveBack() {
 	g.Whole()
-	g.give(g.size)
+	g.b.release(g.size)
 }
 
 // behind reports whether it holds memory for what does not come. The budget's
