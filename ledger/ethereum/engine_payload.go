@@ -80,14 +80,27 @@ func list[T any](raw json.RawMessage, what string, most int) ([]T, error) {
 
 // whole reports what is missing of a payload of any fork.
 func (p *payload) whole() error {
-	for name, missing := range map[string]bool{
-		"parentHash": p.ParentHash == nil, "feeRecipient": p.FeeRecipient == nil, "stateRoot": p.StateRoot == nil, "receiptsRoot": p.ReceiptsRoot == nil,
-		"logsBloom": p.LogsBloom == nil, "prevRandao": p.PrevRandao == nil, "blockNumber": p.Number == nil, "gasLimit": p.GasLimit == nil,
-		"gasUsed": p.GasUsed == nil, "timestamp": p.Time == nil, "extraData": p.ExtraData == nil, "baseFeePerGas": p.BaseFee == nil,
-		"blockHash": p.BlockHash == nil, "transactions": len(p.Txs) == 0 || string(p.Txs) == "null",
+	for _, field := range []struct {
+		name    string
+		missing bool
+	}{
+		{"parentHash", p.ParentHash == nil},
+		{"feeRecipient", p.FeeRecipient == nil},
+		{"stateRoot", p.StateRoot == nil},
+		{"receiptsRoot", p.ReceiptsRoot == nil},
+		{"logsBloom", p.LogsBloom == nil},
+		{"prevRandao", p.PrevRandao == nil},
+		{"blockNumber", p.Number == nil},
+		{"gasLimit", p.GasLimit == nil},
+		{"gasUsed", p.GasUsed == nil},
+		{"timestamp", p.Time == nil},
+		{"extraData", p.ExtraData == nil},
+		{"baseFeePerGas", p.BaseFee == nil},
+		{"blockHash", p.BlockHash == nil},
+		{"transactions", len(p.Txs) == 0 || string(p.Txs) == "null"},
 	} {
-		if missing {
-			return badParams("%s is missing", name)
+		if field.missing {
+			return badParams("%s is missing", field.name)
 		}
 	}
 	return nil

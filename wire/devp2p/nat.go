@@ -78,6 +78,7 @@ func (n *node) mapPorts(r Router) {
 			}
 		}
 	)
+	_, given := r.(nat.ExtIP) // the operator's word, in a private network too
 	for n.ctx.Err() == nil {
 		now := time.Now()
 		if !askAt.After(now) {
@@ -87,7 +88,7 @@ func (n *node) mapPorts(r Router) {
 			case err != nil:
 				askAt = now.Add(addressRetry)
 				warn("no router tells an address that others see; forward the port yourself and set advertise, or turn nat off")
-			case !publicAddr(ip):
+			case !publicAddr(ip) && !given:
 				warn("the router has a private address itself, so nobody reaches us through it; forward the port on the outer router too, and set advertise")
 			default:
 				is.ip = ip

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/p2p/nat"
+
 	"github.com/starlingp2p/starling/sim/bed"
 )
 
@@ -112,6 +114,26 @@ func TestPortsAreMapped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The operator's word counts, in a private network too.
+func TestAGivenAddressIsTakenAsItIs(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		var log bytes.Buffer
+		a := start(t, n, 1, nil, func(c *Config) {
+			c.Router, c.Listen = nat.ExtIP(net.IPv4(192, 168, 1, 5)), "8.8.0.1:30303"
+			c.Net = n.Host(netip.MustParseAddr("8.8.0.1"))
+			c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		})
+		time.Sleep(time.Minute)
+		if got := a.Addrs()[0].Text; !strings.Contains(got, "@192.168.1.5:30303") {
+			t.Errorf("others are told %s", got)
+		}
+		a.stop(t)
+		if log.Len() > 0 {
+			t.Errorf("the log says %q", log.String())
+		}
+	})
 }
 
 func TestNATIsReadAsGethDoes(t *testing.T) {

@@ -12,14 +12,17 @@ const (
 	inboundPause = 30 * time.Second
 	// maxCallers bounds the addresses that are remembered.
 	maxCallers = 8192
+	// sweepEvery is how often, while there is no room, what is over is looked for.
+	sweepEvery = time.Second
 )
 
-// throttle lets each address in once in a while. It is a leaf, and safe for
+// throttle lets each address, of IPv6 each /64, in once in a while. It is a leaf, and safe for
 // concurrent use.
 type throttle struct {
 	pause time.Duration
 	mu    sync.Mutex
 	last  map[netip.Addr]time.Time // of the attempts that were let in
+	swept time.Time                // when what is over was last looked for
 }
 
 // local reports whether an address is of this machine or of its own network,
@@ -38,12 +41,18 @@ func (t *throttle) enter(ip netip.Addr, now time.Time) bool {
 	if t.pause <= 0 || !ip.IsValid() || local(ip) {
 		return true
 	}
+	if ip.Is6() && !ip.Is4In6() {
+		if p, err := ip.Prefix(64); err == nil {
+			ip = p.Addr() // one subscriber owns a /64
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if at, ok := t.last[ip]; ok && now.Sub(at) < t.pause {
 		return false
 	}
-	if len(t.last) >= maxCallers {
+	if len(t.last) >= maxCallers && now.Sub(t.swept) >= sweepEvery {
+		t.swept = now
 		for ip, at := range t.last { // all that are over: the order has no effect
 			if now.Sub(at) >= t.pause {
 				delete(t.last, ip)

@@ -68,6 +68,27 @@ func TestAThrottleForgets(t *testing.T) {
 	})
 }
 
+// Whoever owns a /64 of IPv6 has one address here, and a full memory is not
+// searched for each caller.
+func TestAPrefixIsOneCaller(t *testing.T) {
+	th := newThrottle(inboundPause)
+	now := time.Now()
+	if !th.enter(netip.MustParseAddr("2001:db8::1"), now) || th.enter(netip.MustParseAddr("2001:db8::ffff:2"), now) {
+		t.Error("two addresses of a /64 are two callers")
+	}
+	if !th.enter(netip.MustParseAddr("2001:db8:0:1::1"), now) {
+		t.Error("the next /64 is refused")
+	}
+	ip := netip.MustParseAddr("20.0.0.1")
+	for range maxCallers {
+		th.enter(ip, now)
+		ip = ip.Next()
+	}
+	if later := now.Add(sweepEvery / 2); !th.swept.Equal(now) || !th.enter(ip, later) || !th.swept.Equal(now) {
+		t.Errorf("searched at %v", th.swept.Sub(now))
+	}
+}
+
 // A dialler that is throttled has no session, and its refusal has a reason.
 func TestAThrottledDialIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, n *bed.Net) {
