@@ -104,7 +104,7 @@ var errNoEngine = errors.New("this is no answer of an Engine API")
 func (e *Engine) NewPayload(ctx context.Context, p *codec.Envelope) (PayloadStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, payloadTime)
 	defer cancel()
-	params := []any{executable(p)}
+	params := []any{&p.Payload} // in the form of the Engine API
 	if p.Version >= codec.V3 {
 		params = append(params, []common.Hash{}, common.Hash(p.BeaconRoot)) // no blobs are on a chain of the OP Stack
 	}
