@@ -209,7 +209,7 @@ func TestASubscriptionEndsWithItsNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.stop()
+	a.Stop()
 	select {
 	case <-sub.Err():
 	case <-within(t).Done():

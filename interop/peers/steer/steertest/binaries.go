@@ -38,13 +38,26 @@ func (b *Binaries) Dir() string { return b.dir }
 // that of interop/peers/NAME, for tests in a folder of interop.
 func (b *Binaries) Get(t *testing.T, name string, flags ...string) string {
 	t.Helper()
+	return b.build(t, name, filepath.Join("..", "peers", name), ".", flags...)
+}
+
+// Program gives the path of starling's program, built once in a run: for tests
+// in a folder of interop.
+func (b *Binaries) Program(t *testing.T) string {
+	t.Helper()
+	return b.build(t, "starling", filepath.Join("..", ".."), "./cmd/starling")
+}
+
+// build builds a package of the module in dir, once.
+func (b *Binaries) build(t *testing.T, name, dir, pkg string, flags ...string) string {
+	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	path := filepath.Join(b.dir, name)
 	err, ok := b.built[name]
 	if !ok {
-		cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...)
-		cmd.Dir = filepath.Join("..", "peers", name)
+		cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, pkg)...)
+		cmd.Dir = dir
 		out, berr := cmd.CombinedOutput()
 		if err = berr; err != nil {
 			err = fmt.Errorf("build of %s: %w\n%s", name, err, out)

@@ -3,7 +3,6 @@ package steertest
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,29 +28,6 @@ type Starling struct {
 	Kill func() `json:"-"`
 }
 
-// Program gives the path of starling's program, built once in a run: for tests
-// in a folder of interop.
-func (b *Binaries) Program(t *testing.T) string {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	path := filepath.Join(b.dir, "starling")
-	err, ok := b.built["starling"]
-	if !ok {
-		cmd := exec.Command("go", "build", "-o", path, "./cmd/starling")
-		cmd.Dir = filepath.Join("..", "..")
-		out, berr := cmd.CombinedOutput()
-		if err = berr; err != nil {
-			err = fmt.Errorf("build of starling: %w\n%s", err, out)
-		}
-		b.built["starling"] = err
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // ShortDir is a folder whose name leaves room for a socket's.
 func ShortDir(t *testing.T) string {
 	t.Helper()
@@ -67,11 +43,16 @@ func ShortDir(t *testing.T) string {
 // test ends. It waits until the node is ready, for patience at most.
 func (b *Binaries) Starling(t *testing.T, patience time.Duration, dir, config string) *Starling {
 	t.Helper()
-	path := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(b.Program(t), "run", "--config", path, "--datadir", dir, "--json")
+	return b.Run(t, patience, dir)
+}
+
+// Run is Starling for a folder that has its config.toml.
+func (b *Binaries) Run(t *testing.T, patience time.Duration, dir string) *Starling {
+	t.Helper()
+	cmd := exec.Command(b.Program(t), "run", "--config", filepath.Join(dir, "config.toml"), "--datadir", dir, "--json")
 	var log Tail
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
