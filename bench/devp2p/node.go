@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/bench/internal/lab"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/interop/peers/steer"
 	"github.com/starlingp2p/starling/ledger"
@@ -17,11 +18,9 @@ import (
 
 // ours is a node of ours that runs.
 type ours struct {
-	node   *starling.Node
+	node   *lab.Node
 	ledger *ledger.Ledger
 	wire   *devp2p.Wire
-	stop   context.CancelFunc
-	done   chan error
 }
 
 type nodeParams struct {
@@ -40,11 +39,6 @@ func startNode(_ context.Context, raw json.RawMessage, _ func(any)) (steer.Peer,
 	if err != nil {
 		return nil, nil, err
 	}
-	select {
-	case <-n.node.Ready():
-	case err := <-n.done:
-		return nil, nil, errors.Join(err, errors.New("bench: the node ended at once"))
-	}
 	return n, map[string]any{"enode": n.wire.Addrs()[0].Text}, nil
 }
 
@@ -61,34 +55,32 @@ func openNode(p nodeParams) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &ours{done: make(chan error, 1)}
+	n := &ours{}
 	if n.ledger, err = ledger.Open(p.Dir, ledger.Options{Family: family}); err != nil {
 		return nil, err
 	}
 	family.Attach(n.ledger)
 	blocks, times := ethereum.Forks(g.Config)
+	var node *starling.Node
 	if n.wire, err = devp2p.New(devp2p.Config{
 		NetworkID: chainID, Network: "bench", Status: n.ledger.Status, Listen: "127.0.0.1:0", WithReceipts: true, TargetOnly: family.NeedsTarget(),
 		Forks: eth.NewForks(block.Ref().Hash, uint64(block.Header.Time.Unix()), blocks, times),
 	}); err == nil {
 		cfg := starling.DevConfig()
 		cfg.MaxPeers, cfg.Serving.Off = 64, !p.Budgets
-		n.node, err = starling.New(cfg, n.ledger, n.wire)
+		node, err = starling.New(cfg, n.ledger, n.wire)
 	}
 	if err != nil {
 		return nil, errors.Join(err, n.ledger.Close())
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	n.stop = stop
-	go func() { n.done <- n.node.Run(ctx) }()
+	if n.node, err = lab.Run(node, n.ledger); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
 // Close implements steer.Peer.
-func (n *ours) Close() error {
-	n.stop()
-	return errors.Join(<-n.done, n.ledger.Close())
-}
+func (n *ours) Close() error { return n.node.Stop() }
 
 // Do implements steer.Peer: "connect" dials Addr; "target" blocks until block
 // Number with the hash Peer is the head.

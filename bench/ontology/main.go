@@ -193,7 +193,7 @@ func (l *place) round(ctx context.Context, addr string, blocks int, stall, slow 
 	if err != nil {
 		return r, s, err
 	}
-	defer func() { err = errors.Join(err, node.stop()) }()
+	defer func() { err = errors.Join(err, node.Stop()) }()
 	if err := took(&r.Served, bareFrom(node.addr, false)); err != nil {
 		return r, s, fmt.Errorf("bare client, from starling: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/bench/internal/lab"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology"
@@ -34,11 +35,9 @@ func network() (family.Network, error) {
 
 // running is a node of ours.
 type running struct {
-	*starling.Node
+	*lab.Node
 	ledger *ledger.Ledger
 	addr   string
-	cancel context.CancelFunc
-	done   chan error
 }
 
 // runNode runs one with its ledger in dir, and with all as by default but for
@@ -59,36 +58,21 @@ func runNode(dir string, n family.Network) (*running, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	r := &running{ledger: l, addr: fmt.Sprintf("127.0.0.1:%d", port), done: make(chan error, 1)}
+	r := &running{ledger: l, addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	w, err := ontology.New(ontology.Config{Magic: n.Magic, Status: l.Status, Header: l.Header, Listen: r.addr})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	cfg := starling.DevConfig()
 	cfg.NoDiscovery, cfg.Serving.Off = true, true
-	if r.Node, err = starling.New(cfg, l, w); err != nil {
+	node, err := starling.New(cfg, l, w)
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- r.Run(ctx) }()
-	select {
-	case <-r.Ready():
-		return r, nil
-	case err := <-r.done:
-		cancel()
-		return nil, errors.Join(err, l.Close())
+	if r.Node, err = lab.Run(node, l); err != nil {
+		return nil, err
 	}
-}
-
-// stop ends it and waits for that.
-func (r *running) stop() error {
-	r.cancel()
-	err := <-r.done
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return errors.Join(err, r.ledger.Close())
+	return r, nil
 }
 
 // syncNode times a sync from addr into an empty dir: from the dial until the
@@ -101,7 +85,7 @@ func syncNode(ctx context.Context, dir, addr string, n family.Network, count int
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, r.stop()) }()
+	defer func() { err = errors.Join(err, r.Stop()) }()
 	began := time.Now()
 	if err := r.Client().Connect(ctx, addr); err != nil {
 		return 0, err

@@ -168,12 +168,12 @@ func (l *place) fills(ctx context.Context, r *round, all bool) (err error) {
 	dir := filepath.Join(l.dir, "copy")
 	stop, err := lab.Profile(l.profile)
 	if err != nil {
-		return errors.Join(err, server.stop())
+		return errors.Join(err, server.Stop())
 	}
 	unix.Sync()
 	runtime.GC()
 	took, imports, err := fill(ctx, dir, server.addr(), l.gap)
-	if err = errors.Join(err, stop(), server.stop()); err != nil {
+	if err = errors.Join(err, stop(), server.Stop()); err != nil {
 		return err
 	}
 	unix.Sync()
@@ -195,7 +195,7 @@ func (l *place) crowds(ctx context.Context, r *round, op *opNode) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, node.stop()) }()
+	defer func() { err = errors.Join(err, node.Stop()) }()
 	for _, k := range []struct {
 		addr     string
 		requests int

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/bench/internal/lab"
 	"github.com/starlingp2p/starling/bench/internal/raw"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
@@ -37,11 +38,9 @@ func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error)
 
 // running is a node of ours.
 type running struct {
-	*starling.Node
+	*lab.Node
 	ledger *counted
 	wire   *opstack.Wire
-	cancel context.CancelFunc
-	done   chan error
 }
 
 // runNode runs one with its ledger in dir; without budgets it serves whatever
@@ -55,7 +54,7 @@ func runNode(dir string, c family.Config, goal uint64, budgets bool) (*running, 
 	if err != nil {
 		return nil, err
 	}
-	r := &running{ledger: &counted{Ledger: l, goal: goal, reached: make(chan struct{})}, done: make(chan error, 1)}
+	r := &running{ledger: &counted{Ledger: l, goal: goal, reached: make(chan struct{})}}
 	r.wire, err = opstack.New(opstack.Config{Rules: f.Rules(), Status: l.Status, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, AllowPrivate: true, ServeUnpaced: !budgets})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -63,33 +62,18 @@ func runNode(dir string, c family.Config, goal uint64, budgets bool) (*running, 
 	cfg := starling.DevConfig()
 	cfg.BackwardOnly, cfg.BlockInterval, cfg.AllowPrivate, cfg.NoDiscovery = true, blockTime, true, true
 	cfg.Serving.Off = !budgets
-	if r.Node, err = starling.New(cfg, r.ledger, r.wire); err != nil {
+	node, err := starling.New(cfg, r.ledger, r.wire)
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- r.Run(ctx) }()
-	select {
-	case <-r.Ready():
-		return r, nil
-	case err := <-r.done:
-		cancel()
-		return nil, errors.Join(err, l.Close())
+	if r.Node, err = lab.Run(node, l); err != nil {
+		return nil, err
 	}
+	return r, nil
 }
 
 // addr is where it can be reached.
 func (r *running) addr() string { return r.wire.Addrs()[0].Text }
-
-// stop ends it and waits for that.
-func (r *running) stop() error {
-	r.cancel()
-	err := <-r.done
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return errors.Join(err, r.ledger.Close())
-}
 
 // fill times how a fresh node fills its gap up to the head of s from addr: from
 // the dial until the last block is durable. It tells how the ledger imported.
@@ -101,7 +85,7 @@ func fill(ctx context.Context, dir, addr string, s source) (took time.Duration, 
 	if err != nil {
 		return 0, nil, err
 	}
-	defer func() { err = errors.Join(err, r.stop()) }()
+	defer func() { err = errors.Join(err, r.Stop()) }()
 	began := time.Now()
 	if err := r.Client().Connect(ctx, addr); err != nil {
 		return 0, nil, err

@@ -1,5 +1,5 @@
 // Package lab is what the measurements share while they run: the programs of real
-// peers, and profiles of our own. The programs of this module call it; peers never
+// peers, nodes of ours, and profiles of them. The programs of this module call it; peers never
 // reach it.
 package lab
 
