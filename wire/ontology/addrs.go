@@ -90,17 +90,23 @@ func (s *session) listens() (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(ip, s.theirs.SyncPort), !slices.Contains(s.node.cfg.Mask, ip)
 }
 
+// tooEarly reports whether the peer is told again within tellEvery; if not, it
+// is told now. last is one of the session's fields.
+func (s *session) tooEarly(last *time.Time) bool {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(*last) < tellEvery && !last.IsZero() {
+		return true
+	}
+	*last = now
+	return false
+}
+
 // tellAddrs answers a getaddr: with peers that we have a session with, neither
 // the asker nor those that are masked.
 func (s *session) tellAddrs() {
-	now := time.Now()
-	s.mu.Lock()
-	early := now.Sub(s.told) < tellEvery && !s.told.IsZero()
-	if !early {
-		s.told = now
-	}
-	s.mu.Unlock()
-	if early {
+	if s.tooEarly(&s.told) {
 		return
 	}
 	var m codec.Addr

@@ -21,14 +21,7 @@ func (s *session) onGetMembers(m codec.GetMembers) {
 	if m.Time == 0 || age > membersFresh || m.From != s.kad || m.To != s.node.identity.Load().kad {
 		return
 	}
-	now := time.Now()
-	s.mu.Lock()
-	early := now.Sub(s.toldMembers) < tellEvery && !s.toldMembers.IsZero()
-	if !early {
-		s.toldMembers = now
-	}
-	s.mu.Unlock()
-	if early {
+	if s.tooEarly(&s.toldMembers) {
 		return
 	}
 	s.work(workServe, func() {
