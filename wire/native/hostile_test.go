@@ -140,7 +140,10 @@ func TestAbandonedRequestStreamsAreCapped(t *testing.T) { // Z-06
 		}
 		offended(t, a, peer.StreamFlood)
 		n := a.node.Load()
-		links := n.book.Links()
+		var links []*link
+		for _, c := range n.p2p.P2P().Network().Conns() {
+			links = append(links, n.book.Link(c))
+		}
 		n.book.Lock()
 		for _, l := range links {
 			if l.Own.requests > maxStreams {

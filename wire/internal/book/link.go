@@ -32,17 +32,6 @@ func (b *Book[S, O]) Link(c network.Conn) *Link[S, O] {
 	return l
 }
 
-// Links lists all connections, in any order.
-func (b *Book[S, O]) Links() []*Link[S, O] {
-	b.Lock()
-	defer b.Unlock()
-	all := make([]*Link[S, O], 0, len(b.links))
-	for _, l := range b.links {
-		all = append(all, l)
-	}
-	return all
-}
-
 // BeginOpening lets a connection become a session, one attempt at a time;
 // false: it is one, it is ending, or an attempt is under way.
 func (b *Book[S, O]) BeginOpening(l *Link[S, O]) bool {
