@@ -10,6 +10,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/p2p"
 	"github.com/ethereum/go-ethereum/rlp"
+	"pgregory.net/rapid"
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
@@ -41,6 +42,32 @@ func TestHelloIsThatOfGeth(t *testing.T) {
 			t.Errorf("DecodeHello = %+v, %v; want %+v", got, err, h)
 		}
 	}
+}
+
+// TestAnyHelloIsReadByBothSides draws Hellos: geth reads ours, and we geth's.
+func TestAnyHelloIsReadByBothSides(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := Hello{
+			Version: rapid.Uint64().Draw(t, "version"), Agent: rapid.StringMatching(`[ -~]{0,80}`).Draw(t, "agent"), Port: rapid.Uint64().Draw(t, "port"),
+			ID: [idLen]byte(rapid.SliceOfN(rapid.Byte(), idLen, idLen).Draw(t, "id")),
+		}
+		theirs := gethHello{Version: h.Version, Name: h.Agent, ListenPort: h.Port, ID: h.ID[:]}
+		for range rapid.IntRange(0, MaxCaps).Draw(t, "caps") {
+			c := Cap{rapid.StringMatching(`[a-z]{1,8}`).Draw(t, "name"), rapid.Uint().Draw(t, "of")}
+			h.Caps, theirs.Caps = append(h.Caps, c), append(theirs.Caps, p2p.Cap{Name: c.Name, Version: c.Version})
+		}
+		want, err := rlp.EncodeToBytes(&theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back gethHello
+		if b := h.Append(nil); !bytes.Equal(b, want) || rlp.DecodeBytes(b, &back) != nil || back.Version != h.Version || len(back.Caps) != len(h.Caps) {
+			t.Fatalf("Hello:\n ours %x\n geth %x", b, want)
+		}
+		if got, err := DecodeHello(want); err != nil || !reflect.DeepEqual(got, h) {
+			t.Fatalf("DecodeHello = %+v, %v; want %+v", got, err, h)
+		}
+	})
 }
 
 // Threat H-11: a thousand capabilities are not taken in.
