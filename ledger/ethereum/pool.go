@@ -1,13 +1,13 @@
 package ethereum
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/big"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -73,20 +73,16 @@ type PoolConfig struct {
 type Pool struct {
 	c      PoolConfig
 	signer types.Signer
+	in     *txpool.Intake
 
-	mu sync.Mutex
-	// All below is guarded by mu, which is never held while the disk is read
-	// or a signature or proof is checked.
+	held *txpool.Held[*pooled]
+	// All below is guarded by the lock of held.
 	head     head
-	txs      map[chain.Hash]*pooled
 	senders  map[common.Address]*queue
 	piles    [numPiles]pile
 	floors   *simplelru.LRU[common.Address, uint64] // next nonces, as blocks tell
 	arrivals uint64
 	recent   recent
-	dropped  map[string]uint64
-
-	in *txpool.Intake
 }
 
 // head is what the rules need of the head block.
@@ -115,7 +111,19 @@ type pooled struct {
 	index int      // in its pile's heap
 }
 
-func (e *pooled) cost() int { return len(e.tx.Bytes) + txOverhead }
+// Tx implements txpool.Entry.
+func (e *pooled) Tx() chain.Tx { return e.tx }
+
+// Cost implements txpool.Entry.
+func (e *pooled) Cost() int { return len(e.tx.Bytes) + txOverhead }
+
+// Own implements txpool.Entry.
+func (e *pooled) Own() bool { return e.local }
+
+// Compare implements txpool.Entry: by sender, each one's by ascending nonce.
+func (e *pooled) Compare(o *pooled) int {
+	return cmp.Or(bytes.Compare(e.from[:], o.from[:]), cmp.Compare(e.nonce, o.nonce))
+}
 
 // The piles of a pool.
 const (
@@ -174,13 +182,12 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	}
 	p := &Pool{
 		c: c, signer: types.LatestSigner(c.Family.c.Chain),
-		txs:     map[chain.Hash]*pooled{},
+		held:    txpool.NewHeld[*pooled](),
 		senders: map[common.Address]*queue{},
 		floors:  floors,
 		recent:  newRecent(),
-		dropped: map[string]uint64{},
 	}
-	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badProof, c.Logger)
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local}, badProof, c.Logger)
 	p.piles[pilePlain] = pile{maxTxs: max(c.MaxTxs/2, 1), maxBytes: c.MaxBytes / 2}
 	p.piles[pileBlobs] = p.piles[pilePlain]
 	p.piles[pileLocal] = pile{maxTxs: DefaultPoolTxs, maxBytes: localBytes}
@@ -205,9 +212,9 @@ func (p *Pool) Close() error { return p.in.Close() }
 // Has implements chain.TxPool. A transaction that was found unfit, or that a
 // block had, need not be fetched for some minutes.
 func (p *Pool) Has(h chain.Hash) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.txs[h] != nil {
+	p.held.Lock()
+	defer p.held.Unlock()
+	if p.held.ByHash[h] != nil {
 		return true
 	}
 	_, ok := p.recent.get(h, time.Now())
@@ -215,35 +222,11 @@ func (p *Pool) Has(h chain.Hash) bool {
 }
 
 // Get implements chain.TxPool.
-func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.txs[h]; e != nil {
-		return e.tx, true
-	}
-	return chain.Tx{}, false
-}
+func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) { return p.held.Get(h) }
 
 // Len is the number of transactions and what they cost in bytes.
-func (p *Pool) Len() (n, bytes int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, pl := range p.piles {
-		bytes += pl.bytes
-	}
-	return len(p.txs), bytes
-}
+func (p *Pool) Len() (n, bytes int) { return p.held.Len() }
 
 // Dropped counts, by reason, what was not taken, made room, grew old or was
 // lost to a lagging subscriber.
-func (p *Pool) Dropped() map[string]uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.dropped)
-}
-
-func (p *Pool) lost(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropped["subscriber-lags"] += uint64(n)
-}
+func (p *Pool) Dropped() map[string]uint64 { return p.in.Dropped() }

@@ -41,21 +41,21 @@ func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 			j.verdict = verifyBlobs(j.t)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	if j.verdict.Reason == "" {
 		j.verdict = p.fit(j.e) // another may have come meanwhile
 	}
 	if j.verdict.Reason == "" {
-		if old := p.txs[j.e.tx.Hash]; old != nil { // it becomes our own
+		if old := p.held.ByHash[j.e.tx.Hash]; old != nil { // it becomes our own
 			p.remove(old)
 		}
 		j.e.tx.Bytes = slices.Clone(b) // which may lie in a large message
 		j.verdict = p.insert(j.e)
 	}
 	if v := j.verdict; v.Reason != "" {
-		p.dropped[v.Reason]++
-		if j.e != nil && p.txs[j.e.tx.Hash] == nil && (j.lasting || !local && needNotBeFetched(v.Reason)) {
+		p.in.Count(v.Reason, 1)
+		if j.e != nil && p.held.ByHash[j.e.tx.Hash] == nil && (j.lasting || !local && needNotBeFetched(v.Reason)) {
 			p.recent.add(j.e.tx.Hash, v, j.lasting, time.Now())
 		}
 		return chain.Tx{}, v
@@ -72,27 +72,27 @@ func (p *Pool) seen(b []byte, local bool) (head, chain.Verdict) {
 	if plain {
 		h = chain.Hash(crypto.Keccak256Hash(b))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	if !plain {
 		return p.head, chain.Verdict{}
 	}
 	var v chain.Verdict
-	if old := p.txs[h]; old != nil && (old.local || !local) {
+	if old := p.held.ByHash[h]; old != nil && (old.local || !local) {
 		v = chain.Ignored("known")
 	} else if r, ok := p.recent.get(h, time.Now()); ok && r.lasting {
 		v = r.verdict
 	}
 	if v.Reason != "" {
-		p.dropped[v.Reason]++
+		p.in.Count(v.Reason, 1)
 	}
 	return p.head, v
 }
 
-// wanted is fit, for whoever does not hold mu.
+// wanted is fit, for whoever does not hold the lock.
 func (p *Pool) wanted(e *pooled) chain.Verdict {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	return p.fit(e)
 }
 

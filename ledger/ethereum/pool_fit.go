@@ -18,9 +18,9 @@ const (
 )
 
 // fit says why a transaction is not wanted now; an empty reason: it may be. None
-// of these is its deliverer's fault. The caller holds mu, as for all below.
+// of these is its deliverer's fault. The caller holds the lock, as for all below.
 func (p *Pool) fit(e *pooled) chain.Verdict {
-	if old := p.txs[e.tx.Hash]; old != nil && (old.local || !e.local) {
+	if old := p.held.ByHash[e.tx.Hash]; old != nil && (old.local || !e.local) {
 		return chain.Ignored("known")
 	}
 	if next, ok := p.floors.Peek(e.from); ok {
@@ -92,9 +92,9 @@ func (e *pooled) replacedBy(by *pooled) bool {
 // room reports whether e fits into its pile once old is gone.
 func (p *Pool) room(e, old *pooled) bool {
 	pl := &p.piles[e.pile()]
-	txs, bytes := pl.txs+1, pl.bytes+e.cost()
+	txs, bytes := pl.txs+1, pl.bytes+e.Cost()
 	if old != nil && old.pile() == e.pile() {
-		txs, bytes = txs-1, bytes-old.cost()
+		txs, bytes = txs-1, bytes-old.Cost()
 	}
 	return txs <= pl.maxTxs && bytes <= pl.maxBytes
 }
@@ -127,11 +127,11 @@ func (p *Pool) insert(e *pooled) chain.Verdict {
 		p.remove(pl.cheap[0])
 	}
 	for _, g := range gone {
-		p.dropped["evicted"]++
+		p.in.Count("evicted", 1)
 		p.recent.add(g.tx.Hash, chain.Ignored(underpriced), false, time.Now())
 	}
 	if old != nil && old.tx.Hash != e.tx.Hash {
-		p.dropped["replaced"]++
+		p.in.Count("replaced", 1)
 		p.recent.add(old.tx.Hash, chain.Ignored(underpricedReplacement), false, time.Now())
 	}
 	p.arrivals++
@@ -150,18 +150,18 @@ func (p *Pool) put(e *pooled) {
 	}
 	i, _ := q.find(e.nonce)
 	q.txs = slices.Insert(q.txs, i, e)
-	p.txs[e.tx.Hash] = e
+	p.held.Put(e)
 	pl := &p.piles[e.pile()]
-	pl.txs, pl.bytes = pl.txs+1, pl.bytes+e.cost()
+	pl.txs, pl.bytes = pl.txs+1, pl.bytes+e.Cost()
 	if !e.local {
 		heap.Push(&pl.cheap, e)
 	}
 }
 
 func (p *Pool) remove(e *pooled) {
-	delete(p.txs, e.tx.Hash)
+	p.held.Remove(e)
 	pl := &p.piles[e.pile()]
-	pl.txs, pl.bytes = pl.txs-1, pl.bytes-e.cost()
+	pl.txs, pl.bytes = pl.txs-1, pl.bytes-e.Cost()
 	if !e.local {
 		heap.Remove(&pl.cheap, e.index)
 	}
@@ -176,11 +176,11 @@ func (p *Pool) remove(e *pooled) {
 
 // drop takes a transaction out by its hash.
 func (p *Pool) drop(h chain.Hash, reason string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.txs[h]; e != nil {
+	p.held.Lock()
+	defer p.held.Unlock()
+	if e := p.held.ByHash[h]; e != nil {
 		p.remove(e)
-		p.dropped[reason]++
+		p.in.Count(reason, 1)
 	}
 }
 

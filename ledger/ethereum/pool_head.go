@@ -43,9 +43,9 @@ type spent struct {
 // comes back; what is too old goes. The node calls it after each change of head,
 // from one goroutine; it reads the disk and recovers the senders of blocks.
 func (p *Pool) OnHead(ctx context.Context) error {
-	p.mu.Lock()
+	p.held.Lock()
 	old := p.head.ref
-	p.mu.Unlock()
+	p.held.Unlock()
 	at := p.c.Chain.Status().Head
 	if at == old {
 		return p.in.Rotate(false)
@@ -86,16 +86,16 @@ func (p *Pool) OnHead(ctx context.Context) error {
 // leap takes a head in that is too far from the last one to be followed. What is
 // known of nonces may be of another branch.
 func (p *Pool) leap(now head) {
-	p.mu.Lock()
+	p.held.Lock()
 	p.floors.Purge()
-	p.mu.Unlock()
+	p.held.Unlock()
 	p.follow(now, nil, nil)
 }
 
 // follow takes the new head in, with what left the chain and what came.
 func (p *Pool) follow(now head, gone, in []spent) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	p.head = now
 	for _, s := range gone {
 		if next, ok := p.floors.Get(s.from); ok && s.nonce < next {
@@ -109,7 +109,7 @@ func (p *Pool) follow(now head, gone, in []spent) {
 		p.include(s.from, s.nonce)
 	}
 	var old []*pooled
-	for _, e := range p.txs { // each is looked at alone: the order has no effect
+	for _, e := range p.held.ByHash { // each is looked at alone: the order has no effect
 		if !e.local && at.Sub(e.since) > p.c.Lifetime {
 			old = append(old, e)
 		}
@@ -120,12 +120,12 @@ func (p *Pool) follow(now head, gone, in []spent) {
 	}
 	for _, e := range old {
 		p.remove(e)
-		p.dropped["too-old"]++
+		p.in.Count("too-old", 1)
 	}
 }
 
 // include drops what a sender cannot use any more, since a block has a
-// transaction of that nonce. The caller holds mu.
+// transaction of that nonce. The caller holds the lock.
 func (p *Pool) include(from common.Address, nonce uint64) {
 	if next, ok := p.floors.Get(from); !ok || nonce >= next {
 		p.floors.Add(from, nonce+1)
@@ -146,9 +146,9 @@ func (p *Pool) spentBy(blocks []chain.Block) (out []spent, err error) {
 		}
 		for _, raw := range txs {
 			s := spent{hash: raw.Hash, raw: raw.Bytes, blobs: raw.Kind == types.BlobTxType}
-			p.mu.Lock()
-			e := p.txs[raw.Hash]
-			p.mu.Unlock()
+			p.held.Lock()
+			e := p.held.ByHash[raw.Hash]
+			p.held.Unlock()
 			if e != nil { // its sender is known
 				s.from, s.nonce = e.from, e.nonce
 			} else {
@@ -174,12 +174,12 @@ func (p *Pool) sift(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	p.mu.Lock()
-	all := make([]*pooled, 0, len(p.txs))
-	for _, e := range p.txs {
+	p.held.Lock()
+	all := make([]*pooled, 0, len(p.held.ByHash))
+	for _, e := range p.held.ByHash {
 		all = append(all, e)
 	}
-	p.mu.Unlock()
+	p.held.Unlock()
 	slices.SortFunc(all, func(a, b *pooled) int { return bytes.Compare(a.tx.Hash[:], b.tx.Hash[:]) })
 	for _, e := range all {
 		_, err := r.Tx(ctx, e.tx.Hash)
@@ -189,9 +189,9 @@ func (p *Pool) sift(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("ethereum: transaction %v: %w", e.tx.Hash, err)
 		}
-		p.mu.Lock()
+		p.held.Lock()
 		p.include(e.from, e.nonce)
-		p.mu.Unlock()
+		p.held.Unlock()
 	}
 	return nil
 }

@@ -1,10 +1,6 @@
 package ethereum
 
 import (
-	"bytes"
-	"cmp"
-	"slices"
-
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
@@ -13,8 +9,8 @@ import (
 // sender's in the order of their nonces, from the lowest that is here to the
 // first that is missing.
 func (p *Pool) Pending(max, maxBytes int) []chain.Tx {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	all := make([]*front, 0, len(p.senders))
 	for _, q := range p.senders { // Pending orders them
 		all = append(all, &front{q: q})
@@ -23,29 +19,7 @@ func (p *Pool) Pending(max, maxBytes int) []chain.Tx {
 }
 
 // Local implements chain.LocalTxPool: by sender, each one's by ascending nonce.
-func (p *Pool) Local() []chain.Tx {
-	p.mu.Lock()
-	own := p.own()
-	p.mu.Unlock()
-	slices.SortFunc(own, func(a, b *pooled) int {
-		return cmp.Or(bytes.Compare(a.from[:], b.from[:]), cmp.Compare(a.nonce, b.nonce))
-	})
-	txs := make([]chain.Tx, len(own))
-	for i, e := range own {
-		txs[i] = e.tx
-	}
-	return txs
-}
-
-// own lists our own transactions, in no order. The caller holds mu.
-func (p *Pool) own() (own []*pooled) {
-	for _, e := range p.txs {
-		if e.local {
-			own = append(own, e)
-		}
-	}
-	return own
-}
+func (p *Pool) Local() []chain.Tx { return p.held.Local() }
 
 // front is the next transaction of a sender.
 type front struct {

@@ -11,18 +11,18 @@ import (
 // sound checks that the pool's sums, queues and heaps say the same, within the
 // bounds.
 func sound(t *rapid.T, p *Pool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	var txs, bytes, heaped [numPiles]int
 	queued := 0
 	for from, q := range p.senders {
 		queued += len(q.txs)
 		for i, e := range q.txs {
-			if p.txs[e.tx.Hash] != e || e.from != from || i > 0 && q.txs[i-1].nonce >= e.nonce {
+			if p.held.ByHash[e.tx.Hash] != e || e.from != from || i > 0 && q.txs[i-1].nonce >= e.nonce {
 				t.Fatalf("the queue of %v is not that of the pool", from)
 			}
 			txs[e.pile()]++
-			bytes[e.pile()] += e.cost()
+			bytes[e.pile()] += e.Cost()
 			if !e.local && p.piles[e.pile()].cheap[e.index] != e {
 				t.Fatal("a transaction is not where it should be in its heap")
 			}
@@ -37,8 +37,8 @@ func sound(t *rapid.T, p *Pool) {
 			t.Fatalf("pile %d holds %d transactions and %d bytes, says %d and %d", i, txs[i], bytes[i], pl.txs, pl.bytes)
 		}
 	}
-	if queued != len(p.txs) {
-		t.Fatalf("%d are queued, %d are there", queued, len(p.txs))
+	if queued != len(p.held.ByHash) {
+		t.Fatalf("%d are queued, %d are there", queued, len(p.held.ByHash))
 	}
 }
 
@@ -54,9 +54,9 @@ func TestPoolStaysSound(t *testing.T) {
 			case 0:
 				p.AddLocal(t.Context(), []chain.Tx{tx})
 			case 1:
-				p.mu.Lock()
+				p.held.Lock()
 				p.include(address(t, 1), rapid.Uint64Range(0, 2).Draw(r, "included"))
-				p.mu.Unlock()
+				p.held.Unlock()
 			default:
 				p.Add([]chain.Tx{tx})
 			}

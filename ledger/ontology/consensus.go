@@ -78,7 +78,7 @@ func (c *Consensus) Handle(ctx context.Context, from peer.ID, msg []byte) chain.
 	}
 	c.seen.Add(digest)
 	lost := c.feed.Publish(ConsensusMessage{From: from, Message: m, Bytes: msg, Member: member})
-	c.dropped[lags] += uint64(len(lost))
+	c.dropped[txpool.SubscriberLags] += uint64(len(lost))
 	return v
 }
 

@@ -73,24 +73,20 @@ type PoolConfig struct {
 // its gas takes the place of those that offer least, the latest first.
 type Pool struct {
 	c  PoolConfig
-	mu sync.Mutex
-	// All below is guarded by mu, which is never held while the disk is read
-	// or a signature is checked.
+	in *txpool.Intake
+
+	held *txpool.Held[*pooled]
+	// All below is guarded by the lock of held.
 	head     chain.Ref
-	txs      map[chain.Hash]*pooled
 	payers   map[codec.Address]int
-	cheapest order  // those of others
-	bytes    [2]int // of others, of our own
-	count    [2]int
+	cheapest order // those of others
 	arrivals uint64
 	// unfit are transactions, by their hashes; forged are encodings, by their
 	// digests: a hash does not cover the signatures, so a forged copy must not
 	// keep the authentic one out.
 	unfit, forged *txpool.Ring
-	dropped       map[string]uint64
 
-	following sync.Mutex // one OnHead at a time; taken before mu
-	in        *txpool.Intake
+	following sync.Mutex // one OnHead at a time; taken before held's
 }
 
 type pooled struct {
@@ -103,14 +99,17 @@ type pooled struct {
 	at      int    // in Pool.cheapest
 }
 
-func (e *pooled) cost() int { return len(e.tx.Bytes) + txOverhead }
+// Tx implements txpool.Entry.
+func (e *pooled) Tx() chain.Tx { return e.tx }
 
-func (e *pooled) pile() int {
-	if e.local {
-		return 1
-	}
-	return 0
-}
+// Cost implements txpool.Entry.
+func (e *pooled) Cost() int { return len(e.tx.Bytes) + txOverhead }
+
+// Own implements txpool.Entry.
+func (e *pooled) Own() bool { return e.local }
+
+// Compare implements txpool.Entry: as they came.
+func (e *pooled) Compare(o *pooled) int { return cmp.Compare(e.arrival, o.arrival) }
 
 var (
 	_ chain.TxPool      = (*Pool)(nil)
@@ -137,11 +136,10 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	}
 	p := &Pool{
 		c: c, head: c.State.Status().Head,
-		txs: map[chain.Hash]*pooled{}, payers: map[codec.Address]int{},
+		held: txpool.NewHeld[*pooled](), payers: map[codec.Address]int{},
 		unfit: txpool.NewRing(unfitKept), forged: txpool.NewRing(unfitKept),
-		dropped: map[string]uint64{},
 	}
-	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badSignature, c.Logger)
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local}, badSignature, c.Logger)
 	if c.Journal == "" {
 		return p, nil
 	}
@@ -150,35 +148,20 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 
 // Has implements chain.TxPool.
 func (p *Pool) Has(h chain.Hash) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.txs[h] != nil || p.unfit.Has(h)
+	p.held.Lock()
+	defer p.held.Unlock()
+	return p.held.ByHash[h] != nil || p.unfit.Has(h)
 }
 
 // Get implements chain.TxPool.
-func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.txs[h]; e != nil {
-		return e.tx, true
-	}
-	return chain.Tx{}, false
-}
+func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) { return p.held.Get(h) }
 
 // Len is the number of transactions and what they cost in bytes.
-func (p *Pool) Len() (n, bytes int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.txs), p.bytes[0] + p.bytes[1]
-}
+func (p *Pool) Len() (n, bytes int) { return p.held.Len() }
 
 // Dropped counts, by reason, what was not taken, left the pool without a block
 // or was lost to a lagging subscriber.
-func (p *Pool) Dropped() map[string]uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.dropped)
-}
+func (p *Pool) Dropped() map[string]uint64 { return p.in.Dropped() }
 
 // Add implements chain.TxPool.
 func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
@@ -194,14 +177,14 @@ func (p *Pool) Add(txs []chain.Tx) []chain.Verdict {
 // it was not looked at: such a bundle must not be relayed. What is in the pool,
 // signatures and all, has been.
 func (p *Pool) unchecked(txs []chain.Tx, vs []chain.Verdict) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	for i, v := range vs {
 		if v.Action != chain.Ignore {
 			continue
 		}
 		if t, err := codec.DecodeTx(txs[i].Bytes, codec.Strict); err == nil {
-			if e := p.txs[t.Hash.Chain()]; e != nil && bytes.Equal(e.tx.Bytes, t.Raw) {
+			if e := p.held.ByHash[t.Hash.Chain()]; e != nil && bytes.Equal(e.tx.Bytes, t.Raw) {
 				continue
 			}
 		}
@@ -211,9 +194,9 @@ func (p *Pool) unchecked(txs []chain.Tx, vs []chain.Verdict) {
 
 // Pending implements chain.TxPool: by the price of gas, then as they came.
 func (p *Pool) Pending(most, maxBytes int) []chain.Tx {
-	p.mu.Lock()
-	all := slices.Collect(maps.Values(p.txs))
-	p.mu.Unlock()
+	p.held.Lock()
+	all := slices.Collect(maps.Values(p.held.ByHash))
+	p.held.Unlock()
 	slices.SortFunc(all, func(a, b *pooled) int {
 		return cmp.Or(cmp.Compare(b.price, a.price), cmp.Compare(a.arrival, b.arrival))
 	})
@@ -231,12 +214,3 @@ func (p *Pool) Pending(most, maxBytes int) []chain.Tx {
 
 // Subscribe implements chain.TxPool.
 func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx { return p.in.Subscribe(ctx) }
-
-func (p *Pool) lost(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropped[lags] += uint64(n)
-}
-
-// lags is why messages are lost to a subscriber.
-const lags = "subscriber-lags"

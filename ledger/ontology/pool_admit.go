@@ -19,8 +19,8 @@ const badSignature = "bad-signature"
 // what it knows is nobody's fault.
 func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	e, v := p.judge(b, local)
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	if v.Reason == "" {
 		v = p.fit(e) // another may have come while we verified
 	}
@@ -28,7 +28,7 @@ func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 		v = chain.Ignored("pool-full")
 	}
 	if v.Reason != "" {
-		p.dropped[v.Reason]++
+		p.in.Count(v.Reason, 1)
 		return chain.Tx{}, v
 	}
 	return e.tx, chain.Accepted()
@@ -53,9 +53,9 @@ func (p *Pool) judge(b []byte, local bool) (*pooled, chain.Verdict) {
 			return nil, verdictOf(err)
 		}
 		e.price, limit = x.gasPrice, x.gasLimit
-		p.mu.Lock()
+		p.held.Lock()
 		v := p.known(e, digest)
-		p.mu.Unlock()
+		p.held.Unlock()
 		if v.Reason != "" {
 			return nil, v
 		}
@@ -68,12 +68,12 @@ func (p *Pool) judge(b []byte, local bool) (*pooled, chain.Verdict) {
 	if v := p.priced(e, limit); v.Reason != "" {
 		return nil, v
 	}
-	p.mu.Lock()
+	p.held.Lock()
 	v := p.known(e, digest)
 	if v.Reason == "" {
 		v = p.fit(e)
 	}
-	p.mu.Unlock()
+	p.held.Unlock()
 	if v.Reason != "" {
 		return nil, v
 	}
@@ -89,9 +89,9 @@ func (p *Pool) judge(b []byte, local bool) (*pooled, chain.Verdict) {
 func (p *Pool) refuse(err error, digest chain.Hash) chain.Verdict {
 	v := verdictOf(err)
 	if v.Action == chain.Reject {
-		p.mu.Lock()
+		p.held.Lock()
 		p.forged.Add(digest)
-		p.mu.Unlock()
+		p.held.Unlock()
 	}
 	return v
 }
@@ -122,9 +122,9 @@ func (p *Pool) priced(e *pooled, limit uint64) chain.Verdict {
 		v = chain.Ignored("low-gas-price")
 	}
 	if v.Reason != "" { // the hash covers both, so nobody need fetch it
-		p.mu.Lock()
+		p.held.Lock()
 		p.unfit.Add(e.tx.Hash)
-		p.mu.Unlock()
+		p.held.Unlock()
 	}
 	return v
 }
@@ -132,7 +132,7 @@ func (p *Pool) priced(e *pooled, limit uint64) chain.Verdict {
 // known says why an encoding need not be looked at again.
 func (p *Pool) known(e *pooled, digest chain.Hash) chain.Verdict {
 	switch {
-	case p.txs[e.tx.Hash] != nil:
+	case p.held.ByHash[e.tx.Hash] != nil:
 		return chain.Ignored("known")
 	case p.unfit.Has(e.tx.Hash):
 		return chain.Ignored("recently-unfit")
@@ -150,13 +150,13 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 		perPayer = localPerPayer
 	}
 	switch {
-	case p.txs[e.tx.Hash] != nil:
+	case p.held.ByHash[e.tx.Hash] != nil:
 		return chain.Ignored("known")
 	case p.unfit.Has(e.tx.Hash): // a block has included it meanwhile
 		return chain.Ignored("recently-unfit")
 	case p.payers[e.payer] >= perPayer:
 		return chain.Ignored("payer-full")
-	case e.local && p.bytes[1]+e.cost() > localBytes:
+	case e.local && p.held.Ours.Bytes+e.Cost() > localBytes:
 		return chain.Ignored("pool-full")
 	case !e.local && p.full(e) && (len(p.cheapest) == 0 || p.cheapest[0].price >= e.price):
 		return chain.Ignored("pool-full")
@@ -166,7 +166,7 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 
 // full reports whether there is no room for a transaction of another's.
 func (p *Pool) full(e *pooled) bool {
-	return p.bytes[0]+e.cost() > p.c.MaxBytes || p.count[0] >= p.c.MaxTxs
+	return p.held.Others.Bytes+e.Cost() > p.c.MaxBytes || p.held.Others.Txs >= p.c.MaxTxs
 }
 
 // insert takes a transaction in, in the place of cheaper ones where it must;
@@ -183,7 +183,7 @@ func (p *Pool) insert(e *pooled) bool {
 		out = append(out, p.cheapest[0])
 		p.take(p.cheapest[0])
 	}
-	p.dropped["evicted"] += uint64(len(out))
+	p.in.Count("evicted", len(out))
 	p.arrivals++
 	e.arrival, e.since = p.arrivals, p.head.Number
 	p.put(e)
@@ -191,22 +191,18 @@ func (p *Pool) insert(e *pooled) bool {
 }
 
 func (p *Pool) put(e *pooled) {
-	p.txs[e.tx.Hash] = e
+	p.held.Put(e)
 	p.payers[e.payer]++
-	p.bytes[e.pile()] += e.cost()
-	p.count[e.pile()]++
 	if !e.local {
 		heap.Push(&p.cheapest, e)
 	}
 }
 
 func (p *Pool) take(e *pooled) {
-	delete(p.txs, e.tx.Hash)
+	p.held.Remove(e)
 	if p.payers[e.payer]--; p.payers[e.payer] == 0 {
 		delete(p.payers, e.payer)
 	}
-	p.bytes[e.pile()] -= e.cost()
-	p.count[e.pile()]--
 	if !e.local {
 		heap.Remove(&p.cheapest, e.at)
 	}

@@ -16,9 +16,9 @@ import (
 func (p *Pool) OnHead(ctx context.Context) error {
 	p.following.Lock()
 	defer p.following.Unlock()
-	p.mu.Lock()
-	from, held := p.head, len(p.txs)
-	p.mu.Unlock()
+	p.held.Lock()
+	from, held := p.head, len(p.held.ByHash)
+	p.held.Unlock()
 	head := p.c.State.Status().Head
 	if head == from {
 		return nil
@@ -41,11 +41,11 @@ func (p *Pool) OnHead(ctx context.Context) error {
 
 // include takes out what blocks include, and takes it no more.
 func (p *Pool) include(all []chain.Hash) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	for _, h := range all {
 		p.unfit.Add(h)
-		if e := p.txs[h]; e != nil {
+		if e := p.held.ByHash[h]; e != nil {
 			p.take(e)
 		}
 	}
@@ -53,14 +53,14 @@ func (p *Pool) include(all []chain.Hash) {
 
 // expire takes out what has waited too long.
 func (p *Pool) expire(head chain.Ref) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	p.head = head
-	for _, e := range p.txs { // in any order: each on its own
+	for _, e := range p.held.ByHash { // in any order: each on its own
 		if e.since+keepBlocks < head.Number {
 			p.take(e)
 			p.unfit.Add(e.tx.Hash)
-			p.dropped["expired"]++
+			p.in.Count("expired", 1)
 		}
 	}
 }

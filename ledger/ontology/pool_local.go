@@ -1,9 +1,7 @@
 package ontology
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
@@ -36,31 +34,16 @@ func (p *Pool) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict {
 
 // drop takes a transaction out.
 func (p *Pool) drop(h chain.Hash, reason string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.txs[h]; e != nil {
+	p.held.Lock()
+	defer p.held.Unlock()
+	if e := p.held.ByHash[h]; e != nil {
 		p.take(e)
-		p.dropped[reason]++
+		p.in.Count(reason, 1)
 	}
 }
 
 // Local implements chain.LocalTxPool: as they came.
-func (p *Pool) Local() []chain.Tx {
-	p.mu.Lock()
-	var own []*pooled
-	for _, e := range p.txs {
-		if e.local {
-			own = append(own, e)
-		}
-	}
-	p.mu.Unlock()
-	slices.SortFunc(own, func(a, b *pooled) int { return cmp.Compare(a.arrival, b.arrival) })
-	txs := make([]chain.Tx, len(own))
-	for i, e := range own {
-		txs[i] = e.tx
-	}
-	return txs
-}
+func (p *Pool) Local() []chain.Tx { return p.held.Local() }
 
 // HashOf is the hash of an encoded transaction; false if it does not decode.
 func HashOf(b []byte) (chain.Hash, bool) {

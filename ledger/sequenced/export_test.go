@@ -12,6 +12,3 @@ func DecodeJournal(b []byte, maxTx int) (txs [][]byte, good int, err error) {
 
 // AppendRecord appends a record of a journal.
 func AppendRecord(dst, tx []byte) []byte { return txjournal.AppendRecord(dst, tx) }
-
-// JournalSize is the size of the pool's journal.
-func (p *Pool) JournalSize() int64 { return p.in.JournalSize() }

@@ -18,8 +18,8 @@ func (p *Pool) Pending(max, maxBytes int) []chain.Tx {
 		p.c.Logger.Warn("sequenced: accounts could not be read", "err", err)
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	var all []*front
 	for _, q := range p.senders { // Pending orders them
 		if f := q.front(); f != nil {
@@ -74,7 +74,7 @@ func (f *front) Next() bool {
 // load reads the accounts of senders that are not known at the pool's head,
 // and drops what they have spent.
 func (p *Pool) load(ctx context.Context) error {
-	p.mu.Lock()
+	p.held.Lock()
 	head := p.head
 	var want []Address
 	for a, q := range p.senders {
@@ -82,7 +82,7 @@ func (p *Pool) load(ctx context.Context) error {
 			want = append(want, a)
 		}
 	}
-	p.mu.Unlock()
+	p.held.Unlock()
 	slices.SortFunc(want, func(a, b Address) int { return bytes.Compare(a[:], b[:]) })
 	got := make([]Account, len(want))
 	for i, a := range want {
@@ -97,8 +97,8 @@ func (p *Pool) load(ctx context.Context) error {
 			return err
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	if p.head != head {
 		return nil // a later call is at it
 	}
@@ -110,7 +110,7 @@ func (p *Pool) load(ctx context.Context) error {
 		q.account, q.known = got[i], true
 		spent, _ := q.find(q.account.Nonce)
 		for _, e := range q.txs[:spent] {
-			p.forget(e)
+			p.held.Remove(e)
 		}
 		q.txs = slices.Delete(q.txs, 0, spent)
 		if len(q.txs) == 0 {
@@ -125,9 +125,9 @@ func (p *Pool) load(ctx context.Context) error {
 // change of head, and when transactions of new senders have come; it reads the
 // disk.
 func (p *Pool) OnHead(ctx context.Context) error {
-	p.mu.Lock()
+	p.held.Lock()
 	old := p.head
-	p.mu.Unlock()
+	p.held.Unlock()
 	now := p.c.State.Status().Head
 	if now == old {
 		// A transaction that came after its block is seen to be spent once its
@@ -159,9 +159,9 @@ func (p *Pool) OnHead(ctx context.Context) error {
 			back = append(back, txs...)
 		}
 	}
-	p.mu.Lock()
+	p.held.Lock()
 	if p.head != old {
-		p.mu.Unlock()
+		p.held.Unlock()
 		return nil // a later call was faster
 	}
 	p.head = now
@@ -170,7 +170,7 @@ func (p *Pool) OnHead(ctx context.Context) error {
 			q.known = false
 		}
 	}
-	p.mu.Unlock()
+	p.held.Unlock()
 	if err := p.load(ctx); err != nil {
 		return err
 	}

@@ -1,14 +1,14 @@
 package sequenced
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/starlingp2p/starling/chain"
@@ -65,18 +65,15 @@ type PoolConfig struct {
 type Pool struct {
 	c  PoolConfig
 	f  *Family
-	mu sync.Mutex
-	// All below is guarded by mu, which is never held while the disk is read.
+	in *txpool.Intake
+
+	held *txpool.Held[*pooled]
+	// All below is guarded by the lock of held.
 	head     chain.Ref
-	txs      map[chain.Hash]*pooled
 	senders  map[Address]*queue
-	bytes    [2]int // of others, of our own
 	arrivals uint64
 	purged   uint64 // the number of the head at the last purge
 	unfit    *txpool.Ring
-	dropped  map[string]uint64
-
-	in *txpool.Intake
 }
 
 type pooled struct {
@@ -87,7 +84,19 @@ type pooled struct {
 	since   uint64 // the number of the head when it came
 }
 
-func (p *pooled) cost() int { return len(p.tx.Bytes) + txOverhead }
+// Tx implements txpool.Entry.
+func (e *pooled) Tx() chain.Tx { return e.tx }
+
+// Cost implements txpool.Entry.
+func (e *pooled) Cost() int { return len(e.tx.Bytes) + txOverhead }
+
+// Own implements txpool.Entry.
+func (e *pooled) Own() bool { return e.local }
+
+// Compare implements txpool.Entry: by sender, each one's by ascending nonce.
+func (e *pooled) Compare(o *pooled) int {
+	return cmp.Or(bytes.Compare(e.t.From[:], o.t.From[:]), cmp.Compare(e.t.Nonce, o.t.Nonce))
+}
 
 // queue is a sender's transactions by ascending nonce.
 type queue struct {
@@ -124,12 +133,11 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	p := &Pool{
 		c: c, f: c.Family,
 		head:    c.State.Status().Head,
-		txs:     map[chain.Hash]*pooled{},
+		held:    txpool.NewHeld[*pooled](),
 		senders: map[Address]*queue{},
 		unfit:   txpool.NewRing(unfitKept),
-		dropped: map[string]uint64{},
 	}
-	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local, Lost: p.lost}, badSignature, c.Logger)
+	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local}, badSignature, c.Logger)
 	if c.Journal == "" {
 		return p, nil
 	}
@@ -147,41 +155,20 @@ func (p *Pool) Close() error { return p.in.Close() }
 
 // Has implements chain.TxPool.
 func (p *Pool) Has(h chain.Hash) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.txs[h] != nil || p.unfit.Has(h)
+	p.held.Lock()
+	defer p.held.Unlock()
+	return p.held.ByHash[h] != nil || p.unfit.Has(h)
 }
 
 // Get implements chain.TxPool.
-func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if e := p.txs[h]; e != nil {
-		return e.tx, true
-	}
-	return chain.Tx{}, false
-}
+func (p *Pool) Get(h chain.Hash) (chain.Tx, bool) { return p.held.Get(h) }
 
 // Len is the number of transactions and what they cost in bytes.
-func (p *Pool) Len() (n, bytes int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.txs), p.bytes[0] + p.bytes[1]
-}
+func (p *Pool) Len() (n, bytes int) { return p.held.Len() }
 
 // Dropped counts, by reason, what was not taken or was lost to a lagging
 // subscriber.
-func (p *Pool) Dropped() map[string]uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.dropped)
-}
-
-func (p *Pool) lost(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dropped["subscriber-lags"] += uint64(n)
-}
+func (p *Pool) Dropped() map[string]uint64 { return p.in.Dropped() }
 
 // badSignature is the reason that costs us the most.
 const badSignature = "bad-signature"
@@ -206,9 +193,7 @@ func (p *Pool) Subscribe(ctx context.Context) <-chan []chain.Tx { return p.in.Su
 // admit checks an encoded transaction, cheapest first, and takes it in.
 func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	no := func(v chain.Verdict) (chain.Tx, chain.Verdict) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.dropped[v.Reason]++
+		p.in.Count(v.Reason, 1)
 		return chain.Tx{}, v
 	}
 	if len(b) > p.f.c.MaxTxBytes {
@@ -224,23 +209,22 @@ func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	digest := unsigned(b)
 	hash := txHash(digest, b)
 	e := &pooled{tx: chain.Tx{Hash: hash, Sender: string(t.From[:]), Kind: t.Kind, Bytes: b}, t: t, local: local}
-	p.mu.Lock()
+	p.held.Lock()
 	v := p.fit(e)
-	p.mu.Unlock()
+	p.held.Unlock()
 	if v.Reason != "" {
 		return no(v)
 	}
 	if !ed25519.Verify(t.From[:], txPreimage(p.f.hash, digest), t.Sig[:]) {
-		p.mu.Lock()
+		p.held.Lock()
 		p.unfit.Add(hash)
-		p.mu.Unlock()
+		p.held.Unlock()
 		return no(chain.Rejected(badSignature))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	if v := p.fit(e); v.Reason != "" { // another may have come while we verified
-		p.dropped[v.Reason]++
-		return chain.Tx{}, v
+		return no(v)
 	}
 	p.insert(e)
 	return e.tx, chain.Accepted()
@@ -249,15 +233,15 @@ func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 // fit says why a transaction is not wanted now; an empty reason: it is. But for
 // a forgery that is known as one, none of these is its deliverer's fault.
 func (p *Pool) fit(e *pooled) chain.Verdict {
-	if p.txs[e.tx.Hash] != nil {
+	if p.held.ByHash[e.tx.Hash] != nil {
 		return chain.Ignored("known")
 	}
 	if p.unfit.Has(e.tx.Hash) {
 		return chain.Rejected(badSignature)
 	}
-	perSender, maxBytes, pile := p.c.PerSender, p.c.MaxBytes, 0
+	perSender, maxBytes, pile := p.c.PerSender, p.c.MaxBytes, p.held.Others
 	if e.local {
-		perSender, maxBytes, pile = localPerSender, localBytes, 1
+		perSender, maxBytes, pile = localPerSender, localBytes, p.held.Ours
 	}
 	q := p.senders[e.t.From]
 	if q == nil {
@@ -284,7 +268,7 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 	if len(q.txs) >= perSender {
 		return chain.Ignored("sender-full")
 	}
-	if p.bytes[pile]+e.cost() > maxBytes {
+	if pile.Bytes+e.Cost() > maxBytes {
 		return chain.Ignored("pool-full")
 	}
 	return chain.Verdict{}
@@ -310,40 +294,26 @@ func (p *Pool) insert(e *pooled) {
 	}
 	i, ok := q.find(e.t.Nonce)
 	if ok {
-		p.forget(q.txs[i])
+		p.held.Remove(q.txs[i])
 		q.txs[i] = e
 	} else {
 		q.txs = slices.Insert(q.txs, i, e)
 	}
 	p.arrivals++
 	e.arrival, e.since = p.arrivals, p.head.Number
-	p.txs[e.tx.Hash] = e
-	p.bytes[e.pile()] += e.cost()
-}
-
-func (e *pooled) pile() int {
-	if e.local {
-		return 1
-	}
-	return 0
-}
-
-// forget takes e out of the sums, not out of its sender's queue.
-func (p *Pool) forget(e *pooled) {
-	delete(p.txs, e.tx.Hash)
-	p.bytes[e.pile()] -= e.cost()
+	p.held.Put(e)
 }
 
 // drop takes a transaction out.
 func (p *Pool) drop(h chain.Hash, reason string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e := p.txs[h]
+	p.held.Lock()
+	defer p.held.Unlock()
+	e := p.held.ByHash[h]
 	if e == nil {
 		return
 	}
-	p.forget(e)
-	p.dropped[reason]++
+	p.held.Remove(e)
+	p.in.Count(reason, 1)
 	q := p.senders[e.t.From]
 	if i, ok := q.find(e.t.Nonce); ok && q.txs[i] == e {
 		q.txs = slices.Delete(q.txs, i, i+1)

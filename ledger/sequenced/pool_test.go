@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -288,17 +287,9 @@ func TestJournalIsRotated(t *testing.T) {
 		if err := p.OnHead(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if p.JournalSize() > 3<<19 {
-			t.Fatalf("journal has %d bytes with nothing in the pool", p.JournalSize())
+		if journal, err := fs.Stat("journal"); err != nil || journal.Size() > 3<<19 {
+			t.Fatalf("with nothing in the pool the journal is %v, %v", journal, err)
 		}
-	}
-	file, err := fs.Open("journal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if b, _ := io.ReadAll(file); int64(len(b)) != p.JournalSize() {
-		t.Errorf("journal has %d bytes, want %d", len(b), p.JournalSize())
 	}
 }
 

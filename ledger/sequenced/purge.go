@@ -12,15 +12,15 @@ const (
 
 // purge drops what has been stuck for too long.
 func (p *Pool) purge() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.held.Lock()
+	defer p.held.Unlock()
 	head := p.head.Number
 	if head >= p.purged && head-p.purged < purgeEvery {
 		return
 	}
 	p.purged = head
 	most := uint64(stuckFor)
-	if p.bytes[0] > p.c.MaxBytes/2 || len(p.senders) > maxSenders/2 {
+	if p.held.Others.Bytes > p.c.MaxBytes/2 || len(p.senders) > maxSenders/2 {
 		most = stuckCrowded
 	}
 	for a, q := range p.senders { // each is looked at alone: the order has no effect
@@ -38,8 +38,8 @@ func (p *Pool) purge() {
 				e.since = head
 			}
 			if !fits && !e.local && head-e.since >= most {
-				p.forget(e)
-				p.dropped["stuck"]++
+				p.held.Remove(e)
+				p.in.Count("stuck", 1)
 				continue
 			}
 			kept = append(kept, e)

@@ -42,10 +42,10 @@ func (p *Pool) vouch(txs []chain.Tx, vs []chain.Verdict, accepted int) {
 		if err == nil && ed25519.Verify(t.From[:], txPreimage(p.f.hash, digest), t.Sig[:]) {
 			continue
 		}
-		p.mu.Lock()
+		p.held.Lock()
 		p.unfit.Add(txHash(digest, b))
-		p.dropped["bad-signature"]++
-		p.mu.Unlock()
+		p.held.Unlock()
+		p.in.Count("bad-signature", 1)
 		vs[i] = chain.Rejected("bad-signature")
 		return
 	}

@@ -179,9 +179,6 @@ func (j *Journal) Due(live int64) bool { return !j.closed && j.size > 2*live+rot
 // Closed reports whether Close was called.
 func (j *Journal) Closed() bool { return j.closed }
 
-// Size is the file's, in bytes.
-func (j *Journal) Size() int64 { return j.size }
-
 // Close closes the file; nothing more is written.
 func (j *Journal) Close() error {
 	j.closed = true

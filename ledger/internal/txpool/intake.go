@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/meter"
 	"github.com/starlingp2p/starling/ledger/internal/txjournal"
 )
 
@@ -17,25 +18,30 @@ type Holder struct {
 	// Admit checks an encoded transaction and takes it in; what it gives then is
 	// accepted. Calls may be concurrent.
 	Admit func(b []byte, local bool) (chain.Tx, chain.Verdict)
-	// Drop takes a transaction out, and counts why.
+	// Drop takes a transaction out, and counts why with Intake.Count.
 	Drop func(h chain.Hash, reason string)
 	// Own lists this node's own transactions, in the order in which they are to
 	// be admitted again.
 	Own func() []chain.Tx
-	// Lost counts transactions that a lagging subscriber has lost.
-	Lost func(n int)
 }
 
-// subscriberQueue is how many bundles a subscriber may lag behind.
-const subscriberQueue = 64
+const (
+	// subscriberQueue is how many bundles a subscriber may lag behind.
+	subscriberQueue = 64
+	// maxReasons bounds the reasons that are counted apart. The pools give them,
+	// and have a dozen or two.
+	maxReasons = 64
+)
 
 // Intake is the way into a pool, and the journal of this node's own
-// transactions. It is safe for concurrent use.
+// transactions; it counts what the pool turns away. It is safe for concurrent
+// use.
 type Intake struct {
-	pool   Holder
-	costly string
-	log    *slog.Logger
-	feed   *Feed[[]chain.Tx]
+	pool    Holder
+	costly  string
+	log     *slog.Logger
+	feed    *Feed[[]chain.Tx]
+	dropped *meter.Tally[string]
 
 	mu      sync.Mutex         // held while the disk is written
 	journal *txjournal.Journal // nil: none
@@ -45,8 +51,18 @@ type Intake struct {
 // the reason costly the rest of its bundle is not looked at: to refuse it cost
 // us the most, and must not do so again and again.
 func NewIntake(pool Holder, costly string, log *slog.Logger) *Intake {
-	return &Intake{pool: pool, costly: costly, log: log, feed: NewFeed[[]chain.Tx](subscriberQueue)}
+	return &Intake{
+		pool: pool, costly: costly, log: log, feed: NewFeed[[]chain.Tx](subscriberQueue),
+		dropped: meter.NewTally(maxReasons, func(string) string { return "other" }),
+	}
 }
+
+// Count counts transactions that were not taken, or that left the pool without a
+// block, under a reason.
+func (in *Intake) Count(reason string, n int) { in.dropped.Add(reason, uint64(n)) }
+
+// Dropped is what was counted, and what lagging subscribers lost.
+func (in *Intake) Dropped() map[string]uint64 { return in.dropped.Counts() }
 
 // Restore opens the journal at path and admits what is there. The caller calls
 // Rotate next, once it has taken out what is no longer wanted. It reads the disk.
@@ -118,6 +134,9 @@ func (in *Intake) AddLocal(ctx context.Context, txs []chain.Tx) []chain.Verdict 
 	return vs
 }
 
+// SubscriberLags is the reason under which is counted what a subscriber lost.
+const SubscriberLags = "subscriber-lags"
+
 // Publish hands new transactions to the subscribers. It does not block.
 func (in *Intake) Publish(txs []chain.Tx) {
 	if len(txs) == 0 {
@@ -128,7 +147,7 @@ func (in *Intake) Publish(txs []chain.Tx) {
 		lost += len(old)
 	}
 	if lost > 0 {
-		in.pool.Lost(lost)
+		in.Count(SubscriberLags, lost)
 	}
 }
 
@@ -152,16 +171,6 @@ func (in *Intake) Rotate(must bool) error {
 		return nil
 	}
 	return in.journal.Rewrite(own)
-}
-
-// JournalSize is the size of the journal's file, in bytes; 0: there is none.
-func (in *Intake) JournalSize() int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.journal == nil {
-		return 0
-	}
-	return in.journal.Size()
 }
 
 // Close closes the journal.

@@ -138,7 +138,6 @@ func TestOwnTransactionsAreJournalledOrRefused(t *testing.T) {
 			}
 			return own
 		},
-		Lost: func(int) {},
 	}
 	in := NewIntake(h, "costly", slog.New(slog.DiscardHandler))
 	if err := in.Restore(disk, "j", 100); err != nil {
@@ -165,5 +164,33 @@ func TestOwnTransactionsAreJournalledOrRefused(t *testing.T) {
 	again := NewIntake(h, "costly", slog.New(slog.DiscardHandler))
 	if err := again.Restore(disk, "j", 100); err != nil || !held["a"] || len(held) != 1 {
 		t.Errorf("restored %v, %v; want our own alone", held, err)
+	}
+}
+
+// held is a transaction that costs its bytes; those of kind 1 are our own.
+type held struct{ tx chain.Tx }
+
+func (h held) Tx() chain.Tx       { return h.tx }
+func (h held) Cost() int          { return len(h.tx.Bytes) }
+func (h held) Own() bool          { return h.tx.Kind == 1 }
+func (h held) Compare(o held) int { return bytes.Compare(h.tx.Bytes, o.tx.Bytes) }
+
+func TestOwnTransactionsAreSummedAndListedApart(t *testing.T) {
+	h := NewHeld[held]()
+	for i, b := range []string{"of a peer", "ours too", "ours"} {
+		h.Put(held{chain.Tx{Hash: chain.Hash{byte(i)}, Kind: byte(min(i, 1)), Bytes: []byte(b)}})
+	}
+	if h.Others != (Sum{1, 9}) || h.Ours != (Sum{2, 12}) {
+		t.Errorf("others %+v, ours %+v", h.Others, h.Ours)
+	}
+	if own := h.Local(); len(own) != 2 || string(own[0].Bytes) != "ours" {
+		t.Errorf("our own are %v, want two in their order", own)
+	}
+	h.Remove(h.ByHash[chain.Hash{1}])
+	if _, ok := h.Get(chain.Hash{1}); ok || h.Ours != (Sum{1, 4}) {
+		t.Errorf("what was removed is there: %v; ours %+v", ok, h.Ours)
+	}
+	if n, size := h.Len(); n != 2 || size != 13 {
+		t.Errorf("%d of %d bytes, want 2 of 13", n, size)
 	}
 }
