@@ -70,6 +70,16 @@ func (o *ours) knows(addr string) bool {
 	return false
 }
 
+// met is whether a session is open with the peer that listens there.
+func (o *ours) met(addr string) bool {
+	for _, p := range o.Client().Peers() {
+		if strings.Contains(fmt.Sprint(p.Info.Addr, p.Info.Listen), addr) {
+			return true
+		}
+	}
+	return false
+}
+
 // established is how many peers it has a session with.
 func (p *v1) established() int {
 	var ps struct{ Established int }
