@@ -22,29 +22,13 @@ func (w *Wire) Dial(ctx context.Context, a peer.Addr) error {
 	if n == nil {
 		return wire.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, sessionTime)
-	defer cancel()
-	stop := context.AfterFunc(n.tasks.Ctx, cancel)
-	defer stop()
-	id, err := p2phost.IDOf(a)
-	if err != nil {
-		return err
-	}
-	d, err := n.book.BeginDial(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer n.book.EndDial(d)
-	c, done, err := n.p2p.Connect(ctx, a)
-	if err != nil {
-		return err
-	}
-	defer done()
-	return n.knock(ctx, d, c, a)
+	return n.book.Dial(ctx, n.p2p, a, func(ctx context.Context, d *book.Attempt, c network.Conn) error {
+		return n.knock(ctx, d, c, a)
+	})
 }
 
 // knock makes a connection a session, as the one who dialled.
-func (n *node) knock(ctx context.Context, d *book.Dial, c network.Conn, a peer.Addr) error {
+func (n *node) knock(ctx context.Context, d *book.Attempt, c network.Conn, a peer.Addr) error {
 	l := n.book.Link(c)
 	if l == nil {
 		return n.endedAtOnce(ctx, c)

@@ -42,10 +42,8 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{w: w, host: h, budget: shared.Budget(), shared: shared, tasks: book.NewTasks(ctx)}
-	defer n.tasks.Stop()
-	undo, err := n.start(key)
-	if err != nil {
-		undo()
+	defer n.tasks.End()
+	if err := n.start(key); err != nil {
 		return err
 	}
 	w.node.Store(n)
@@ -55,7 +53,6 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	<-ctx.Done()
 	n.farewell()
 	w.node.Store(nil)
-	undo()
 	return nil
 }
 
@@ -70,21 +67,13 @@ func (w *Wire) key() (crypto.PrivKey, error) {
 	return p2phost.NewKey()
 }
 
-// start brings up the parts; undo takes down, in reverse, what is up, and is
-// to be called whether there was an error or not.
-func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
-	var down []func()
-	undo = func() {
-		n.tasks.Stop()
-		for i := len(down) - 1; i >= 0; i-- {
-			down[i]()
-		}
-		n.tasks.Wait()
-	}
+// start brings up the parts. Whether there was an error or not, what is up goes
+// down when the tasks end.
+func (n *node) start(key crypto.PrivKey) error {
 	cfg := n.w.cfg
 	listen, advertise, err := cfg.addrs()
 	if err != nil {
-		return undo, err
+		return err
 	}
 	n.p2p, err = p2phost.New(p2phost.Config{
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
@@ -93,26 +82,26 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
 	})
 	if err != nil {
-		return undo, fmt.Errorf("native: %w", err)
+		return fmt.Errorf("native: %w", err)
 	}
-	down = append(down, func() { n.p2p.Close() })
+	n.tasks.AtEnd(func() { n.p2p.Close() })
 	n.book = book.New(n.tasks.Ctx, n.p2p.ID(), (*session).tie, func() streams { return streams{said: make(chan struct{})} })
 	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
 	if err != nil {
-		return undo, fmt.Errorf("native: %w", err)
+		return fmt.Errorf("native: %w", err)
 	}
-	down = append(down, n.gossip.Close)
+	n.tasks.AtEnd(n.gossip.Close)
 	topics := []string{n.w.names.Block, n.w.names.Tx, n.w.names.Consensus}
 	for _, name := range cfg.Topics {
 		t, err := n.w.names.App(name)
 		if err != nil {
-			return undo, fmt.Errorf("native: topic %q: %w", name, err)
+			return fmt.Errorf("native: topic %q: %w", name, err)
 		}
 		topics = append(topics, t)
 	}
 	for _, t := range topics {
 		if err := n.gossip.Join(t); err != nil {
-			return undo, fmt.Errorf("native: %w", err)
+			return fmt.Errorf("native: %w", err)
 		}
 	}
 	host := n.p2p.P2P()
@@ -123,21 +112,21 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 	host.SetStreamHandler(codec.GoodbyeProtocol, n.tasks.Handle(n.acceptGoodbye, n.charge))
 	if !cfg.NoDHT {
 		if n.kad, err = n.p2p.StartKademlia(n.w.names.Prefix); err != nil {
-			return undo, fmt.Errorf("native: %w", err)
+			return fmt.Errorf("native: %w", err)
 		}
 		n.tasks.Go(n.bootstrap)
 	}
 	if err := n.p2p.Listen(); err != nil {
-		return undo, fmt.Errorf("native: %w", err)
+		return fmt.Errorf("native: %w", err)
 	}
 	if cfg.MDNS {
 		end, err := n.p2p.StartMDNS("_starling-" + n.w.names.Prefix[len("/starling/"):] + "._udp")
 		if err != nil {
-			return undo, fmt.Errorf("native: %w", err)
+			return fmt.Errorf("native: %w", err)
 		}
-		down = append(down, func() { end() })
+		n.tasks.AtEnd(func() { end() })
 	}
-	return undo, nil
+	return nil
 }
 
 // bootstrap does the first round of discovery; the node paces the others.
@@ -153,11 +142,7 @@ func (n *node) bootstrap() {
 
 // farewell tells every peer that we are quitting.
 func (n *node) farewell() {
-	all := n.book.Stop()
-	for _, s := range all {
-		s.Close(peer.Stopping)
-	}
-	n.book.AwaitGone(all, stopTime)
+	n.book.Farewell(func(s *session) { s.Close(peer.Stopping) }, stopTime)
 }
 
 // charge reports a fault of whoever is at the other end of a connection. A

@@ -24,26 +24,10 @@ func (w *Wire) Dial(ctx context.Context, a peer.Addr) error {
 	if n == nil {
 		return wire.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(ctx, sessionTime)
-	defer cancel()
-	stop := context.AfterFunc(n.tasks.Ctx, cancel)
-	defer stop()
-	id, err := p2phost.IDOf(a)
-	if err != nil {
-		return err
-	}
-	d, err := n.book.BeginDial(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer n.book.EndDial(d)
-	c, done, err := n.p2p.Connect(ctx, a)
-	if err != nil {
-		return err
-	}
-	defer done()
-	n.book.Reached(d, c)
-	return n.become(ctx, c, c.Stat().Direction == network.DirOutbound, a)
+	return n.book.Dial(ctx, n.p2p, a, func(ctx context.Context, d *book.Attempt, c network.Conn) error {
+		n.book.Reached(d, c)
+		return n.become(ctx, c, c.Stat().Direction == network.DirOutbound, a)
+	})
 }
 
 // accept makes an inbound connection a session.

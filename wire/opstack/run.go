@@ -73,10 +73,8 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	for topic := range w.topics {
 		n.checks[topic] = make(chan struct{}, validators)
 	}
-	defer n.tasks.Stop()
-	undo, err := n.start(key)
-	if err != nil {
-		undo()
+	defer n.tasks.End()
+	if err := n.start(key); err != nil {
 		return err
 	}
 	w.node.Store(n)
@@ -86,7 +84,6 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	<-ctx.Done()
 	n.farewell()
 	w.node.Store(nil)
-	undo()
 	return nil
 }
 
@@ -119,21 +116,13 @@ func (c Config) options() []libp2p.Option {
 	return append(opts[:len(opts):len(opts)], libp2p.Muxer(mplex.ID, mplex.DefaultTransport))
 }
 
-// start brings up the parts; undo takes down, in reverse, what is up, and is
-// to be called whether there was an error or not.
-func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
-	var down []func()
-	undo = func() {
-		n.tasks.Stop()
-		for i := len(down) - 1; i >= 0; i-- {
-			down[i]()
-		}
-		n.tasks.Wait()
-	}
+// start brings up the parts. Whether there was an error or not, what is up goes
+// down when the tasks end.
+func (n *node) start(key crypto.PrivKey) error {
 	cfg := n.w.cfg
 	listen, advertise, err := cfg.addrs()
 	if err != nil {
-		return undo, err
+		return err
 	}
 	_, odd := reach(listen, advertise)
 	for _, text := range odd {
@@ -145,18 +134,18 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		Options: cfg.options(), Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
 	})
 	if err != nil {
-		return undo, fmt.Errorf("opstack: %w", err)
+		return fmt.Errorf("opstack: %w", err)
 	}
-	down = append(down, func() { n.p2p.Close() })
+	n.tasks.AtEnd(func() { n.p2p.Close() })
 	n.book = book.New(n.tasks.Ctx, n.p2p.ID(), (*session).tie, func() (none streams) { return none })
 	n.gossip, err = n.p2p.StartGossip(n.gossipConfig())
 	if err != nil {
-		return undo, fmt.Errorf("opstack: %w", err)
+		return fmt.Errorf("opstack: %w", err)
 	}
-	down = append(down, n.gossip.Close)
+	n.tasks.AtEnd(n.gossip.Close)
 	for _, v := range codec.Versions {
 		if err := n.gossip.Join(codec.Topic(n.w.chainID, v)); err != nil {
-			return undo, fmt.Errorf("opstack: %w", err)
+			return fmt.Errorf("opstack: %w", err)
 		}
 	}
 	host := n.p2p.P2P()
@@ -175,29 +164,25 @@ func (n *node) start(key crypto.PrivKey) (undo func(), err error) {
 		host.SetStreamHandler(n.rangeProto, n.tasks.Handle(n.acceptRange, n.charge))
 	}
 	if err := n.p2p.Listen(); err != nil {
-		return undo, fmt.Errorf("opstack: %w", err)
+		return fmt.Errorf("opstack: %w", err)
 	}
 	if cfg.DiscoverOn != "" {
 		if n.discv, err = n.startDiscovery(key); err != nil {
-			return undo, fmt.Errorf("opstack: %w", err)
+			return fmt.Errorf("opstack: %w", err)
 		}
-		down = append(down, n.discv.Close)
+		n.tasks.AtEnd(n.discv.Close)
 		n.tasks.Go(n.bootstrap)
 	}
 	n.tasks.Go(n.keepPinging)
 	n.tasks.Go(n.endUnused)
 	n.tasks.Go(func() { n.w.scores.decay(n.tasks.Ctx) })
-	return undo, nil
+	return nil
 }
 
 // farewell closes every session. The protocol has no word for it: peers see the
 // connection end.
 func (n *node) farewell() {
-	all := n.book.Stop()
-	for _, s := range all {
-		s.Close(peer.Stopping)
-	}
-	n.book.AwaitGone(all, time.Second)
+	n.book.Farewell(func(s *session) { s.Close(peer.Stopping) }, time.Second)
 }
 
 // charge reports a fault of whoever is at the other end of a connection. A

@@ -37,8 +37,8 @@ type Book[S, O any] struct {
 
 // contact is what we have with one peer.
 type contact[S any] struct {
-	session *S    // open, or being offered to the Host
-	dial    *Dial // ours, under way
+	session *S       // open, or being offered to the Host
+	dial    *Attempt // ours, under way
 }
 
 // past is a session whose connection has ended.
@@ -181,23 +181,21 @@ func (b *Book[S, O]) Sessions() []*S {
 	return out
 }
 
-// Stop lets nothing more in, and gives the sessions that are to end, open or
-// being offered, in any order.
-func (b *Book[S, O]) Stop() (all []*S) {
+// Farewell lets nothing more in, ends the sessions, open or being offered, in any
+// order, and waits until their connections have ended, at most for a time.
+func (b *Book[S, O]) Farewell(end func(*S), most time.Duration) {
+	var all []*S
 	b.Lock()
-	defer b.Unlock()
 	b.stopping = true
 	for _, c := range b.peers {
 		if c.session != nil {
 			all = append(all, c.session)
 		}
 	}
-	return all
-}
-
-// AwaitGone waits until the connections of sessions have ended, at most for a
-// time.
-func (b *Book[S, O]) AwaitGone(all []*S, most time.Duration) {
+	b.Unlock()
+	for _, s := range all {
+		end(s)
+	}
 	late := time.NewTimer(most)
 	defer late.Stop()
 	for _, s := range all {

@@ -2,6 +2,7 @@ package book
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,9 +102,7 @@ func TestWhatHasEndedCannotBeClaimed(t *testing.T) {
 	if _, why := b.Claim(&session{ending, true}); why != peer.Duplicate {
 		t.Errorf("claimed as it ends: %v", why)
 	}
-	if all := b.Stop(); len(all) != 0 {
-		t.Errorf("to be closed: %v", all)
-	}
+	b.Farewell(func(s *session) { t.Errorf("to be closed: %v", s) }, time.Minute)
 	if _, why := b.Claim(&session{b.Link(&conn{id: "c"}), true}); why != peer.Stopping {
 		t.Errorf("claimed as we stop: %v", why)
 	}
@@ -120,17 +119,17 @@ func TestOneDialAtATime(t *testing.T) {
 		b.BeginEnding(b.Link(c))
 		time.AfterFunc(time.Second, func() { b.Gone(c) })
 		began := time.Now()
-		d, err := b.BeginDial(t.Context(), "b")
+		d, err := b.beginDial(t.Context(), "b")
 		if err != nil || time.Since(began) != time.Second {
 			t.Fatalf("after %v: %v", time.Since(began), err)
 		}
-		if _, err := b.BeginDial(t.Context(), "b"); err == nil || err.(*peer.RefusedError).Reason != peer.AlreadyDialling {
+		if _, err := b.beginDial(t.Context(), "b"); err == nil || err.(*peer.RefusedError).Reason != peer.AlreadyDialling {
 			t.Errorf("a second dial: %v", err)
 		}
 		// An inbound connection waits for the dial of the lower ID.
 		b.Reached(d, &conn{id: "b"})
 		inbound := b.Link(&conn{id: "b"})
-		time.AfterFunc(time.Second, func() { b.EndDial(d) })
+		time.AfterFunc(time.Second, func() { b.endDial(d) })
 		began = time.Now()
 		if err := b.Yield(t.Context(), inbound); err != nil || time.Since(began) != time.Second {
 			t.Errorf("the inbound one waited %v: %v", time.Since(began), err)
@@ -179,7 +178,7 @@ func TestSurplusConnectionsAreClosed(t *testing.T) {
 	b := newBook(t.Context(), "a")
 	keep, opening, dialled, left := &conn{id: "b"}, &conn{id: "b"}, &conn{id: "b"}, &conn{id: "b"}
 	b.BeginOpening(b.Link(opening))
-	d, err := b.BeginDial(t.Context(), "b")
+	d, err := b.beginDial(t.Context(), "b")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +203,8 @@ func TestALifeEndsOnce(t *testing.T) {
 	}
 }
 
-// After Stop nothing starts, and Wait waits for what had.
+// Once the end has begun nothing starts; it waits for what had started, and takes
+// down what is up, the last first.
 func TestTasksEndWithTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tasks := NewTasks(t.Context())
@@ -214,13 +214,20 @@ func TestTasksEndWithTheRun(t *testing.T) {
 			time.Sleep(time.Second)
 			ended = true
 		})
-		tasks.Stop()
-		if tasks.Go(func() { t.Error("started after the end") }) {
-			t.Error("Go says that it started")
-		}
-		tasks.Wait()
+		var down []int
+		tasks.AtEnd(func() { down = append(down, 1) })
+		tasks.AtEnd(func() {
+			if tasks.Go(func() { t.Error("started after the end") }) {
+				t.Error("Go says that it started")
+			}
+			down = append(down, 2)
+		})
+		tasks.End()
 		if !ended {
-			t.Error("Wait did not wait")
+			t.Error("End did not wait")
+		}
+		if !slices.Equal(down, []int{2, 1}) {
+			t.Errorf("taken down in the order %v", down)
 		}
 	})
 }

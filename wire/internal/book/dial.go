@@ -7,21 +7,47 @@ import (
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/internal/p2phost"
 )
 
-// Dial is an attempt of ours to reach a peer. Its fields are under the Book's
+// Attempt is an attempt of ours to reach a peer. Its fields are under the Book's
 // lock, but for the channel.
-type Dial struct {
+type Attempt struct {
 	id   libpeer.ID
 	conn network.Conn  // nil until it is there
 	done chan struct{} // closed when it is over
 }
 
-// BeginDial notes an attempt; End is to be called after it. A connection to the
-// peer that we are about to close is awaited, since the library would take it
-// for a live one. The error is a *peer.RefusedError.
-func (b *Book[S, O]) BeginDial(ctx context.Context, id libpeer.ID) (*Dial, error) {
-	d := &Dial{id: id, done: make(chan struct{})}
+// Dial connects to a peer, and makes a session of the connection with use, which
+// calls Reached or ReachedFirst. It blocks, at most p2phost.SessionTime, or until
+// the run ends. The error is a *peer.RefusedError, or use's own.
+func (b *Book[S, O]) Dial(ctx context.Context, h *p2phost.Host, a peer.Addr, use func(context.Context, *Attempt, network.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p2phost.SessionTime)
+	defer cancel()
+	stop := context.AfterFunc(b.ctx, cancel)
+	defer stop()
+	id, err := p2phost.IDOf(a)
+	if err != nil {
+		return err
+	}
+	d, err := b.beginDial(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer b.endDial(d)
+	c, done, err := h.Connect(ctx, a)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return use(ctx, d, c)
+}
+
+// beginDial notes an attempt; endDial is to be called after it. A connection to
+// the peer that we are about to close is awaited, since the library would take
+// it for a live one. The error is a *peer.RefusedError.
+func (b *Book[S, O]) beginDial(ctx context.Context, id libpeer.ID) (*Attempt, error) {
+	d := &Attempt{id: id, done: make(chan struct{})}
 	b.Lock()
 	ending := b.endingTo(id)
 	c := b.contact(id)
@@ -45,15 +71,15 @@ func (b *Book[S, O]) BeginDial(ctx context.Context, id libpeer.ID) (*Dial, error
 		select {
 		case <-l.Gone:
 		case <-ctx.Done():
-			b.EndDial(d)
+			b.endDial(d)
 			return nil, &peer.RefusedError{Reason: peer.DialTimeout, Detail: "the last connection is still closing"}
 		}
 	}
 	return d, nil
 }
 
-// EndDial notes that an attempt is over.
-func (b *Book[S, O]) EndDial(d *Dial) {
+// endDial notes that an attempt is over.
+func (b *Book[S, O]) endDial(d *Attempt) {
 	b.Lock()
 	defer b.Unlock()
 	if c := b.peers[d.id]; c != nil && c.dial == d {
@@ -65,7 +91,7 @@ func (b *Book[S, O]) EndDial(d *Dial) {
 
 // Reached notes the connection of an attempt. From here on the remote may see
 // that we dialled, so which link stays follows Claim's rule.
-func (b *Book[S, O]) Reached(d *Dial, c network.Conn) {
+func (b *Book[S, O]) Reached(d *Attempt, c network.Conn) {
 	b.Lock()
 	defer b.Unlock()
 	d.conn = c
@@ -73,7 +99,7 @@ func (b *Book[S, O]) Reached(d *Dial, c network.Conn) {
 
 // ReachedFirst is Reached unless there is a session with the peer meanwhile,
 // which it gives.
-func (b *Book[S, O]) ReachedFirst(d *Dial, c network.Conn) *S {
+func (b *Book[S, O]) ReachedFirst(d *Attempt, c network.Conn) *S {
 	b.Lock()
 	defer b.Unlock()
 	if k := b.peers[d.id]; k != nil && k.session != nil {
@@ -99,7 +125,7 @@ func (b *Book[S, O]) Yield(ctx context.Context, l *Link[S, O]) error {
 	id := l.Conn.RemotePeer()
 	b.Lock()
 	c := b.peers[id]
-	var d *Dial
+	var d *Attempt
 	if c != nil && c.dial != nil && c.dial.conn != nil && b.self < id {
 		d = c.dial
 	}

@@ -3,6 +3,7 @@ package book
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -10,14 +11,15 @@ import (
 	"github.com/starlingp2p/starling/peer"
 )
 
-// Tasks are the goroutines of one run of a wire. They are safe for concurrent
-// use.
+// Tasks are the goroutines of one run of a wire, and the parts that it brought
+// up. They are safe for concurrent use.
 type Tasks struct {
-	Ctx  context.Context // ends with Stop
+	Ctx  context.Context // ends with End
 	stop context.CancelFunc
 
-	mu sync.Mutex // so that nothing slips in after Stop
-	wg sync.WaitGroup
+	mu   sync.Mutex // so that nothing slips in after End
+	wg   sync.WaitGroup
+	down []func()
 }
 
 // NewTasks makes those of a run, whose Ctx has ctx's values but does not end
@@ -28,7 +30,7 @@ func NewTasks(ctx context.Context) *Tasks {
 	return t
 }
 
-// Go starts a goroutine that Wait waits for; false: the run has ended.
+// Go starts a goroutine that End waits for; false: the run has ended.
 func (t *Tasks) Go(f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -39,15 +41,26 @@ func (t *Tasks) Go(f func()) bool {
 	return true
 }
 
-// Stop ends Ctx. Nothing starts after it.
-func (t *Tasks) Stop() {
+// AtEnd has End take down a part that is up.
+func (t *Tasks) AtEnd(down func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.stop()
+	t.down = append(t.down, down)
 }
 
-// Wait returns when all goroutines have ended. Stop comes before it.
-func (t *Tasks) Wait() { t.wg.Wait() }
+// End ends Ctx, takes down what is up, the last first, and returns when all
+// goroutines have ended. Nothing starts after it.
+func (t *Tasks) End() {
+	t.mu.Lock()
+	t.stop()
+	down := t.down
+	t.down = nil
+	t.mu.Unlock()
+	for _, f := range slices.Backward(down) {
+		f()
+	}
+	t.wg.Wait()
+}
 
 // Handle makes a stream handler one of the tasks. A panic costs the peer a
 // charge and the process nothing.
