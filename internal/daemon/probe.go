@@ -10,6 +10,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire"
 )
 
 // ProbeReply is what "starling probe" prints. Fields are added, never renamed.
@@ -29,6 +30,8 @@ type ProbeReply struct {
 	ClockSkew string      `json:"clock_skew,omitempty"` // its clock against ours
 	RTTms     float64     `json:"rtt_ms,omitempty"`
 	Steps     []ProbeStep `json:"steps"`
+	Tried     []ProbeTry  `json:"tried,omitempty"` // wires that were tried, where the address does not say its wire
+	Error     string      `json:"error,omitempty"` // why it was not reached, in a look of --watch
 }
 
 // ProbeStep is one thing that was asked of the node.
@@ -46,22 +49,19 @@ const probeTimeout = 40 * time.Second
 
 // Probe meets the node at an address as a stranger. wire may be empty: then the
 // form of the address tells which it is, and, where several wires take that
-// form, what the node says it speaks. network is the id of the network, where
-// the wire needs one to be heard; 0: those that are known are tried. The reply
-// says what is known even where there is an error.
+// form, what the node says it speaks; HOST:PORT says nothing, so the wires are
+// tried in turn. network is the id of the network, where the wire needs one to
+// be heard; 0: those that are known are tried. The reply says what is known even
+// where there is an error.
 func Probe(ctx context.Context, wire, address string, network uint32) (ProbeReply, error) {
 	r := ProbeReply{V: 1, Protocols: []string{}, Listen: []string{}, Steps: []ProbeStep{}}
-	k, err := proberOf(wire, address)
+	k, err := proberOf(wire, address, network)
 	if err != nil {
 		return r, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	p, err := k.probe(ctx, address, why.ProberAgent+Version, network)
-	if other, ok := betterProber(k, address, p.Peer.Protocols); ok && wire == "" {
-		k = other
-		p, err = k.probe(ctx, address, why.ProberAgent+Version, network)
-	}
+	p, err := meet(ctx, &k, &r, wire, address, network)
 	r.Wire = k.name
 	r.ID, r.Addr, r.Agent = string(p.Peer.ID), p.Peer.Addr.String(), p.Peer.Agent
 	r.Protocols = append(r.Protocols, p.Peer.Protocols...)
@@ -108,15 +108,33 @@ func Probe(ctx context.Context, wire, address string, network uint32) (ProbeRepl
 	return r, nil
 }
 
+// meet probes with the wire k, or with the one that it turns out to be.
+func meet(ctx context.Context, k *wireKind, r *ProbeReply, name, address string, network uint32) (p wire.Probed, err error) {
+	if name == "" && network == 0 && AddrForm(address) == "host:port" {
+		*k, p, r.Tried, err = guess(ctx, wires(), address)
+		return p, err
+	}
+	p, err = k.probe(ctx, address, why.ProberAgent+Version, network)
+	if other, ok := betterProber(*k, address, p.Peer.Protocols); ok && name == "" {
+		*k = other
+		p, err = k.probe(ctx, address, why.ProberAgent+Version, network)
+	}
+	return p, err
+}
+
 // ErrNoProbe: no wire can probe that address.
 var ErrNoProbe = errors.New("no wire can probe that")
 
-// proberOf chooses the wire that an address is probed with.
-func proberOf(name, address string) (wireKind, error) {
+// proberOf chooses the wire that an address is probed with. The id of a network
+// is only for wires that ask for one.
+func proberOf(name, address string, network uint32) (wireKind, error) {
 	form := AddrForm(address)
 	var first wireKind
 	for _, k := range wires() {
 		switch {
+		case network != 0 && !k.byNetwork && name == k.name:
+			return k, fmt.Errorf("%w: --network is the id of an Ontology network, which the wire %s has none of; leave it out", ErrNoProbe, name)
+		case network != 0 && !k.byNetwork:
 		case name == k.name && k.refuses(address) != nil:
 			return k, fmt.Errorf("%w: %w", ErrNoProbe, k.refuses(address))
 		case name == k.name:
@@ -129,8 +147,10 @@ func proberOf(name, address string) (wireKind, error) {
 	switch {
 	case name != "":
 		return wireKind{}, fmt.Errorf("%w: --wire is %.40q, want one of %s", ErrNoProbe, name, strings.Join(WireNames(), ", "))
-	case form == "host:port":
+	case form == "host:port" && network == 0:
 		return wires()[0], nil
+	case first.name == "" && network != 0 && form != "":
+		return wireKind{}, fmt.Errorf("%w: --network is the id of an Ontology network, whose nodes are at HOST:PORT; leave it out, or write %.120q as that", ErrNoProbe, address)
 	case first.name == "":
 		return wireKind{}, fmt.Errorf("%w: %.120q is no address; write it as /ip4/1.2.3.4/tcp/4001/p2p/ID, enode://ID@1.2.3.4:30303, enr:… or HOST:PORT", ErrNoProbe, address)
 	}
@@ -150,6 +170,9 @@ func betterProber(asked wireKind, address string, speaks []string) (wireKind, bo
 
 // probeError says what can be done about a peer that was not reached.
 func probeError(address string, err error) error {
+	if errors.Is(err, errNoWire) {
+		return fmt.Errorf("%.200s: %w; a private Ontology network has to be named with --network ID, and a devp2p node by its enode://ID@HOST:PORT", address, err)
+	}
 	var refused *peer.RefusedError
 	if !errors.As(err, &refused) {
 		return withoutPackage(err)

@@ -18,15 +18,23 @@ func TestTheAddressChoosesTheProber(t *testing.T) {
 		opRecord:                     "opstack",
 		ethRecord:                    "devp2p",
 	} {
-		if k, err := proberOf("", address); err != nil || k.name != want {
+		if k, err := proberOf("", address, 0); err != nil || k.name != want {
 			t.Errorf("%s is probed on %q, %v, want %q", address, k.name, err, want)
 		}
 	}
-	if k, err := proberOf("ontology", "127.0.0.1:20338"); err != nil || k.name != "ontology" {
+	if k, err := proberOf("ontology", "127.0.0.1:20338", 0); err != nil || k.name != "ontology" {
 		t.Errorf("a named wire: %q, %v", k.name, err)
 	}
+	if k, err := proberOf("", "127.0.0.1:20338", 299); err != nil || k.name != "ontology" {
+		t.Errorf("a network that only one wire has: %q, %v", k.name, err)
+	}
+	for _, bad := range [][2]string{{"native", "127.0.0.1:1"}, {"", "enode://aa@127.0.0.1:1"}, {"", "hello"}} {
+		if k, err := proberOf(bad[0], bad[1], 299); !errors.Is(err, ErrNoProbe) {
+			t.Errorf("network 299 of %q: %q, %v", bad, k.name, err)
+		}
+	}
 	for name, address := range map[string]string{"": "hello", "pigeon": "127.0.0.1:1", "ontology": "enode://aa@127.0.0.1:1", "devp2p": "127.0.0.1:1"} {
-		if k, err := proberOf(name, address); !errors.Is(err, ErrNoProbe) {
+		if k, err := proberOf(name, address, 0); !errors.Is(err, ErrNoProbe) {
 			t.Errorf("%q on %q: %q, %v", address, name, k.name, err)
 		}
 	}

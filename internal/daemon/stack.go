@@ -84,6 +84,8 @@ type wireKind struct {
 	// probe meets a stranger's node. The network's id matters to a wire on which
 	// nobody answers without; 0: it is not known.
 	probe func(ctx context.Context, address, agent string, network uint32) (wire.Probed, error)
+	// byNetwork: nobody answers a stranger who does not name the network's id.
+	byNetwork bool
 	// marks reports whether an address, or a protocol that somebody speaks, is
 	// of this wire and not of another that takes the same form; nil: no.
 	marks func(text string) bool
@@ -114,6 +116,7 @@ func wires() []wireKind {
 			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
 				return native.Probe(ctx, address, agent)
 			},
+			marks: func(text string) bool { return slices.Contains(native.Protocols(), text) },
 			check: func(n *Network, p *problems) { n.Sequenced.check(p) }, addrs: new(native.Wire), listen: multiaddrOf("tcp", "udp/quic-v1"),
 		},
 		{
@@ -139,6 +142,7 @@ func wires() []wireKind {
 			probe: func(ctx context.Context, address, _ string, network uint32) (wire.Probed, error) {
 				return ontology.Probe(ctx, address, network)
 			},
+			byNetwork: true,
 			check: func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
 		},
 	}
