@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -22,34 +24,63 @@ func configCommand() *cli.Command {
 func configDumpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dump", Usage: "every value as it counts, and whether a flag, the environment, the file or the default says so",
-		Description: "With --running it is what the node of that datadir was started with.",
+		Description: "With --running it is what the node of that datadir was started with, and what it took over at SIGHUP since.\n" +
+			"With --watch it is printed again whenever it has changed: the file or, with --running, what counts for the node.\n" +
+			"A file that cannot be used meanwhile is told on standard error.",
 		Flags: append(configFlags(),
 			&cli.BoolFlag{Name: "json", Usage: "print JSON instead of text", HideDefault: true},
+			&cli.BoolFlag{Name: "watch", Usage: "go on, and print it again when it has changed; with --json one line each", HideDefault: true},
 			&cli.BoolFlag{Name: "running", Usage: "ask the node that runs", HideDefault: true}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
 				return err
 			}
-			cfg, err := loadConfig(cmd)
-			if err != nil {
-				return err
+			path, over := layers(cmd)
+			fetch := func(context.Context) (r daemon.ConfigReply, err error) {
+				cfg, err := daemon.LoadLayers(path, over...)
+				return cfg.Reply(), err
 			}
-			r := cfg.Reply()
 			if cmd.Bool("running") {
+				cfg, err := daemon.LoadLayers(path, over...)
+				if err != nil {
+					return err
+				}
 				n, err := reachAt(ctx, cfg.Datadir)
 				if err != nil {
 					return err
 				}
 				defer n.close()
-				if err := n.call(ctx, "starling_config", &r); err != nil {
-					return err
+				fetch = func(ctx context.Context) (r daemon.ConfigReply, err error) {
+					err = n.call(ctx, "starling_config", &r)
+					return r, err
 				}
 			}
-			if cmd.Bool("json") {
-				return printJSON(cmd.Root().Writer, r)
-			}
-			return printValues(cmd.Root().Writer, r.Values)
+			return look(ctx, cmd, changes(fetch, cmd.Root().ErrWriter), func(w io.Writer, r daemon.ConfigReply) error { return printValues(w, r.Values) })
 		},
+	}
+}
+
+// changes gives what fetch gives, and whether it is another than before. Once
+// there was one, a config that cannot be used is told on stderr, once each.
+func changes(fetch func(context.Context) (daemon.ConfigReply, error), stderr io.Writer) func(context.Context) (daemon.ConfigReply, bool, error) {
+	var (
+		last daemon.ConfigReply
+		told string
+	)
+	return func(ctx context.Context) (daemon.ConfigReply, bool, error) {
+		r, err := fetch(ctx)
+		var config *daemon.ConfigError
+		if errors.As(err, &config) && last.V != 0 {
+			if err.Error() != told {
+				told = err.Error()
+				report(err, stderr)
+			}
+			return last, false, nil
+		}
+		told = ""
+		anew := !slices.Equal(r.Values, last.Values)
+		last = r
+		return r, anew, err
 	}
 }
 
@@ -99,9 +130,13 @@ func configCheckCommand() *cli.Command {
 func configDocsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "docs", Usage: "print a config file with every key and what it means",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print the keys as JSON instead", HideDefault: true}},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if err := noArgs(cmd); err != nil {
 				return err
+			}
+			if cmd.Bool("json") {
+				return printJSON(cmd.Root().Writer, map[string]any{"v": 1, "keys": daemon.Docs()})
 			}
 			_, err := io.WriteString(cmd.Root().Writer, daemon.SampleConfig())
 			return err

@@ -195,6 +195,9 @@ func badFlag(cmd *cli.Command, err error) error {
 	text := err.Error()
 	if _, name, ok := strings.Cut(text, "not defined: "); ok {
 		name = strings.TrimLeft(name, "-")
+		if name == "watch" {
+			return &usageError{fmt.Errorf("%s has no flag --watch; the verbs that go on with it are %s", cmd.FullName(), strings.Join(verbsWith(cmd.Root(), name, ""), ", "))}
+		}
 		var names []string
 		for _, f := range cmd.Flags {
 			names = append(names, f.Names()...)
@@ -208,6 +211,20 @@ func badFlag(cmd *cli.Command, err error) error {
 		return &usageError{fmt.Errorf("--%s is %.80s, want %s; see \"%s --help\"", m[2], m[1], wanted(cmd, m[2], m[3]), cmd.FullName())}
 	}
 	return &usageError{fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())}
+}
+
+// verbsWith are the verbs below cmd that have a flag, each with the verbs above
+// it, and those with above.
+func verbsWith(cmd *cli.Command, flag, above string) (names []string) {
+	for _, sub := range cmd.Commands {
+		for _, f := range sub.Flags {
+			if slices.Contains(f.Names(), flag) {
+				names = append(names, above+sub.Name)
+			}
+		}
+		names = append(names, verbsWith(sub, flag, above+sub.Name+" ")...)
+	}
+	return names
 }
 
 // badValue is how the library tells of a value that a flag does not take.

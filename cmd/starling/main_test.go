@@ -51,6 +51,7 @@ func TestBadUsageExitsWithTwoAndOneLine(t *testing.T) {
 	}{
 		{"unknown verb", []string{"frobnicate"}, []string{"frobnicate"}},
 		{"unknown flag", []string{"dev", "--frob"}, []string{"frob"}},
+		{"no verb to watch", []string{"ban", "--watch", "somebody"}, []string{"starling ban has no flag --watch", "status", "probe", "config dump"}},
 		{"too few nodes", []string{"dev", "--nodes", "1"}, []string{"--nodes is 1", "2 to 64"}},
 		{"too short", []string{"dev", "--for", "1s"}, []string{"--for is 1s", "10s"}},
 		{"bad size", []string{"dev", "--block-size", "big"}, []string{"--block-size", `"big"`}},

@@ -112,24 +112,34 @@ func readFlags(datadir cli.Flag) []cli.Flag {
 	}
 }
 
-// show prints what fetch gives: once or, with --watch, again and again until
-// Ctrl-C; as JSON or as text writes it.
+// show prints what fetch gets of a node: once or, with --watch, again and again.
 func show[T any](ctx context.Context, cmd *cli.Command, fetch func(context.Context, *node) (T, error), text func(io.Writer, T) error) error {
 	n, err := reach(ctx, cmd)
 	if err != nil {
 		return err
 	}
 	defer n.close()
+	return look(ctx, cmd, func(ctx context.Context) (T, bool, error) {
+		v, err := fetch(ctx, n)
+		return v, true, err
+	}, text)
+}
+
+// look prints what fetch gives: once or, with --watch, again and again until
+// Ctrl-C; as JSON or as text writes it. A later look whose fetch reports false
+// has nothing to show and prints nothing.
+func look[T any](ctx context.Context, cmd *cli.Command, fetch func(context.Context) (T, bool, error), text func(io.Writer, T) error) error {
 	out, watch := cmd.Root().Writer, cmd.Bool("watch")
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		v, err := fetch(ctx, n)
+		v, anew, err := fetch(ctx)
 		switch {
 		case err != nil && watch && ctx.Err() != nil:
 			return nil
 		case err != nil:
 			return err
+		case !anew && !first:
 		case cmd.Bool("json") && watch:
 			err = printLine(out, v)
 		case cmd.Bool("json"):

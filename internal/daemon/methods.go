@@ -55,7 +55,7 @@ func (n *Node) statusMethods() []starling.Method {
 		read("starling_why", "What stands in the node's way, or in a peer's, since when, how often, and what to do about it.", n.callWhy, why.Report{},
 			option("peer", "an identity or an address; left out: the node itself", "")),
 		read("starling_doctor", "What the node sees of its own health from the inside: its limits, its clock, its peers.", n.callDoctor, DoctorReply{}),
-		write("starling_config", "The config that the node was started with, and where each value comes from.", asks(n.cfg.Reply), ConfigReply{}),
+		write("starling_config", "The config as it counts: the one that the node was started with, and what a reload took over since. Each value says where it comes from.", asks(n.config), ConfigReply{}),
 		write("starling_record", "Writes the node's events into a file in the datadir.", n.callRecord, RecordReply{},
 			option("seconds", "for how long; 0: what the node remembers now", 0), option("bytes", "how much at most; 0: 16 MiB", 0)),
 		write("starling_recordStop", "Ends the recording under way, and tells what it has come to.", n.callRecordStop, RecordReply{}),

@@ -68,6 +68,16 @@ type ConfigReply struct {
 // and tokens are named by their files.
 func (c *Config) Reply() ConfigReply { return ConfigReply{V: 1, Path: c.path, Values: c.Values()} }
 
+// config is the one that the node was started with, and what it took over since.
+func (n *Node) config() ConfigReply {
+	if n.reloads != nil {
+		if now := n.reloads.now.Load(); now != nil {
+			return now.Reply()
+		}
+	}
+	return n.cfg.Reply()
+}
+
 // kindOf finds a wire by its name.
 func kindOf(name string) (wireKind, error) {
 	for _, k := range wires() {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 )
 
 // lists are those of a node's peers that can change; a starling.Client has them.
@@ -23,9 +25,10 @@ type lists interface {
 type reloader struct {
 	load func() (Config, error)
 	node lists
-	have Config // what counts now
+	have Config // what counts now; only once touches it
 	log  *slog.Logger
 	say  func(cfg Config) error // sets log levels
+	now  atomic.Pointer[Config] // have as others may see it, never changed; nil: nothing was taken over yet
 }
 
 // run reads the config again at each signal, until ctx ends.
@@ -54,6 +57,7 @@ func (r *reloader) once(ctx context.Context) error {
 	}
 	was, now := r.have.Networks[0], next.Networks[0]
 	r.have.Networks = []Network{was}
+	r.have.LogLevel, r.have.LogLevels = next.LogLevel, next.LogLevels
 	have := &r.have.Networks[0]
 	added, removed := 0, 0
 	var errs []error
@@ -89,11 +93,34 @@ func (r *reloader) once(ctx context.Context) error {
 		}
 		*l.have = taken
 	}
+	r.show(next)
 	if err := errors.Join(errs...); err != nil {
 		r.log.Warn("not every address was taken over", "err", err)
 	}
 	r.log.Info("the config was read again", "added", added, "removed", removed, "failed", len(errs), "rest", "other keys count at the next start")
 	return nil
+}
+
+// show lets others see what counts now: of next, that is what was taken over.
+func (r *reloader) show(next Config) {
+	seen := r.have
+	seen.Networks = slices.Clone(r.have.Networks)
+	seen.origins = maps.Clone(r.have.origins)
+	for _, f := range fields() {
+		if !f.reloads() {
+			continue
+		}
+		if delete(seen.origins, f.key); next.origins[f.key] != "" {
+			seen.origins[f.key] = next.origins[f.key]
+		}
+	}
+	r.have.origins = seen.origins
+	r.now.Store(&seen)
+}
+
+// reloads reports whether a key is taken over while a node runs.
+func (f field) reloads() bool {
+	return slices.Contains([]string{"log_level", "log_levels", "network.static", "network.trusted", "network.seeds"}, f.key)
 }
 
 func named(key string, err error) error {

@@ -130,7 +130,14 @@ func SampleConfig() string {
 }
 
 // Doc is what there is to know of one key.
-type Doc struct{ Key, Table, Env, Default, Meaning, Kind string }
+type Doc struct {
+	Key     string `json:"key"`
+	Table   string `json:"table,omitempty"` // empty: the top of the file
+	Kind    string `json:"kind"`
+	Meaning string `json:"meaning"`
+	Default string `json:"default"` // in words or as it is written
+	Env     string `json:"env"`
+}
 
 // Docs are all keys, for the reference page.
 func Docs() []Doc {

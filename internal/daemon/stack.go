@@ -143,7 +143,7 @@ func wires() []wireKind {
 				return ontology.Probe(ctx, address, network)
 			},
 			byNetwork: true,
-			check: func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
+			check:     func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
 		},
 	}
 }
