@@ -19,7 +19,7 @@ type keptPool interface {
 // includes leaves the pool.
 type poolKeeper struct {
 	pool   keptPool
-	warm   func() // done once, beside the rest; nil: nothing
+	warm   func() // done once, beside the rest and, where that ends first, after it; nil: nothing
 	log    *slog.Logger
 	client *starling.Client
 }
@@ -37,12 +37,10 @@ func (k *poolKeeper) Build(b *starling.Builder) (starling.Part, error) {
 // has happened since it last looked, so an event that is lost does no harm.
 func (k *poolKeeper) Run(ctx context.Context, ready func()) error {
 	if k.warm != nil {
-		warmed := make(chan struct{})
-		go func() {
-			defer close(warmed)
-			k.warm()
-		}()
-		defer func() { <-warmed }()
+		// Nobody waits for it. It computes, which nothing can break off, and uses
+		// nothing that is closed at the end; on a busy machine it outlasts what a
+		// stop may take.
+		go k.warm()
 	}
 	heads, fresh := k.client.Subscribe(ctx, 64), k.pool.Subscribe(ctx)
 	ready()
