@@ -100,6 +100,7 @@ type Counters struct {
 	HandshakesOpen  int               // inbound, under way
 	Book, BookTried int               // addresses that are known, and those that answered once
 	BookRefused     map[string]uint64 // addresses that were not taken, by reason
+	Kept            []KeptPlaces      // for peers that speak something
 
 	Queues map[string]int // how many wait
 	Drops  map[Drop]uint64
@@ -121,7 +122,7 @@ func (c *Client) Counters() Counters {
 		Imported: n.counts.imported.Load(), GapsFound: sy.GapsFound, GapsClosed: sy.GapsClosed, Reorgs: sy.Reorgs,
 		GapsOpen: st.QueuedGaps, Staged: st.Staged, RequestsInFlight: st.InFlight,
 		BytesServed: srv.Bytes, Refusals: srv.Refused, HandshakesOpen: sw.Handshakes,
-		Book: sw.Book, BookTried: sw.BookTried, BookRefused: sw.Refused,
+		Book: sw.Book, BookTried: sw.BookTried, BookRefused: sw.Refused, Kept: keptPlaces(sw.Places),
 		Queues: map[string]int{
 			"swarm-inbox": sw.Inbox, "sync-offers": sy.Offers, "sync-events": sy.Events, "sync-quarantine": st.Quarantined,
 			"publish-block": len(n.blocks.queue), "publish-txs": len(n.txs.queue), "bundle-txs": len(n.bundler.in),

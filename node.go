@@ -153,6 +153,9 @@ func (n *Node) buildSwarm(known knownAddrs) error {
 	if w, ok := n.wire.(wire.Identified); ok {
 		cfg.Self = w.Self
 	}
+	if w, ok := n.wire.(wire.Reserver); ok {
+		cfg.Places = w.Places()
+	}
 	if n.cfg.PeerDir != "" {
 		cfg.Store = swarm.FileStore(filepath.Clean(n.cfg.PeerDir))
 	}

@@ -15,8 +15,9 @@ type Outlook struct {
 	Restricted                bool // Config.NetRestrict is set
 
 	MaxPeers, MaxInbound int
-	OutboundWanted       int // outbound sessions that it aims at now
-	Dialling, DialSlots  int // dials under way, and how many may be
+	Kept                 []KeptPlaces // of MaxPeers, for peers that speak something
+	OutboundWanted       int          // outbound sessions that it aims at now
+	Dialling, DialSlots  int          // dials under way, and how many may be
 
 	// Knocks are inbound links that began, Admitted those that became sessions.
 	Knocks, Admitted        uint64
@@ -38,6 +39,14 @@ type Outlook struct {
 	// all of them since the start.
 	Decisions []Decision
 	Counts    []DecisionCount
+}
+
+// KeptPlaces are sessions that others than peers which speak a capability leave
+// free.
+type KeptPlaces struct {
+	Capability string
+	Count      int
+	Taken      int // sessions with such peers, static and trusted ones apart; may be more than Count
 }
 
 // ConfiguredPeer is an address of the configuration and how it fares.
@@ -83,7 +92,7 @@ func (c *Client) Outlook() Outlook {
 	o := s.Outlook()
 	out := Outlook{
 		Listens: o.Listens, Dials: o.Dials, Discovers: o.Discovers, Restricted: o.Restricted,
-		MaxPeers: o.MaxPeers, MaxInbound: o.MaxInbound, OutboundWanted: o.OutWanted, Dialling: o.DialsUnderWay, DialSlots: o.DialSlots,
+		MaxPeers: o.MaxPeers, MaxInbound: o.MaxInbound, Kept: keptPlaces(o.Places), OutboundWanted: o.OutWanted, Dialling: o.DialsUnderWay, DialSlots: o.DialSlots,
 		Knocks: o.Knocks, Admitted: o.Admitted, LastKnock: o.LastKnock, LastAdmitted: o.LastAdmitted,
 		Rounds: o.Rounds, FailedRounds: o.FailedRounds, Named: o.Named, Taken: o.Taken, NotTaken: o.NotTaken,
 		Book: o.Book, Proven: o.Proven, Looked: o.Looked, Waiting: o.Waiting, NextDial: o.NextDial,
@@ -105,6 +114,13 @@ func (c *Client) DecisionCounts() []DecisionCount {
 	var out []DecisionCount
 	for _, t := range c.node.swarm.Tallies() {
 		out = append(out, DecisionCount{Kind: string(t.Kind), Reason: t.Reason, ByRemote: t.ByRemote, Count: t.Count})
+	}
+	return out
+}
+
+func keptPlaces(places []swarm.PlacesView) (out []KeptPlaces) {
+	for _, p := range places {
+		out = append(out, KeptPlaces{Capability: p.Capability, Count: p.Count, Taken: p.Taken})
 	}
 	return out
 }

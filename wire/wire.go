@@ -120,6 +120,10 @@ type (
 		Meshes() map[string]int
 	}
 
+	// Reserver is a role of a Wire that has places kept for peers that speak
+	// something. Places is constant and never blocks.
+	Reserver interface{ Places() []Places }
+
 	// Topical is a role of a Wire with application topics. Join and Leave may
 	// block shortly.
 	Topical interface {
@@ -127,6 +131,13 @@ type (
 		LeaveTopic(ctx context.Context, name string) error
 	}
 )
+
+// Places are sessions that are kept, of the most that there may be, for peers
+// whose Info.Protocols name a capability: others do not take them.
+type Places struct {
+	Capability string // as the protocol is called, "snap", or with its version, "snap/1"
+	Count      int
+}
 
 // JudgedKey says which verdicts are counted together. Message and Reason are
 // fixed texts of the wire.

@@ -33,6 +33,8 @@ type Ethereum struct {
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
 	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`
 	EngineHosts  []string `toml:"engine_hosts,omitempty" comment:"names that calls there may be for, besides localhost and IP addresses" example:"node.example.org"`
+
+	Places map[string]uint64 `toml:"places,omitempty" comment:"sessions, of max_peers, that are kept for peers that speak a version of a protocol" example:"eth/69=8"`
 }
 
 func (e *Ethereum) check(n *Network, p *problems) {
@@ -54,6 +56,7 @@ func (e *Ethereum) check(n *Network, p *problems) {
 	}
 	e.checkEngine(p)
 	e.checkMode(p)
+	e.checkPlaces(n, p)
 	if e.DiscoveryPort < 0 || e.DiscoveryPort > 65535 {
 		p.bad("network.ethereum.discovery_port is %d, want 1 to 65535", e.DiscoveryPort)
 	}

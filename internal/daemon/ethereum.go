@@ -126,8 +126,8 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	return devp2p.New(devp2p.Config{
 		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
 		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.withReceipts(l.Status(), log.With("part", "ethereum")), TargetOnly: targetOnly,
-		Discovery: disc,
-		Listen:    listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
+		Discovery: disc, Places: e.places(),
+		Listen: listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
 		Logger: log.With("part", "wire"),
 	})
 }

@@ -112,6 +112,9 @@ func SampleConfig() string {
 			fmt.Fprintf(&b, "# [%s]\n", f.key)
 			for _, item := range items {
 				k, v, _ := strings.Cut(item, "=")
+				if strings.Contains(k, "/") { // no bare key of TOML
+					k = fmt.Sprintf("%q", k)
+				}
 				if f.typ.Elem().Kind() == reflect.String {
 					v = fmt.Sprintf("%q", v)
 				}

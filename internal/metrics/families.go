@@ -102,6 +102,12 @@ func swarmFamilies() []family {
 			}
 		}, "reason"),
 		gauge("starling_swarm_bans", "Bans in force.", func(s *Snapshot, add adder) { add(float64(s.Status.Bans)) }),
+		gauge("starling_swarm_places", "Sessions that are kept for peers which speak a capability, and those with such peers; absent where none are kept.", func(s *Snapshot, add adder) {
+			for _, p := range s.Counters.Kept {
+				add(float64(p.Count), p.Capability, "kept")
+				add(float64(p.Taken), p.Capability, "taken")
+			}
+		}, "capability", "state"),
 		gauge("starling_swarm_book_addresses", "Addresses in the book: tried ones answered once.", func(s *Snapshot, add adder) {
 			add(float64(s.Counters.BookTried), "tried")
 			add(float64(s.Counters.Book-s.Counters.BookTried), "new")

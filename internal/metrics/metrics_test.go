@@ -43,7 +43,7 @@ func full(text string) Snapshot {
 			Meshes:     map[string]int{text: 3}, PublishErrors: map[string]uint64{"block": 1},
 			Checks: map[string]starling.Distribution{text: spreadOf(time.Second)}, Imports: spreadOf(2 * time.Second),
 			Imported: 7, GapsFound: 2, GapsClosed: 1, GapsOpen: 1, Reorgs: 1, BytesServed: 5,
-			Refusals: map[string]uint64{text: 1}, Book: 10, BookTried: 4, BookRefused: map[string]uint64{text: 1},
+			Refusals: map[string]uint64{text: 1}, Book: 10, BookTried: 4, BookRefused: map[string]uint64{text: 1}, Kept: []starling.KeptPlaces{{Capability: text, Count: 2, Taken: 1}},
 			Queues: map[string]int{text: 1}, Drops: map[starling.Drop]uint64{{Queue: text, Reason: text}: 1},
 			Loops: map[string]starling.Loop{"swarm": {Ratio: 0.5, Busy: time.Second, Steps: spreadOf(time.Second)}},
 		},

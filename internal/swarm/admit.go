@@ -23,6 +23,7 @@ type snapshot struct {
 
 	roomIn  bool // an ordinary inbound session would be taken, or a useless one let go for it
 	inFull  bool // it is the inbound bound that stands in the way
+	places  []PlacesView
 	awaited bool // an exempt peer is not here: an unknown caller may be it
 
 	exemptIDs map[peer.ID]bool
@@ -138,7 +139,8 @@ func (c *core) publish(now time.Time, last *snapshot, self peer.ID) *snapshot {
 	}
 	delete(v.exemptIDs, "")
 	n := c.counts()
-	full := n.ordinary >= c.ordinaryCap() || n.all >= c.cfg.MaxPeers
+	full := n.ordinary >= c.ordinaryCap() || n.all >= c.cfg.MaxPeers // what the caller speaks, its handshake tells
+	v.places = c.placesViews(n)
 	v.inFull = n.inbound >= c.cfg.MaxInbound
 	v.roomIn = !full && !v.inFull || c.leastUseful(now, func(o *session) bool { return o.inbound }, true) != nil
 

@@ -50,6 +50,9 @@ type Config struct {
 	Reserved      int     // of MaxPeers, slots only for protected, static and trusted peers
 	MaxPerAddr    int     // sessions per IP address; 0: 5
 	MaxPerPrefix  int     // sessions per /24 (IPv4) or /56 (IPv6); 0: 5
+	// Places are kept, of MaxPeers, for peers that speak something: ordinary
+	// sessions with others leave them free, inbound as outbound.
+	Places []wire.Places
 
 	NetRestrict   []netip.Prefix // empty: everywhere
 	MinScore      float64        // below it neither dialled nor kept; 0: -50
@@ -181,6 +184,7 @@ func (c Config) validate() error {
 		bad("MaxInbound is %d, but MaxPeers %d less Reserved %d less the outbound floor %d leaves %d",
 			c.MaxInbound, c.MaxPeers, c.Reserved, c.floor(), max(free, 0))
 	}
+	c.validatePlaces(bad)
 	if c.Reserved >= c.MaxPeers && c.MaxPeers > 0 && len(c.Static)+len(c.Trusted) == 0 && len(c.Seeds) > 0 {
 		bad("Reserved is %d of MaxPeers %d, which leaves no slot for the Seeds", c.Reserved, c.MaxPeers)
 	}

@@ -19,6 +19,7 @@ type Counters struct {
 	Book           int
 	BookTried      int
 	Bans           int
+	Places         []PlacesView      // that are kept for a capability
 	Inbox          int               // reports that wait for the owner
 	ReportsDropped map[string]uint64 // by kind of report
 	Refused        map[string]uint64 // addresses not taken into the book, by reason
@@ -40,7 +41,7 @@ func (s *Swarm) Counters() Counters {
 	c := Counters{
 		Sessions: len(v.peers), Handshakes: s.gate.underWay(),
 		Book: int(s.bookSize.Load()), BookTried: int(s.bookTried.Load()),
-		Bans: len(s.Bans()), Inbox: s.inbox.waiting(), ReportsDropped: s.inbox.drops(),
+		Bans: len(s.Bans()), Places: v.places, Inbox: s.inbox.waiting(), ReportsDropped: s.inbox.drops(),
 		Refused: s.refused.Counts(), Loop: s.loop.Stat(),
 	}
 	for _, p := range v.peers {

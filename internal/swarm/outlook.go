@@ -14,6 +14,7 @@ type Outlook struct {
 	Restricted                bool // net_restrict is set
 
 	MaxPeers, MaxInbound     int
+	Places                   []PlacesView // that are kept for a capability
 	Sessions                 int
 	OutWanted                int // outbound sessions that it aims at now
 	DialsUnderWay, DialSlots int
@@ -71,7 +72,7 @@ func (c *core) outlook(now time.Time) Outlook {
 	n := c.counts()
 	o := Outlook{
 		Listens: !c.cfg.NoListen, Dials: !c.cfg.NoDial, Discovers: !c.cfg.NoDiscovery && c.cfg.Discover != nil, Restricted: len(c.cfg.NetRestrict) > 0,
-		MaxPeers: c.cfg.MaxPeers, MaxInbound: c.cfg.MaxInbound, Sessions: n.all, OutWanted: c.outboundWanted(n),
+		MaxPeers: c.cfg.MaxPeers, MaxInbound: c.cfg.MaxInbound, Places: c.placesViews(n), Sessions: n.all, OutWanted: c.outboundWanted(n),
 		DialsUnderWay: len(c.dials), DialSlots: c.cfg.MaxDials,
 		Admitted: c.tally.admitted, LastAdmitted: c.tally.lastAdmitted,
 		Rounds: c.tally.rounds, FailedRounds: c.tally.failedRounds, Named: c.tally.named, Taken: c.tally.taken,

@@ -99,6 +99,9 @@ func (m *machine) check(t *rapid.T) {
 	if n.ordinary > c.ordinaryCap() || n.inbound > c.cfg.MaxInbound || n.all > max(c.cfg.MaxPeers, exempt) {
 		t.Fatalf("limits: %+v, max %d, inbound %d, reserved %d", n, c.cfg.MaxPeers, c.cfg.MaxInbound, c.cfg.Reserved)
 	}
+	if kept := c.kept(n, nil); n.ordinary+kept > c.ordinaryCap() {
+		t.Fatalf("limits: %+v, %d places are kept of %d", n, kept, c.ordinaryCap())
+	}
 	ips, nets := map[netip.Addr]int{}, map[netip.Prefix]int{}
 	for _, id := range c.order {
 		s := c.sessions[id]
@@ -209,6 +212,12 @@ func TestAnyOrderOfEventsKeepsTheInvariants(t *testing.T) {
 			Static: []peer.Addr{addrOf("p00", "5.1.1.1:1000")}, Seeds: []peer.Addr{addrOf("p01", "6.1.1.1:1001")},
 		}
 		cfg.Reserved = rapid.IntRange(0, cfg.MaxPeers/3).Draw(t, "reserved")
+		if k := rapid.IntRange(0, cfg.MaxPeers-cfg.Reserved-1).Draw(t, "kept"); k > 0 {
+			cfg.Places = []wire.Places{{Capability: "a", Count: k}}
+			if rapid.Bool().Draw(t, "both") && k+1 < cfg.MaxPeers-cfg.Reserved {
+				cfg.Places = append(cfg.Places, wire.Places{Capability: "b/1", Count: 1})
+			}
+		}
 		cfg = cfg.withDefaults()
 		if err := cfg.validate(); err != nil {
 			t.Fatal(err)
@@ -226,6 +235,7 @@ func TestAnyOrderOfEventsKeepsTheInvariants(t *testing.T) {
 			m.next++
 			info := peer.Info{ID: m.id(t), Endpoint: m.ep(t), Direction: peer.Direction(rapid.IntRange(0, 1).Draw(t, "dir"))}
 			info.Addr = addrOf(info.ID, info.Endpoint.String())
+			info.Protocols = rapid.SampledFrom([][]string{nil, {"a/1"}, {"b/1"}, {"a/2", "b/1"}}).Draw(t, "speaks")
 			if k, ok := m.anyDial(t); ok && info.Direction == peer.Outbound && rapid.Bool().Draw(t, "dialled") {
 				info.Addr, info.Endpoint = m.c.dials[k].addr, m.c.dials[k].ep
 				if id := m.c.dials[k].id; id != "" && rapid.IntRange(0, 5).Draw(t, "who") > 0 {

@@ -21,9 +21,13 @@ const (
 type counts struct {
 	all, ordinary, inbound, outbound int // inbound and outbound of the ordinary
 	seededOut                        int
+	speak                            []int // ordinary sessions that speak each of Config.Places
 }
 
 func (c *core) counts() (n counts) {
+	if len(c.cfg.Places) > 0 {
+		n.speak = make([]int, len(c.cfg.Places))
+	}
 	for _, id := range c.order {
 		s := c.sessions[id]
 		n.all++
@@ -34,6 +38,11 @@ func (c *core) counts() (n counts) {
 			continue
 		}
 		n.ordinary++
+		for i, yes := range s.speaks {
+			if yes {
+				n.speak[i]++
+			}
+		}
 		if s.inbound {
 			n.inbound++
 		} else {
@@ -78,8 +87,9 @@ func (c *core) ordinaryCap() int { return c.cfg.MaxPeers - c.cfg.Reserved }
 func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.Reason, string) {
 	n := c.counts()
 	if exempt {
-		if n.all >= c.cfg.MaxPeers {
-			if v := c.leastUseful(now, func(*session) bool { return true }, false); v != nil {
+		if n.all+c.kept(n, nil) >= c.cfg.MaxPeers {
+			all := n.all >= c.cfg.MaxPeers
+			if v := c.leastUseful(now, func(o *session) bool { return all || !c.holds(n, o, nil) }, false); v != nil {
 				c.drop(now, v, peer.Useless, false, true)
 			}
 		}
@@ -88,11 +98,11 @@ func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.R
 	if why := c.crowded(s.ep.Addr(), nil); why != peer.OK && s.ep.IsValid() {
 		return why, s.ep.Addr().String()
 	}
-	full := n.ordinary >= c.ordinaryCap() || n.all >= c.cfg.MaxPeers
-	detail := fmt.Sprintf("%d of %d sessions, %d of %d inbound", n.all, c.cfg.MaxPeers, n.inbound, c.cfg.MaxInbound)
+	full := c.full(n, s)
+	detail := fmt.Sprintf("%d of %d sessions, %d of %d inbound%s", n.all, c.cfg.MaxPeers, n.inbound, c.cfg.MaxInbound, c.keptText(n, s))
 	switch {
-	case s.inbound && (full || n.inbound >= c.cfg.MaxInbound):
-		v := c.leastUseful(now, func(o *session) bool { return o.inbound }, true)
+	case s.inbound && (full || n.inbound+c.kept(n, s) >= c.cfg.MaxInbound):
+		v := c.leastUseful(now, func(o *session) bool { return o.inbound && !c.holds(n, o, s) }, true)
 		if v == nil {
 			if n.inbound >= c.cfg.MaxInbound {
 				return peer.TooManyInbound, detail
@@ -102,9 +112,9 @@ func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.R
 		c.drop(now, v, peer.Useless, false, true)
 	case s.inbound:
 	case d != nil && d.why == whyFeeler:
-		return c.feelerArrived(now, n, full, detail)
+		return c.feelerArrived(now, s, n, full, detail)
 	case full && s.asked:
-		v := c.leastUseful(now, func(o *session) bool { return !o.asked }, false)
+		v := c.leastUseful(now, func(o *session) bool { return !o.asked && !c.holds(n, o, s) }, false)
 		if v == nil {
 			return peer.TooManyPeers, detail
 		}
@@ -116,11 +126,12 @@ func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.R
 }
 
 // feelerArrived keeps a test dial that reached a peer only if a slot is wanted
-// for it: otherwise it has done its work, which was to prove the address. Now
+// for it, or one is kept for what it speaks: otherwise it has done its work,
+// which was to prove the address. Now
 // and then it takes the place of an outbound session that delivers nothing
 // while others do, so that a full table does not freeze.
-func (c *core) feelerArrived(now time.Time, n counts, full bool, detail string) (peer.Reason, string) {
-	if !full && n.outbound < c.outboundWanted(n) {
+func (c *core) feelerArrived(now time.Time, s *session, n counts, full bool, detail string) (peer.Reason, string) {
+	if !full && (n.outbound < c.outboundWanted(n) || c.fills(n, s)) {
 		return peer.OK, ""
 	}
 	if now.Before(c.nextRotate) {
@@ -131,7 +142,7 @@ func (c *core) feelerArrived(now time.Time, n counts, full bool, detail string) 
 		others = others || now.Sub(c.sessions[id].lastUseful) < useWindow && c.sessions[id].blocks+c.sessions[id].txs > 0
 	}
 	v := c.leastUseful(now, func(o *session) bool {
-		return !o.inbound && !o.asked && now.Sub(o.opened) >= useWindow && now.Sub(o.lastUseful) >= useWindow
+		return !o.inbound && !o.asked && !c.holds(n, o, s) && now.Sub(o.opened) >= useWindow && now.Sub(o.lastUseful) >= useWindow
 	}, false)
 	if !others || v == nil {
 		return peer.TooManyPeers, detail
@@ -145,7 +156,8 @@ func (c *core) feelerArrived(now time.Time, n counts, full bool, detail string) 
 // spare, those that are hard to fake for an attacker stay, as in Bitcoin: some
 // of the rarest prefixes, the quickest, the last deliverers of transactions and
 // of blocks, and the longest connected. Of the rest the idle go first, then
-// those of the most crowded group, the youngest of them first.
+// those of the most crowded group, the youngest of them first; last of all those
+// in places that are kept for what they speak.
 func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool) *session {
 	var left []*session
 	for _, id := range c.order {
@@ -159,12 +171,13 @@ func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool)
 	if len(left) == 0 {
 		return nil
 	}
-	groups := map[string]int{}
+	n, groups := c.counts(), map[string]int{}
 	for _, s := range left {
 		groups[s.group()]++
 	}
 	return slices.MinFunc(left, func(a, b *session) int {
 		return cmp.Or(
+			boolFirst(!c.holds(n, a, nil), !c.holds(n, b, nil)),
 			boolFirst(a.isIdle(now), b.isIdle(now)),
 			-cmp.Compare(groups[a.group()], groups[b.group()]),
 			-a.opened.Compare(b.opened),
@@ -192,9 +205,15 @@ func (s *session) findGroup() string {
 }
 
 // spare takes the protected out of left: 28 of a full table, less of a small
-// one, so that always somebody can be let go.
+// one, so that always somebody can be let go. Those in kept places are apart.
 func (c *core) spare(left []*session) []*session {
-	total := min(protectedInFull, int(math.Ceil(0.85*float64(c.cfg.MaxInbound))), max(0, c.cfg.MaxInbound-1))
+	n, most := c.counts(), c.cfg.MaxInbound
+	for _, id := range c.order {
+		if s := c.sessions[id]; s.inbound && !c.isExempt(s) && c.holds(n, s, nil) {
+			most--
+		}
+	}
+	total := max(0, min(protectedInFull, int(math.Ceil(0.85*float64(most))), most-1))
 	room := total
 	keep := func(share int, fit func(*session) bool, better func(a, b *session) int) {
 		n := (share*total + protectedInFull - 1) / protectedInFull
@@ -240,6 +259,8 @@ func (c *core) trim(now time.Time) {
 			v = c.leastUseful(now, func(s *session) bool { return s.inbound }, false)
 		case n.ordinary > c.ordinaryCap():
 			v = c.leastUseful(now, func(*session) bool { return true }, false)
+		case n.ordinary+c.kept(n, nil) > c.ordinaryCap():
+			v = c.leastUseful(now, func(s *session) bool { return !c.holds(n, s, nil) }, false)
 		default:
 			c.trimCrowds(now)
 			return

@@ -23,6 +23,7 @@ type session struct {
 	seeded  bool      // only seeds and DNS lists vouch for it
 	asked   bool      // by the embedder or the operator
 	named   bool      // static or trusted
+	speaks  []bool    // which of Config.Places are kept for it
 	opened  time.Time
 	grp     string // address group
 	rank    uint64 // the group's place in a secret order
@@ -107,7 +108,7 @@ func (c *core) open(now time.Time, in inOpen) {
 	s := &session{
 		id: in.Sid, info: info, ep: info.Endpoint, subj: c.cfg.subject(info.ID, info.Endpoint),
 		inbound: info.Direction == peer.Inbound, opened: now, pingAt: now.Add(c.jitter(c.cfg.KeepAlive)),
-		lastUseful: now,
+		lastUseful: now, speaks: c.cfg.speaks(info.Protocols),
 	}
 	var d *dial
 	if !s.inbound {
@@ -195,6 +196,9 @@ func (c *core) judge(now time.Time, s *session, d *dial, in inOpen) (old *sessio
 			if why := c.crowded(s.ep.Addr(), old); why != peer.OK {
 				return nil, why, s.ep.Addr().String()
 			}
+		}
+		if !exempt && c.vacates(old, s) {
+			return nil, peer.TooManyPeers, "it no longer speaks what its place is kept for"
 		}
 		return old, peer.OK, ""
 	}

@@ -149,6 +149,9 @@ func (q *question) full() {
 		if q.st != nil {
 			o := q.st.Outlook
 			f.Evidence = append(f.Evidence, fmt.Sprintf("%d sessions of %d, %d inbound of %d", len(q.st.Peers), o.MaxPeers, q.st.Status.Inbound, o.MaxInbound))
+			for _, p := range o.Kept {
+				f.Evidence = append(f.Evidence, fmt.Sprintf("%d of them kept for peers that speak %s, %d with such", p.Count, p.Capability, p.Taken))
+			}
 		}
 		q.add(f)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/base"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
@@ -44,6 +45,10 @@ type Config struct {
 	TargetOnly bool
 	// Protocols are the embedder's own.
 	Protocols []Protocol
+	// Places are sessions, of the most that the node has, that are kept for peers
+	// that speak a protocol of ours: by its name, or by name and version
+	// ("eth/69"), which is then the version that the session agrees on.
+	Places []wire.Places
 	// Chain is the chain's configuration as NodeProtocols shows it; nil: nothing.
 	Chain any
 
@@ -111,7 +116,23 @@ func (c Config) Validate() error {
 			bad("protocol eth is the wire's own")
 		}
 	}
+	for _, p := range c.places() {
+		if p.Count < 1 || !slices.ContainsFunc(offers, func(o base.Offer) bool { return o.Name == p.Capability || o.Cap.String() == p.Capability }) {
+			bad("%d places are kept for %.40q: want one at least, for a protocol that is offered: %v", p.Count, p.Capability, base.Caps(offers))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// places are those that are kept, in the order in which they were asked for.
+func (c Config) places() []wire.Places {
+	all := slices.Clone(c.Places)
+	for _, p := range c.Protocols {
+		if p.Places != 0 {
+			all = append(all, wire.Places{Capability: base.Cap{Name: p.Name, Version: p.Version}.String(), Count: p.Places})
+		}
+	}
+	return all
 }
 
 // offers are the protocols that we speak.

@@ -47,6 +47,7 @@ var (
 	_ wire.Identified = (*Wire)(nil)
 	_ wire.Metered    = (*Wire)(nil)
 	_ wire.Discoverer = (*Wire)(nil)
+	_ wire.Reserver   = (*Wire)(nil)
 )
 
 // New makes a wire.
@@ -101,6 +102,9 @@ func (w *Wire) Self() peer.ID {
 	}
 	return ""
 }
+
+// Places implements wire.Reserver.
+func (w *Wire) Places() []wire.Places { return w.cfg.places() }
 
 // Addrs implements wire.Wire.
 func (w *Wire) Addrs() []peer.Addr {

@@ -22,6 +22,10 @@ type Protocol struct {
 	// When it returns, the session is closed: with an error as a fault of the
 	// protocol, with nil as requested. Runs of several peers are concurrent.
 	Run func(ctx context.Context, s *Stream) error
+	// Places are sessions, of the most that the node has, that are kept for peers
+	// which have this protocol: others are refused as too many when only those are
+	// left, whoever dialled. 0: none.
+	Places int
 	// NodeInfo and PeerInfo are shown by admin_nodeInfo and admin_peers; nil:
 	// nothing is.
 	NodeInfo func() any
