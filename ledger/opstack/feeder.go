@@ -62,6 +62,7 @@ type Feeder struct {
 	fresh   bool // offered was not handed over yet
 
 	state     atomic.Pointer[FeedState]
+	tellFill  time.Time // when the log was told of a filling last; Run's own
 	coalesced atomic.Uint64
 	calls     *meter.Tally[FeedCall]
 }

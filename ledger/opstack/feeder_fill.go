@@ -3,6 +3,7 @@ package opstack
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 )
@@ -14,6 +15,10 @@ const (
 	// maxLooks bounds the questions for the last common block. They go back in
 	// steps that double, so that the distance has no bound.
 	maxLooks = 48
+	// fillLong is how many blocks a client lacks for which its filling is a state
+	// of its own, and fillTold how often the log is told of it.
+	fillLong = 32
+	fillTold = time.Minute
 )
 
 // errApart: the client is of another chain.
@@ -27,7 +32,12 @@ func (f *Feeder) fill(ctx context.Context) (last chain.Block, err error) {
 	if err != nil || !ok {
 		return last, err
 	}
-	for n := at + 1; n <= f.c.Chain.Status().Head.Number; n++ {
+	began, long := time.Now(), f.c.Chain.Status().Head.Number > at+fillLong
+	for n := at + 1; ; n++ {
+		to := f.c.Chain.Status().Head.Number
+		if n > to {
+			break
+		}
 		b, err := f.c.Chain.Block(ctx, chain.Ref{Number: n})
 		if err != nil {
 			return last, &ledgerError{err}
@@ -38,6 +48,9 @@ func (f *Feeder) fill(ctx context.Context) (last chain.Block, err error) {
 			return chain.Block{}, nil
 		case err != nil:
 			return last, err
+		}
+		if long {
+			f.filled(began, FeedFill{From: at + 1, At: n, To: to})
 		}
 		if last = b; n%chooseEvery == 0 {
 			if err := f.choose(ctx, b); err != nil {

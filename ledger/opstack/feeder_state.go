@@ -16,6 +16,7 @@ const (
 	FeedStarting    = "starting"  // nothing was to be handed over yet
 	FeedFollowing   = "following" // the client has the newest block as its head
 	FeedSyncing     = "syncing"   // the client fetches what it lacks
+	FeedFilling     = "filling"   // the client is given, in order, the many blocks that it lacks
 	FeedUnreachable = "unreachable"
 	FeedSlow        = "slow"
 	FeedDenied      = "denied"
@@ -34,11 +35,30 @@ type FeedState struct {
 	Detail        string // the error; clean
 	Since         time.Time
 	Head          chain.Ref // that the client has taken last
+	Fill          FeedFill  // zero unless the code is FeedFilling
+}
+
+// FeedFill is how far a client was brought that lacks many blocks.
+type FeedFill struct {
+	From, At, To uint64  // the first that it lacked, the last that it took, the last that it is to get
+	Rate         float64 // blocks a second since From; 0: not known yet
+}
+
+// Left is how long the rest will take at that rate; 0: not known.
+func (f FeedFill) Left() time.Duration {
+	if f.Rate <= 0 || f.At >= f.To {
+		return 0
+	}
+	return time.Duration(min(float64(f.To-f.At)/f.Rate, 1e6) * float64(time.Second))
 }
 
 // Trouble reports whether an operator should act.
 func (s FeedState) Trouble() bool {
-	return s.Code != FeedStarting && s.Code != FeedFollowing && s.Code != FeedSyncing
+	switch s.Code {
+	case FeedStarting, FeedFollowing, FeedSyncing, FeedFilling:
+		return false
+	}
+	return true
 }
 
 // reached notes the block that the client now has as its head.
@@ -48,12 +68,33 @@ func (f *Feeder) reached(ref chain.Ref) {
 	f.state.Store(&st)
 }
 
+// filled notes how far a client was brought that lacked many blocks at the time
+// began, and tells the log when it begins and each minute.
+func (f *Feeder) filled(began time.Time, fill FeedFill) {
+	st := *f.state.Load()
+	now := time.Now()
+	if took := now.Sub(began).Seconds(); took > 0 {
+		fill.Rate = float64(fill.At-fill.From+1) / took
+	}
+	begins := st.Code != FeedFilling
+	if begins {
+		st = FeedState{Code: FeedFilling, Since: began, Head: st.Head}
+	}
+	st.Fill = fill
+	f.state.Store(&st)
+	if begins || now.Sub(f.tellFill) >= fillTold {
+		f.tellFill = now
+		f.c.Logger.Info("the execution client is given the blocks that it lacks", "from", fill.From, "at", fill.At, "to", fill.To, "left", fill.Left().Round(time.Second))
+	}
+}
+
 // judge makes the outcome of a round the state, and tells the log when it is
 // another than before.
 func (f *Feeder) judge(err error) FeedState {
 	old := *f.state.Load()
 	st := old
 	st.Code, st.Cause, st.Remedy, st.Detail = explain(err, f.c.Engine.Host())
+	st.Fill = FeedFill{}
 	if st.Code != old.Code {
 		st.Since = time.Now()
 	}

@@ -33,6 +33,7 @@ type client struct {
 	busy  bool     // it takes no payloads but those that it has: it is syncing by itself
 	bad   uint64   // the number of a block that it finds not valid
 	hold  chan struct{}
+	takes time.Duration // for a payload
 }
 
 func newClient(first chain.Ref, more ...chain.Block) *client {
@@ -53,6 +54,7 @@ func (c *client) NewPayload(ctx context.Context, p *codec.Envelope) (opstack.Pay
 			return opstack.PayloadStatus{}, ctx.Err()
 		}
 	}
+	time.Sleep(c.takes)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls = append(c.calls, fmt.Sprintf("payload %d", p.Number))
@@ -122,6 +124,16 @@ func (c *client) at() chain.Ref {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.head
+}
+
+// last is the highest number of a block that it has.
+func (c *client) last() (most uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, ref := range c.has {
+		most = max(most, ref.Number)
+	}
+	return most
 }
 
 // fed runs a Feeder on a ledger that has the first blocks of a chain, in a
