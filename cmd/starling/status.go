@@ -50,6 +50,13 @@ func printStatus(w io.Writer, s daemon.StatusReply) error {
 		}
 		fmt.Fprintf(tw, "\npeers\t%s\n", peers)
 		fmt.Fprintf(tw, "pool\t%d transactions\n", s.PoolTxs)
+		if e := s.Engine; e != nil {
+			fmt.Fprintf(tw, "engine\t%s, at block %d", e.State, e.Head.Number)
+			if f := e.Fill; f != nil {
+				fmt.Fprintf(tw, ": has taken %d of %d to %d, %.1f blocks/s", f.At, f.From, f.To, f.Rate)
+			}
+			fmt.Fprintln(tw)
+		}
 		if s.ClockSuspect {
 			fmt.Fprintf(tw, "clock\t%s\n", tint(w, red, "suspect: peers disagree with it; check the machine's time"))
 		}

@@ -14,26 +14,27 @@ import (
 
 // StatusReply answers starling_status. Fields are added, never renamed.
 type StatusReply struct {
-	V            int       `json:"v"`
-	Agent        string    `json:"agent"`
-	ID           string    `json:"id"`
-	Network      string    `json:"network"`
-	Wire         string    `json:"wire"`
-	Addrs        []string  `json:"addrs"`
-	Record       string    `json:"record,omitempty"` // by which discovery knows the node
-	Genesis      string    `json:"genesis"`
-	Head         BlockName `json:"head"`
-	Finalized    BlockName `json:"finalized"`
-	Earliest     uint64    `json:"earliest"`
-	Peers        int       `json:"peers"`
-	Inbound      int       `json:"inbound"`
-	Outbound     int       `json:"outbound"`
-	Bans         int       `json:"bans"`
-	BansEver     uint64    `json:"bans_by_score"`
-	Sync         SyncReply `json:"sync"`
-	PoolTxs      int       `json:"pool_txs"`
-	ClockSuspect bool      `json:"clock_suspect"`
-	Uptime       string    `json:"uptime"`
+	V            int          `json:"v"`
+	Agent        string       `json:"agent"`
+	ID           string       `json:"id"`
+	Network      string       `json:"network"`
+	Wire         string       `json:"wire"`
+	Addrs        []string     `json:"addrs"`
+	Record       string       `json:"record,omitempty"` // by which discovery knows the node
+	Genesis      string       `json:"genesis"`
+	Head         BlockName    `json:"head"`
+	Finalized    BlockName    `json:"finalized"`
+	Earliest     uint64       `json:"earliest"`
+	Peers        int          `json:"peers"`
+	Inbound      int          `json:"inbound"`
+	Outbound     int          `json:"outbound"`
+	Bans         int          `json:"bans"`
+	BansEver     uint64       `json:"bans_by_score"`
+	Sync         SyncReply    `json:"sync"`
+	Engine       *EngineReply `json:"engine,omitempty"` // of the execution client that follows, where there is one
+	PoolTxs      int          `json:"pool_txs"`
+	ClockSuspect bool         `json:"clock_suspect"`
+	Uptime       string       `json:"uptime"`
 }
 
 // BlockName is a block's number and hash.
@@ -48,6 +49,22 @@ type SyncReply struct {
 	Target uint64 `json:"target"`
 	Staged int    `json:"staged,omitempty"` // fetched backwards, and not imported yet
 	Stuck  string `json:"stuck,omitempty"`
+}
+
+// EngineReply is where the execution client stands that follows the node.
+type EngineReply struct {
+	State string     `json:"state"` // a word of its own for each trouble, as in the findings of starling_why
+	Head  BlockName  `json:"head"`  // that it has taken last
+	Fill  *FillReply `json:"fill,omitempty"`
+}
+
+// FillReply is how far an execution client was brought that lacks many blocks.
+type FillReply struct {
+	From uint64  `json:"from"`
+	At   uint64  `json:"at"`
+	To   uint64  `json:"to"`
+	Rate float64 `json:"rate"` // blocks a second
+	Left string  `json:"left,omitempty"`
 }
 
 // PeerReply is one entry of starling_peers.

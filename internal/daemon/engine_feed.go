@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
@@ -135,12 +136,36 @@ func (e *engineFeed) findings() []why.Finding {
 		return nil
 	}
 	st := e.feeder.State()
-	if !st.Trouble() {
+	switch {
+	case st.Code == family.FeedFilling:
+		return []why.Finding{{
+			Code: "engine:" + st.Code, Level: why.Notice, Since: st.Since,
+			Cause:    fmt.Sprintf("the execution client at %s is given blocks %d to %d, which it lacks", e.engine.Host(), st.Fill.From, st.Fill.To),
+			Remedy:   "wait; it follows the head once it has them",
+			Evidence: []string{fmt.Sprintf("it is at block %d, takes %.1f blocks/s, and has %v to go", st.Fill.At, st.Fill.Rate, st.Fill.Left().Round(time.Second))},
+		}}
+	case !st.Trouble():
 		return nil
 	}
 	return []why.Finding{{
 		Code: "engine:" + st.Code, Level: why.Trouble, Cause: st.Cause, Remedy: st.Remedy, Since: st.Since, Evidence: []string{st.Detail},
 	}}
+}
+
+// reply is what the node's status says of the client; nil: there is none.
+func (e *engineFeed) reply() *EngineReply {
+	if e == nil {
+		return nil
+	}
+	st := e.feeder.State()
+	out := &EngineReply{State: st.Code, Head: nameOf(st.Head)}
+	if st.Code == family.FeedFilling {
+		out.Fill = &FillReply{From: st.Fill.From, At: st.Fill.At, To: st.Fill.To, Rate: st.Fill.Rate}
+		if left := st.Fill.Left(); left > 0 {
+			out.Fill.Left = left.Round(time.Second).String()
+		}
+	}
+	return out
 }
 
 // counters are its metrics; nil: there is no client.
@@ -149,7 +174,11 @@ func (e *engineFeed) counters() *metrics.Engine {
 		return nil
 	}
 	calls, coalesced := e.feeder.Counts()
-	out := &metrics.Engine{Head: e.feeder.State().Head.Number, Coalesced: coalesced, Calls: make(map[metrics.EngineCall]uint64, len(calls))}
+	st := e.feeder.State()
+	out := &metrics.Engine{
+		State: st.Code, Head: st.Head.Number, FillAt: st.Fill.At, FillTo: st.Fill.To, FillRate: st.Fill.Rate,
+		Coalesced: coalesced, Calls: make(map[metrics.EngineCall]uint64, len(calls)),
+	}
 	for k, n := range calls {
 		out.Calls[metrics.EngineCall(k)] = n
 	}

@@ -144,7 +144,7 @@ func (n *Node) Status() StatusReply {
 		Sync:         SyncReply{Mode: st.Sync.Mode, Target: st.Sync.Target, Staged: st.Sync.Staged, Stuck: st.Sync.Stuck},
 		ClockSuspect: st.ClockSuspect, Uptime: time.Since(n.began).Round(time.Second).String(),
 	}
-	r.PoolTxs = n.stack.pending()
+	r.PoolTxs, r.Engine = n.stack.pending(), n.stack.engine.reply()
 	for _, a := range st.Addrs {
 		r.Addrs = append(r.Addrs, a.String())
 	}

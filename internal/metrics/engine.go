@@ -8,7 +8,11 @@ import (
 
 // Engine counts what was asked of an execution client, and what it answered.
 type Engine struct {
+	State     string                // a fixed word
 	Head      uint64                // the last block that it took as its head
+	FillAt    uint64                // while it is given many blocks: the last that it took
+	FillTo    uint64                // and the last that it is to get; 0: it is not
+	FillRate  float64               // blocks a second
 	Coalesced uint64                // blocks that a newer one replaced before their turn
 	Calls     map[EngineCall]uint64 // by fixed words
 }
@@ -21,6 +25,21 @@ func engineFamilies() []family {
 		gauge("starling_engine_head_number", "The last block that the execution client took as its head; absent without one.", func(s *Snapshot, add adder) {
 			if s.Engine != nil {
 				add(float64(s.Engine.Head))
+			}
+		}),
+		gauge("starling_engine_state", "1 for the state that the execution client is in: following, filling, syncing, or a trouble by its name; absent without one.", func(s *Snapshot, add adder) {
+			if s.Engine != nil {
+				add(1, s.Engine.State)
+			}
+		}, "state"),
+		gauge("starling_engine_fill_left_blocks", "Blocks that the execution client lacks and is still to be given; 0 while it is not filled; absent without one.", func(s *Snapshot, add adder) {
+			if s.Engine != nil {
+				add(float64(s.Engine.FillTo - s.Engine.FillAt))
+			}
+		}),
+		gauge("starling_engine_fill_blocks_per_second", "How fast the execution client takes the blocks that it lacked; 0 while it is not filled; absent without one.", func(s *Snapshot, add adder) {
+			if s.Engine != nil {
+				add(s.Engine.FillRate)
 			}
 		}),
 		counter("starling_engine_calls_total", "Calls of the execution client's Engine API, by how they ended: its status, or why there is none.", func(s *Snapshot, add adder) {

@@ -52,7 +52,7 @@ func full(text string) Snapshot {
 			Sync: starling.SyncStatus{Mode: "forward", Target: 99, Stuck: text},
 		},
 		Scores: []float64{-30, 0, 12}, HeadTime: time.Unix(1000, 5e8), PoolTxs: 3, PoolSize: 300, PoolDrops: map[string]uint64{text: 1}, ConsensusDrops: map[string]uint64{text: 1}, RPC: map[string]uint64{text: 1},
-		Engine:    &Engine{Head: 7, Coalesced: 2, Calls: map[EngineCall]uint64{{Call: text, Result: text}: 1}},
+		Engine:    &Engine{State: text, Head: 7, FillAt: 3, FillTo: 9, FillRate: 1.5, Coalesced: 2, Calls: map[EngineCall]uint64{{Call: text, Result: text}: 1}},
 		EngineAPI: map[string]uint64{text: 1},
 		Build:     Build{Version: "0.1.0", Revision: "abcdef", GoVersion: "go1.26"},
 	}
