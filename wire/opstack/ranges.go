@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
@@ -53,7 +54,15 @@ func (s *session) askRange(ctx context.Context, r wire.GetBlocks) (wire.Response
 		if len(blocks) == 0 { // an empty answer that ends well is no better than none
 			return nil, &wire.Refusal{Code: wire.RefusedNotFound}
 		}
-		err = codec.CheckRange(r.Range, blocks)
+		var good int
+		var fault *wire.Fault
+		good, err = codec.CheckRange(r.Range, blocks)
+		if good > 0 && errors.As(err, &fault) && fault.Offense == peer.ShortAnswer {
+			// What is before the hole is taken, and the rest asked for again.
+			s.node.fault(s.link.Conn, err)
+			s.node.w.scores.rejected(s.info.ID)
+			return wire.Blocks{Blocks: blocks[:good]}, nil
+		}
 	}
 	if errors.Is(err, reqresp.ErrTimeout) {
 		err = fmt.Errorf("opstack: a range: %w", context.DeadlineExceeded)

@@ -141,8 +141,9 @@ func answerOf(blocks ...chain.Block) []byte {
 	return starling.AppendPacked(nil, starling.AppendAnswerEnd(raw, starling.End{}))
 }
 
-// Threat L-01: blocks that are not what they say, or not those that were asked
-// for, are faults of the Starling that sent them.
+// Threats L-01, L-04 and L-08: blocks that are not what they say, not those that
+// were asked for, out of order or more than that are faults of the Starling that
+// sent them: P4, P3 for the order, P1 for what nobody asked for.
 func TestLyingRangesAreFaults(t *testing.T) {
 	good := func(n uint64) chain.Block { return blockOf(n, 100) }
 	changed := func(f func(*chain.Block)) chain.Block {
@@ -153,16 +154,17 @@ func TestLyingRangesAreFaults(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer []chain.Block
 		want   peer.Offense
+		sev    peer.Severity
 	}{
-		"another number":    {[]chain.Block{good(2)}, peer.WrongBlock},
-		"a hole":            {[]chain.Block{good(1), good(3)}, peer.WrongBlock},
-		"twice the same":    {[]chain.Block{good(1), good(1)}, peer.WrongBlock},
-		"another hash":      {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Ref.Hash[0]++ })}, peer.WrongBlock},
-		"another parent":    {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Parent[0]++ })}, peer.WrongBlock},
-		"another time":      {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Time = b.Header.Time.Add(1) })}, peer.WrongBlock},
-		"no header":         {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Bytes = []byte{0xc0} })}, peer.BadEncoding},
-		"withdrawals":       {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Extra = make([]byte, 65+44) })}, peer.WrongBlock},
-		"more than allowed": {[]chain.Block{good(1), good(2), good(3), good(4)}, peer.Unasked},
+		"another number":    {[]chain.Block{good(2)}, peer.WrongBlock, peer.Fatal},
+		"twice the same":    {[]chain.Block{good(1), good(1)}, peer.UnorderedAnswer, peer.High},
+		"the wrong way":     {[]chain.Block{good(1), good(0)}, peer.UnorderedAnswer, peer.High},
+		"another hash":      {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Ref.Hash[0]++ })}, peer.WrongBlock, peer.Fatal},
+		"another parent":    {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Parent[0]++ })}, peer.WrongBlock, peer.Fatal},
+		"another time":      {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Time = b.Header.Time.Add(1) })}, peer.WrongBlock, peer.Fatal},
+		"no header":         {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Header.Bytes = []byte{0xc0} })}, peer.BadEncoding, peer.Fatal},
+		"withdrawals":       {[]chain.Block{good(1), changed(func(b *chain.Block) { b.Extra = make([]byte, 65+44) })}, peer.WrongBlock, peer.Fatal},
+		"more than allowed": {[]chain.Block{good(1), good(2), good(3), good(4)}, peer.Unasked, peer.Low},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(p *place) {
@@ -171,8 +173,8 @@ func TestLyingRangesAreFaults(t *testing.T) {
 				_, s := p.starling(2, w, h, func(_ wire.Request, st network.Stream) { st.Write(answerOf(tt.answer...)) })
 				_, err := s.Request(p.t.Context(), rangeOf(1, 3))
 				var fault *wire.Fault
-				if !errors.As(err, &fault) || fault.Offense != tt.want {
-					t.Errorf("%v, want %s", err, tt.want)
+				if !errors.As(err, &fault) || fault.Offense != tt.want || tt.want.Severity() != tt.sev {
+					t.Errorf("%v, want %s (%s)", err, tt.want, tt.sev)
 				}
 				if got := w.Score(s.Peer().ID); got.RejectedPayloads != 1 {
 					t.Errorf("score %+v", got)
@@ -180,6 +182,43 @@ func TestLyingRangesAreFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Threat L-03: of an answer with a hole what is before the hole is taken, and it
+// costs the Starling that left it (P2); an answer that ends early costs nothing.
+func TestAnAnswerWithAHoleIsTakenUpToIt(t *testing.T) {
+	inBubble(t, func(p *place) {
+		h := &wiretest.Host{}
+		w := p.wire(1, h)
+		var answer []chain.Block
+		_, s := p.starling(2, w, h, func(_ wire.Request, st network.Stream) { st.Write(answerOf(answer...)) })
+		at := func(numbers ...uint64) (out []chain.Block) {
+			for _, n := range numbers {
+				out = append(out, blockOf(n, 100))
+			}
+			return out
+		}
+		answer = at(7, 8, 9)
+		resp, err := s.Request(p.t.Context(), rangeOf(7, 5))
+		checkAnswer(t, resp, err, 7, 3)
+		if got := offenses(h); len(got) > 0 {
+			t.Errorf("charged with %v for an answer that ends early", got)
+		}
+		answer = at(7, 8, 10, 11)
+		resp, err = s.Request(p.t.Context(), rangeOf(7, 5))
+		checkAnswer(t, resp, err, 7, 2)
+		answer = at(11, 10, 8, 7) // down
+		resp, err = s.Request(p.t.Context(), wire.GetBlocks{Range: chain.Range{From: chain.Ref{Number: 11}, Count: 5, Reverse: true}})
+		if blocks := resp.(wire.Blocks).Blocks; err != nil || len(blocks) != 2 || blocks[1].Ref() != answer[1].Ref() {
+			t.Errorf("down to a hole: %d blocks, %v; want two", len(blocks), err)
+		}
+		if n := charged(t, h, peer.ShortAnswer, peer.Mid); n != 2 {
+			t.Errorf("%d charges for two holes", n)
+		}
+		if got := w.Score(s.Peer().ID); got.RejectedPayloads < 1.9 {
+			t.Errorf("score %+v", got)
+		}
+	})
 }
 
 // What we lack costs a peer nothing, whatever it costs to be refused by one that
