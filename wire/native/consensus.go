@@ -147,7 +147,7 @@ func (l *lane) write() {
 			st, err = l.put(st, b)
 			l.giveBack(len(b))
 			if p2phost.IsTimeout(err) {
-				l.s.node.charge(l.s.link.Conn, peer.NotReading, fmt.Sprintf("consensus frame of %d bytes was not read within %v", len(b), laneStall))
+				l.s.node.Charge(l.s.link.Conn, peer.NotReading, fmt.Sprintf("consensus frame of %d bytes was not read within %v", len(b), laneStall))
 				l.s.end(peer.Slow, false, "consensus lane is not read")
 				return
 			}
@@ -209,7 +209,7 @@ func (n *node) acceptConsensus(st network.Stream) {
 	for {
 		b, err := readConsensus(st, in, n.w.cfg.MaxConsensusBytes)
 		if err != nil {
-			n.fault(l.Conn, err)
+			n.Fault(l.Conn, err)
 			return
 		}
 		n.count(onConsensus, true, len(b))

@@ -49,14 +49,14 @@ func (n *node) acceptGoodbye(s network.Stream) {
 	raw, err := codec.ReadFrame(bufio.NewReaderSize(s, 512), codec.MaxGoodbye)
 	if err != nil {
 		s.Reset()
-		n.fault(l.Conn, err)
+		n.Fault(l.Conn, err)
 		return
 	}
 	n.count(onGoodbye, true, len(raw))
 	g, err := codec.DecodeGoodbye(raw)
 	if err != nil {
 		s.Reset()
-		n.fault(l.Conn, err)
+		n.Fault(l.Conn, err)
 		return
 	}
 	l.Own.word = g // there is one goodbye a connection

@@ -21,7 +21,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 		Budget:     n.budget,
 		MessageID:  codec.MessageID,
 		Validate:   n.validate,
-		Charge:     n.charge,
+		Charge:     n.Charge,
 		Count:      n.countGossip,
 	}
 	if s, ok := n.host.(wire.Scorer); ok {
@@ -43,7 +43,7 @@ func (n *node) validate(ctx context.Context, from network.Conn, topic string, da
 	}
 	m, release, err := n.decode(ctx, topic, data)
 	if err != nil {
-		n.fault(from, err)
+		n.Fault(from, err)
 		var fault *wire.Fault
 		if errors.As(err, &fault) {
 			return chain.Reject

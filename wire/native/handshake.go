@@ -99,7 +99,7 @@ func (n *node) giveUp(ctx context.Context, l *link, err error) error {
 		n.part(l, peer.Duplicate, "")
 		return &peer.RefusedError{Reason: peer.Duplicate, Remote: why.Remote}
 	}
-	n.fault(l.Conn, err)
+	n.Fault(l.Conn, err)
 	n.part(l, why.Reason, why.Detail)
 	return why
 }
@@ -127,7 +127,7 @@ func (n *node) acceptStatus(st network.Stream) {
 	if err != nil {
 		stop()
 		s.abandon(n.whyFailed(ctx, l, err))
-		n.fault(c, err)
+		n.Fault(c, err)
 		return
 	}
 	s.keepAnswering()

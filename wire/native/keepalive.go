@@ -47,7 +47,7 @@ func (s *session) keepAnswering() {
 		start := time.Now()
 		theirs, err := s.read()
 		if err == nil && !limit.Allow() {
-			s.node.charge(s.link.Conn, peer.PingFlood, fmt.Sprintf("status more often than every %v", statusEvery))
+			s.node.Charge(s.link.Conn, peer.PingFlood, fmt.Sprintf("status more often than every %v", statusEvery))
 			s.end(peer.BadScore, false, "status too often")
 			return
 		}
@@ -67,7 +67,7 @@ func (s *session) keepAnswering() {
 // lapsed ends a session whose status exchange failed. If the link is ending,
 // that has a better reason, which gets a moment to show.
 func (s *session) lapsed(err error, idle bool) {
-	s.node.fault(s.link.Conn, err)
+	s.node.Fault(s.link.Conn, err)
 	if idle {
 		s.end(peer.Idle, false, "no status for "+idleTime.String())
 		s.node.p2p.Lose(s.link.Conn.RemotePeer())

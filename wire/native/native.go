@@ -101,29 +101,26 @@ func (w *Wire) Ready() <-chan struct{} { return w.ready }
 
 // Addrs implements wire.Wire.
 func (w *Wire) Addrs() []peer.Addr {
-	n := w.node.Load()
-	if n == nil || w.cfg.NoListen {
+	if w.cfg.NoListen {
 		return nil
 	}
-	return n.p2p.Addrs()
+	return w.host().Addrs()
 }
 
 // Self implements wire.Identified.
-func (w *Wire) Self() peer.ID {
-	n := w.node.Load()
-	if n == nil {
-		return ""
-	}
-	return peer.ID(n.p2p.ID().String())
-}
+func (w *Wire) Self() peer.ID { return w.host().Self() }
 
 // Resolve implements wire.Resolver.
 func (w *Wire) Resolve(ctx context.Context, a peer.Addr) ([]peer.Addr, error) {
-	n := w.node.Load()
-	if n == nil {
-		return nil, wire.ErrClosed
+	return w.host().Resolve(ctx, a)
+}
+
+// host is what the wire runs on; nil: it does not run.
+func (w *Wire) host() *p2phost.Host {
+	if n := w.node.Load(); n != nil {
+		return n.p2p
 	}
-	return n.p2p.Resolve(ctx, a)
+	return nil
 }
 
 // Discover implements wire.Discoverer: one round of Kademlia.

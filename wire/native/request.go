@@ -42,7 +42,7 @@ func (n *node) acceptRequest(st network.Stream) {
 	}
 	if !n.book.Enter(&l.Own.requests, maxStreams) {
 		st.ResetWithError(network.StreamResourceLimitExceeded)
-		n.charge(st.Conn(), peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
+		n.Charge(st.Conn(), peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
 		return
 	}
 	defer n.book.Leave(&l.Own.requests)
@@ -56,6 +56,6 @@ func (n *node) acceptRequest(st network.Stream) {
 		return n.host.Serve(ctx, s, r)
 	}, count)
 	if err != nil {
-		n.fault(st.Conn(), err)
+		n.Fault(st.Conn(), err)
 	}
 }

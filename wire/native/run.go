@@ -27,6 +27,7 @@ type node struct {
 	budget *p2phost.Budget
 	shared *reqresp.Shared // by the requests of all peers
 
+	book.Charger
 	tasks *book.Tasks // end when the node has said goodbye
 	book  *book.Book[session, streams]
 }
@@ -42,6 +43,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{w: w, host: h, budget: shared.Budget(), shared: shared, tasks: book.NewTasks(ctx)}
+	n.Charger = book.NewCharger(h.Report, n.payer)
 	defer n.tasks.End()
 	if err := n.start(key); err != nil {
 		return err
@@ -79,7 +81,7 @@ func (n *node) start(key crypto.PrivKey) error {
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
 		NoQUIC: cfg.NoQUIC, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
 		Options: cfg.Libp2pOptions, NoTransports: len(cfg.Libp2pOptions) > 0,
-		Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
+		Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.Charge,
 	})
 	if err != nil {
 		return fmt.Errorf("native: %w", err)
@@ -106,10 +108,10 @@ func (n *node) start(key crypto.PrivKey) error {
 	}
 	host := n.p2p.P2P()
 	host.Network().Notify(&network.NotifyBundle{DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) }})
-	host.SetStreamHandler(codec.StatusProtocol, n.tasks.Handle(n.acceptStatus, n.charge))
-	host.SetStreamHandler(codec.RequestProtocol, n.tasks.Handle(n.acceptRequest, n.charge))
-	host.SetStreamHandler(codec.ConsensusProtocol, n.tasks.Handle(n.acceptConsensus, n.charge))
-	host.SetStreamHandler(codec.GoodbyeProtocol, n.tasks.Handle(n.acceptGoodbye, n.charge))
+	host.SetStreamHandler(codec.StatusProtocol, n.tasks.Handle(n.acceptStatus, n.Charge))
+	host.SetStreamHandler(codec.RequestProtocol, n.tasks.Handle(n.acceptRequest, n.Charge))
+	host.SetStreamHandler(codec.ConsensusProtocol, n.tasks.Handle(n.acceptConsensus, n.Charge))
+	host.SetStreamHandler(codec.GoodbyeProtocol, n.tasks.Handle(n.acceptGoodbye, n.Charge))
 	if !cfg.NoDHT {
 		if n.kad, err = n.p2p.StartKademlia(n.w.names.Prefix); err != nil {
 			return fmt.Errorf("native: %w", err)
@@ -145,26 +147,13 @@ func (n *node) farewell() {
 	n.book.Farewell(func(s *session) { s.Close(peer.Stopping) }, stopTime)
 }
 
-// charge reports a fault of whoever is at the other end of a connection. A
-// frame that was cut by the end of its connection is none: multiplexers give
-// some readers a bare end of file for that.
-func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
-	if o == peer.TruncatedFrame && c.IsClosed() {
-		return
-	}
-	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: p2phost.LinkOf(c)}
+// payer is the open session on a connection, or that was on it a moment ago;
+// nil: none.
+func (n *node) payer(c network.Conn) wire.Session {
 	if s := n.book.On(c); s != nil {
-		r.Session = s
+		return s
 	}
-	n.host.Report(r)
-}
-
-// fault is charge for an error, if it is one that the remote caused.
-func (n *node) fault(c network.Conn, err error) {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		n.charge(c, f.Offense, f.Err.Error())
-	}
+	return nil
 }
 
 // judge passes on what the host asks and reports, with our names of topics.

@@ -48,7 +48,7 @@ func (n *node) gossipConfig() p2phost.GossipConfig {
 		Budget:     n.budget,
 		MessageID:  n.copies.ID,
 		Validate:   n.validate,
-		Charge:     n.charge,
+		Charge:     n.Charge,
 		Count:      n.countGossip,
 		Copied:     n.copied,
 		Score:      func(id peer.ID) float64 { return score(id) + n.w.Score(id).Total },

@@ -59,7 +59,7 @@ func (s *session) askRange(ctx context.Context, r wire.GetBlocks) (wire.Response
 		good, err = codec.CheckRange(r.Range, blocks)
 		if good > 0 && errors.As(err, &fault) && fault.Offense == peer.ShortAnswer {
 			// What is before the hole is taken, and the rest asked for again.
-			s.node.fault(s.link.Conn, err)
+			s.node.Fault(s.link.Conn, err)
 			s.node.w.scores.rejected(s.info.ID)
 			return wire.Blocks{Blocks: blocks[:good]}, nil
 		}
@@ -82,7 +82,7 @@ func (n *node) acceptRange(st network.Stream) {
 		return n.serveRange(ctx, s, r)
 	}, count)
 	if err != nil {
-		n.fault(st.Conn(), err)
+		n.Fault(st.Conn(), err)
 	}
 }
 

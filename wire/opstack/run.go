@@ -2,7 +2,6 @@ package opstack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -44,6 +43,7 @@ type node struct {
 	rangeProto protocol.ID
 	checks     map[string]chan struct{}
 
+	book.Charger
 	tasks *book.Tasks
 	book  *book.Book[session, streams]
 
@@ -73,6 +73,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	for topic := range w.topics {
 		n.checks[topic] = make(chan struct{}, validators)
 	}
+	n.Charger = book.NewCharger(h.Report, n.payer)
 	defer n.tasks.End()
 	if err := n.start(key); err != nil {
 		return err
@@ -131,7 +132,7 @@ func (n *node) start(key crypto.PrivKey) error {
 	n.p2p, err = p2phost.New(p2phost.Config{
 		Key: key, Judge: judge{n}, Listen: listen, Advertise: advertise, Agent: cfg.Agent,
 		NoQUIC: true, NoTransports: true, AllowPrivate: cfg.AllowPrivate, Resolver: cfg.Resolver,
-		Options: cfg.options(), Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.charge,
+		Options: cfg.options(), Logger: cfg.Logger, Libraries: cfg.Libraries, Flood: n.Charge,
 	})
 	if err != nil {
 		return fmt.Errorf("opstack: %w", err)
@@ -158,10 +159,10 @@ func (n *node) start(key crypto.PrivKey) error {
 		DisconnectedF: func(_ network.Network, c network.Conn) { n.disconnected(c) },
 	})
 	for _, p := range n.protos {
-		host.SetStreamHandler(p, n.tasks.Handle(n.acceptRequest, n.charge))
+		host.SetStreamHandler(p, n.tasks.Handle(n.acceptRequest, n.Charge))
 	}
 	if !cfg.NoRanges {
-		host.SetStreamHandler(n.rangeProto, n.tasks.Handle(n.acceptRange, n.charge))
+		host.SetStreamHandler(n.rangeProto, n.tasks.Handle(n.acceptRange, n.Charge))
 	}
 	if err := n.p2p.Listen(); err != nil {
 		return fmt.Errorf("opstack: %w", err)
@@ -185,25 +186,12 @@ func (n *node) farewell() {
 	n.book.Farewell(func(s *session) { s.Close(peer.Stopping) }, time.Second)
 }
 
-// charge reports a fault of whoever is at the other end of a connection. A
-// frame that was cut by the end of its connection is none.
-func (n *node) charge(c network.Conn, o peer.Offense, detail string) {
-	if o == peer.TruncatedFrame && c.IsClosed() {
-		return
-	}
-	r := wire.Offended{Offense: o, Detail: peer.Clean(detail), Link: p2phost.LinkOf(c)}
+// payer is sessionOn as a wire.Session, which is nil where there is none.
+func (n *node) payer(c network.Conn) wire.Session {
 	if s := n.sessionOn(c); s != nil {
-		r.Session = s
+		return s
 	}
-	n.host.Report(r)
-}
-
-// fault is charge for an error, if it is one that the remote caused.
-func (n *node) fault(c network.Conn, err error) {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		n.charge(c, f.Offense, f.Err.Error())
-	}
+	return nil
 }
 
 // judge passes on what the host asks and reports, and notes who is a member of

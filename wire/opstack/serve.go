@@ -37,7 +37,7 @@ func (n *node) asking(st network.Stream) (s *session, leave func()) {
 	}
 	if !n.book.Enter(&l.Own.requests, maxStreams) {
 		st.ResetWithError(network.StreamResourceLimitExceeded)
-		n.charge(c, peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
+		n.Charge(c, peer.StreamFlood, fmt.Sprintf("more than %d request streams", maxStreams))
 		return nil, nil
 	}
 	leave = func() { n.book.Leave(&l.Own.requests) }
@@ -63,7 +63,7 @@ func (n *node) acceptRequest(st network.Stream) {
 	number, err := codec.ReadRequest(st)
 	if err != nil {
 		st.Reset()
-		n.fault(st.Conn(), err)
+		n.Fault(st.Conn(), err)
 		return
 	}
 	free, e, res := s.answer(ctx, number)
@@ -159,7 +159,7 @@ func (s *session) turn(ctx context.Context) bool {
 		s.mu.Unlock()
 		if again {
 			cfg := s.node.w.cfg
-			s.node.charge(s.link.Conn, peer.RequestFlood, fmt.Sprintf("more than %d requests a second after a burst of %d, and after a refusal", cfg.ServeRate, cfg.ServeBurst))
+			s.node.Charge(s.link.Conn, peer.RequestFlood, fmt.Sprintf("more than %d requests a second after a burst of %d, and after a refusal", cfg.ServeRate, cfg.ServeBurst))
 		}
 		return false
 	}

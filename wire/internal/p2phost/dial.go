@@ -135,8 +135,12 @@ func (h *Host) lose(id libpeer.ID) {
 const maxResolved = 16
 
 // Resolve asks DNS for the addresses behind one that holds a name; an address
-// without one is given back as it is. It blocks until ctx ends.
+// without one is given back as it is. It blocks until ctx ends. A nil Host is
+// closed.
 func (h *Host) Resolve(ctx context.Context, a peer.Addr) ([]peer.Addr, error) {
+	if h == nil {
+		return nil, wire.ErrClosed
+	}
 	info, err := parseInfo(a.Text)
 	if err != nil {
 		return nil, err

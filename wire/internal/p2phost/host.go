@@ -251,12 +251,24 @@ func (h *Host) Close() error {
 // P2P is the library's host.
 func (h *Host) P2P() host.Host { return h.host }
 
+// Self is our identity, as a peer knows it; empty: the Host is nil, as that of a
+// wire that does not run is.
+func (h *Host) Self() peer.ID {
+	if h == nil {
+		return ""
+	}
+	return peer.ID(h.ID().String())
+}
+
 // ID is our identity.
 func (h *Host) ID() libpeer.ID { return h.host.ID() }
 
 // Addrs is where we can be reached: full addresses, unspecified ones resolved
-// to those of our interfaces.
+// to those of our interfaces. A nil Host has none.
 func (h *Host) Addrs() []peer.Addr {
+	if h == nil {
+		return nil
+	}
 	var out []peer.Addr
 	for _, m := range h.host.Addrs() {
 		out = append(out, addrOf(h.ID(), m))
