@@ -203,26 +203,49 @@ func Describes(e *Envelope, h chain.Header) bool {
 	return e.BlockHash == h.Ref.Hash && e.Number == h.Ref.Number && e.ParentHash == h.Parent && h.Time.Equal(TimeOf(e.Time))
 }
 
-// CheckBody checks a body, and the withdrawals behind the signature in extra,
-// against a parsed header.
+// Body is a body to be checked: with the withdrawals behind the signature in
+// extra, against a parsed header and the root in that.
+type Body struct {
+	Header      *Envelope
+	Root        chain.Hash
+	Body, Extra []byte
+}
+
+// CheckBody checks one body.
 func CheckBody(e *Envelope, root chain.Hash, body, extra []byte) error {
-	if err := checkTxs(body); err != nil {
-		return err
-	}
-	got, err := TxRoot(body)
-	if err != nil {
-		return err
-	}
-	if got != root {
-		return bad("transactions have the root %v, the header says %v", got, root)
-	}
-	if e.Version == V2 || e.Version == V3 {
-		var ws []byte
-		if len(extra) > SignatureSize {
-			ws = extra[SignatureSize:]
+	return CheckBodies([]Body{{e, root, body, extra}})[0]
+}
+
+// CheckBodies is CheckBody of each: quicker than one by one.
+func CheckBodies(of []Body) []error {
+	errs := make([]error, len(of))
+	lists, whose := make([][]byte, 0, len(of)), make([]int, 0, len(of))
+	for i, b := range of {
+		if errs[i] = checkTxs(b.Body); errs[i] == nil {
+			lists, whose = append(lists, b.Body), append(whose, i)
 		}
-		if len(ws)%withdrawalSize != 0 || len(ws)/withdrawalSize > MaxWithdrawals || withdrawalsRoot(ws) != e.WithdrawalsRoot {
-			return bad("withdrawals do not have the root %v", e.WithdrawalsRoot)
+	}
+	roots, bad := TxRoots(lists)
+	for k, i := range whose {
+		if errs[i] = bad[k]; bad[k] == nil {
+			errs[i] = of[i].check(roots[k])
+		}
+	}
+	return errs
+}
+
+// check checks a body whose transactions have a root.
+func (b *Body) check(got chain.Hash) error {
+	if got != b.Root {
+		return bad("transactions have the root %v, the header says %v", got, b.Root)
+	}
+	if b.Header.Version == V2 || b.Header.Version == V3 {
+		var ws []byte
+		if len(b.Extra) > SignatureSize {
+			ws = b.Extra[SignatureSize:]
+		}
+		if len(ws)%withdrawalSize != 0 || len(ws)/withdrawalSize > MaxWithdrawals || withdrawalsRoot(ws) != b.Header.WithdrawalsRoot {
+			return bad("withdrawals do not have the root %v", b.Header.WithdrawalsRoot)
 		}
 	}
 	return nil
