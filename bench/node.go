@@ -38,6 +38,16 @@ func (c *counted) VerifyBody(h chain.Header, body, extra []byte) error {
 	return err
 }
 
+func (c *counted) VerifyBodies(bs []chain.Block) []error {
+	errs := c.Ledger.VerifyBodies(bs)
+	for _, err := range errs {
+		if err == nil {
+			c.bodies.Add(1)
+		}
+	}
+	return errs
+}
+
 func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error) {
 	began := time.Now()
 	n, err := c.Ledger.Import(ctx, blocks)

@@ -88,6 +88,15 @@ type Chain interface {
 	Importer
 }
 
+// BodiesChecker is a role of a chain that verifies bodies quicker together than
+// one by one.
+type BodiesChecker interface {
+	// VerifyBodies is VerifyBody of each block: errs[i] is what it says of
+	// bs[i]. Like it, it is called concurrently; the node gives it some tens of
+	// blocks at most, of any senders.
+	VerifyBodies(bs []Block) (errs []error)
+}
+
 // Weigher is a role of a chain whose wire sends blocks together with the weight
 // of the branch up to them.
 type Weigher interface {

@@ -10,7 +10,7 @@ import (
 // authentic. It keeps no chain data: the Ledger does. Its methods are called
 // concurrently.
 //
-// A Family may also be an Executor or a Weigher.
+// A Family may also be an Executor, a Weigher, a Lister or a chain.BodiesChecker.
 type Family interface {
 	// Spec is constant: it identifies the network.
 	Spec() Spec
@@ -42,6 +42,13 @@ type Rule struct {
 
 // Never is the From of a rule that is not scheduled.
 const Never = math.MaxUint64
+
+// Lister is a role of a Family that lists the transactions of several blocks
+// quicker together than one by one.
+type Lister interface {
+	// TxsOf is Txs of each block.
+	TxsOf(bs []chain.Block) (txs [][]chain.Tx, errs []error)
+}
 
 // Weigher is a role of a Family: it decides what a block weighs in the fork
 // choice. Without it a block weighs its number.

@@ -84,8 +84,9 @@ type Ledger struct {
 }
 
 var (
-	_ chain.Chain    = (*Ledger)(nil)
-	_ chain.TxReader = (*Ledger)(nil)
+	_ chain.Chain         = (*Ledger)(nil)
+	_ chain.TxReader      = (*Ledger)(nil)
+	_ chain.BodiesChecker = (*Ledger)(nil)
 )
 
 // Open opens the ledger in dir, or creates it where dir is missing or empty. It
@@ -309,4 +310,18 @@ func (l *Ledger) prepare(ctx context.Context, n int64) error {
 		err = errors.Join(err, l.reload())
 	}
 	return err
+}
+
+// VerifyBodies implements chain.BodiesChecker: by the Family, where it does.
+// Whoever embeds a Ledger and puts another VerifyBody before its own does the
+// same to this.
+func (l *Ledger) VerifyBodies(bs []chain.Block) []error {
+	if c, ok := l.family.(chain.BodiesChecker); ok {
+		return c.VerifyBodies(bs)
+	}
+	errs := make([]error, len(bs))
+	for i, b := range bs {
+		errs[i] = l.VerifyBody(b.Header, b.Body, b.Extra)
+	}
+	return errs
 }

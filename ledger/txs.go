@@ -8,46 +8,65 @@ import (
 	"github.com/starlingp2p/starling/chain"
 )
 
-// listing finds the transactions of blocks that are about to be imported, on
-// other processors than the importer's: to find them is to hash every byte of a
-// block. A nil listing finds them when asked. One goroutine asks.
+// listedTogether is how many blocks have their transactions found at once.
+const listedTogether = 16
+
+// listing finds the transactions of blocks that are about to be imported, some
+// at once, and on other processors than the importer's: to find them is to hash
+// every byte of a block. A nil listing finds them when asked. One goroutine asks.
 type listing struct {
 	family Family
-	blocks []listed
+	groups []listed
 	at     map[chain.Hash]int // index by the block's hash; not changed any more
 	ended  atomic.Bool
 	wg     sync.WaitGroup
 }
 
-// listed is those of one block.
+// listed is those of some blocks.
 type listed struct {
-	block chain.Block
-	taken atomic.Bool   // by whoever finds them
-	done  chan struct{} // closed when they are found
-	txs   []chain.Tx
-	err   error
+	blocks []chain.Block
+	taken  atomic.Bool   // by whoever finds them
+	done   chan struct{} // closed when they are found
+	txs    [][]chain.Tx
+	errs   []error
 }
 
 func (e *listed) find(f Family) {
-	e.txs, e.err = f.Txs(e.block)
+	e.txs, e.errs = txsOf(f, e.blocks)
 	close(e.done)
+}
+
+// txsOf lists the transactions of each block.
+func txsOf(f Family, bs []chain.Block) (txs [][]chain.Tx, errs []error) {
+	if l, ok := f.(Lister); ok {
+		return l.TxsOf(bs)
+	}
+	txs, errs = make([][]chain.Tx, len(bs)), make([]error, len(bs))
+	for i, b := range bs {
+		txs[i], errs[i] = f.Txs(b)
+	}
+	return txs, errs
 }
 
 // list begins to find the transactions of blocks; end is called in any case.
 func (l *Ledger) list(blocks []chain.Block) *listing {
-	helpers := min(runtime.GOMAXPROCS(0)-1, len(blocks)-1)
-	if helpers <= 0 {
+	if len(blocks) < 2 {
 		return nil
 	}
-	s := &listing{family: l.family, blocks: make([]listed, len(blocks)), at: make(map[chain.Hash]int, len(blocks))}
+	s := &listing{family: l.family, at: make(map[chain.Hash]int, len(blocks))}
 	for i, b := range blocks {
-		s.blocks[i].block, s.blocks[i].done = b, make(chan struct{})
 		s.at[b.Header.Ref.Hash] = i
 	}
-	for range helpers {
+	s.groups = make([]listed, (len(blocks)+listedTogether-1)/listedTogether)
+	for i := range s.groups {
+		from := i * listedTogether
+		s.groups[i].blocks = blocks[from:min(from+listedTogether, len(blocks))]
+		s.groups[i].done = make(chan struct{})
+	}
+	for range min(runtime.GOMAXPROCS(0)-1, len(s.groups)) {
 		s.wg.Go(func() {
-			for i := range s.blocks {
-				if e := &s.blocks[i]; !s.ended.Load() && e.taken.CompareAndSwap(false, true) {
+			for i := range s.groups {
+				if e := &s.groups[i]; !s.ended.Load() && e.taken.CompareAndSwap(false, true) {
 					e.find(s.family)
 				}
 			}
@@ -70,15 +89,19 @@ func (s *listing) txs(f Family, b chain.Block) ([]chain.Tx, error) {
 		return f.Txs(b)
 	}
 	i, ok := s.at[b.Header.Ref.Hash]
-	if !ok || !sameBytes(s.blocks[i].block.Body, b.Body) {
+	if !ok {
 		return f.Txs(b)
 	}
-	e := &s.blocks[i]
+	e := &s.groups[i/listedTogether]
+	i %= listedTogether
+	if !sameBytes(e.blocks[i].Body, b.Body) {
+		return f.Txs(b)
+	}
 	if e.taken.CompareAndSwap(false, true) {
 		e.find(f)
 	}
 	<-e.done
-	return e.txs, e.err
+	return e.txs[i], e.errs[i]
 }
 
 // sameBytes reports whether two slices are the same memory.

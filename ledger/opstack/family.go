@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/ethereum/go-ethereum/crypto"
-
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
@@ -21,7 +19,11 @@ type Family struct {
 	genesis chain.Block
 }
 
-var _ ledger.Family = (*Family)(nil)
+var (
+	_ ledger.Family       = (*Family)(nil)
+	_ ledger.Lister       = (*Family)(nil)
+	_ chain.BodiesChecker = (*Family)(nil)
+)
 
 // New makes the family of a network.
 func New(c Config) (*Family, error) {
@@ -126,42 +128,71 @@ func (f *Family) verifyHeader(parent, h chain.Header) error {
 // VerifyBody implements chain.Checker. Extra is empty or a signature, which is
 // not judged: the signer may have changed since.
 func (f *Family) VerifyBody(h chain.Header, body, extra []byte) error {
-	if err := f.verifyBody(h, body, extra); err != nil {
-		return fmt.Errorf("opstack: body of block %v: %w: %w", h.Ref, chain.ErrInvalid, err)
-	}
-	return nil
+	return f.VerifyBodies([]chain.Block{{Header: h, Body: body, Extra: extra}})[0]
 }
 
-func (f *Family) verifyBody(h chain.Header, body, extra []byte) error {
-	if n := len(extra); n != 0 && n != codec.SignatureSize {
-		return fmt.Errorf("it has %d extra bytes, want none or a signature of %d", n, codec.SignatureSize)
+// VerifyBodies implements chain.BodiesChecker.
+func (f *Family) VerifyBodies(bs []chain.Block) []error {
+	errs := make([]error, len(bs))
+	of, whose := make([]codec.Body, 0, len(bs)), make([]int, 0, len(bs))
+	for i, b := range bs {
+		if n := len(b.Extra); n != 0 && n != codec.SignatureSize {
+			errs[i] = fmt.Errorf("it has %d extra bytes, want none or a signature of %d", n, codec.SignatureSize)
+			continue
+		}
+		if f.rules.Rooted(b.Header.Ref.Hash, b.Body) {
+			continue
+		}
+		e, root, err := codec.ParseHeader(b.Header.Bytes)
+		switch {
+		case err != nil:
+			errs[i] = err
+		case !codec.Describes(e, b.Header):
+			errs[i] = errors.New("its header is another block's")
+		default:
+			of = append(of, codec.Body{Header: e, Root: root, Body: b.Body, Extra: b.Extra})
+			whose = append(whose, i)
+		}
 	}
-	if f.rules.Rooted(h.Ref.Hash, body) {
-		return nil
+	for k, err := range codec.CheckBodies(of) {
+		errs[whose[k]] = err
 	}
-	e, root, err := codec.ParseHeader(h.Bytes)
-	if err != nil {
-		return err
+	for i, err := range errs {
+		if err != nil {
+			errs[i] = fmt.Errorf("opstack: body of block %v: %w: %w", bs[i].Header.Ref, chain.ErrInvalid, err)
+		}
 	}
-	if !codec.Describes(e, h) {
-		return errors.New("its header is another block's")
-	}
-	return codec.CheckBody(e, root, body, extra)
+	return errs
 }
 
 // Txs implements ledger.Family. A transaction's hash is that of its bytes, its
 // kind the type byte of EIP-2718, 0 for one from before; senders are not known.
 func (f *Family) Txs(b chain.Block) ([]chain.Tx, error) {
-	if err := codec.CheckTxs(b.Body); err != nil {
-		return nil, err
-	}
-	txs := make([]chain.Tx, 0, codec.CountTxs(b.Body))
-	for _, raw := range codec.Transactions(b.Body) {
-		tx := chain.Tx{Hash: chain.Hash(crypto.Keccak256Hash(raw)), Bytes: raw}
-		if len(raw) > 0 && raw[0] < 0x80 {
-			tx.Kind = raw[0]
+	txs, errs := f.TxsOf([]chain.Block{b})
+	return txs[0], errs[0]
+}
+
+// TxsOf implements ledger.Lister.
+func (f *Family) TxsOf(bs []chain.Block) (txs [][]chain.Tx, errs []error) {
+	txs, errs = make([][]chain.Tx, len(bs)), make([]error, len(bs))
+	lists := make([][]byte, len(bs))
+	for i, b := range bs {
+		if errs[i] = codec.CheckTxs(b.Body); errs[i] == nil {
+			lists[i] = b.Body
 		}
-		txs = append(txs, tx)
 	}
-	return txs, nil
+	for i, hashes := range codec.TxHashesOf(lists) {
+		if errs[i] != nil {
+			continue
+		}
+		txs[i] = make([]chain.Tx, len(hashes))
+		for k, raw := range codec.Transactions(lists[i]) {
+			tx := chain.Tx{Hash: hashes[k], Bytes: raw}
+			if len(raw) > 0 && raw[0] < 0x80 {
+				tx.Kind = raw[0]
+			}
+			txs[i][k] = tx
+		}
+	}
+	return txs, errs
 }

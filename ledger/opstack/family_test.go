@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/starlingp2p/starling/chain"
@@ -171,6 +172,32 @@ func TestCheckKeepsTheTable(t *testing.T) {
 	} {
 		if got := f.Check(tt.b); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Among many bodies each is judged as if it were alone, and their transactions
+// are those of each.
+func TestBodiesTogetherAreJudgedAlone(t *testing.T) {
+	f := family(t)
+	all := blocks(t, f, 12)
+	all[2].Body = all[3].Body
+	all[5].Extra = []byte{1}
+	all[7].Header = all[8].Header
+	all[9].Body = []byte{1, 2, 3}
+	errs := f.VerifyBodies(all)
+	txs, txErrs := f.TxsOf(all)
+	for i, b := range all {
+		alone := f.VerifyBody(b.Header, b.Body, b.Extra)
+		if bad := i == 2 || i == 5 || i == 7 || i == 9; bad != (alone != nil) || bad != errors.Is(errs[i], chain.ErrInvalid) {
+			t.Errorf("block %d: %v together, %v alone", i, errs[i], alone)
+		}
+		want, err := f.Txs(b)
+		if (err == nil) != (txErrs[i] == nil) || (err != nil) != (i == 9) {
+			t.Errorf("transactions of block %d: %v together, %v alone", i, txErrs[i], err)
+		}
+		if diff := cmp.Diff(want, txs[i]); diff != "" {
+			t.Errorf("transactions of block %d: %s", i, diff)
 		}
 	}
 }
