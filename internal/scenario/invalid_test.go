@@ -36,16 +36,7 @@ func (l *lab) villain(i int, like *chaintest.Chain, h *wiretest.Host) *villain {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	<-w.Ready()
-	l.atEnd = append(l.atEnd, func() {
-		cancel()
-		if err := <-done; err != nil {
-			l.t.Errorf("the villain's wire: %v", err)
-		}
-	})
+	l.atEnd = append(l.atEnd, wiretest.Start(l.t, w, h))
 	l.hostile[idOf(i)] = true
 	return &villain{l, idOf(i), w, h}
 }

@@ -144,20 +144,7 @@ func (n *network) member(t *testing.T, change ...func(*opstack.Config)) *member 
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-w.Ready():
-	case err := <-done:
-		t.Fatal(err)
-	}
+	wiretest.Start(t, w, h)
 	return &member{w, h}
 }
 

@@ -313,6 +313,21 @@ func outbound(rcmgr network.ResourceManager, a ma.Multiaddr, p peer.ID) (netip.A
 	return to, scope, nil
 }
 
+// DialUnder connects to the TCP address that a multiaddr begins with, below what
+// else it names.
+func (h *Host) DialUnder(ctx context.Context, multiaddr string) (net.Conn, error) {
+	a, err := ma.NewMultiaddr(multiaddr)
+	if err != nil {
+		return nil, err
+	}
+	a, _ = peer.SplitAddr(a)
+	to, err := addrPort(a)
+	if err != nil {
+		return nil, err
+	}
+	return h.Dial(ctx, "tcp", to.String())
+}
+
 // addrPort reads /ip4|ip6/…/tcp/… and nothing else.
 func addrPort(a ma.Multiaddr) (netip.AddrPort, error) {
 	if len(a) != 2 || a[1].Code() != ma.P_TCP || a[0].Code() != ma.P_IP4 && a[0].Code() != ma.P_IP6 {

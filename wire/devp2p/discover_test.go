@@ -28,20 +28,7 @@ func onLoopback(t *testing.T, i uint64, genesis chain.Hash, boot ...string) (*Wi
 		t.Fatal(err)
 	}
 	h := &wiretest.Host{}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-w.Ready():
-	case err := <-done:
-		t.Fatalf("Run = %v", err)
-	}
+	wiretest.Start(t, w, h)
 	return w, h
 }
 

@@ -33,8 +33,7 @@ func bubble(t *testing.T, f func(t *testing.T, n *bed.Net)) {
 type running struct {
 	*Wire
 	host *wiretest.Host
-	end  context.CancelFunc
-	done chan error
+	end  func()
 }
 
 // start runs the i-th peer. The caller stops it before the bubble ends.
@@ -52,23 +51,12 @@ func start(t *testing.T, n *bed.Net, i uint64, h *wiretest.Host, change ...func(
 	if h == nil {
 		h = &wiretest.Host{}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{w, h, cancel, make(chan error, 1)}
-	go func() { r.done <- w.Run(ctx, h) }()
-	select {
-	case <-w.Ready():
-	case err := <-r.done:
-		t.Fatalf("Run = %v", err)
-	}
-	return r
+	return &running{w, h, wiretest.Start(t, w, h)}
 }
 
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	r.end()
-	if err := <-r.done; err != nil {
-		t.Errorf("Run = %v", err)
-	}
 	if wrong := r.host.Wrong(); len(wrong) > 0 {
 		t.Error(errors.Join(wrong...))
 	}

@@ -29,24 +29,8 @@ func TestSimultaneousDialsOverManySeeds(t *testing.T) {
 			n.SetLink(hostAddr(2*seed+1), hostAddr(2*seed+2), bed.Link{Latency: time.Duration(1+seed%40) * time.Millisecond})
 			a, b := start(t, n, 2*seed+1, nil), start(t, n, 2*seed+2, nil)
 			late := time.Duration(seed%19) * 7 * time.Millisecond
-			done := make(chan error, 2)
-			go func() { done <- a.Dial(context.Background(), b.Addrs()[0]) }()
-			go func() {
-				time.Sleep(late)
-				done <- b.Dial(context.Background(), a.Addrs()[0])
-			}()
-			time.Sleep(2*time.Second + late)
-			sa, sb := a.host.Sessions(), b.host.Sessions()
-			if len(sa) != 1 || len(sb) != 1 {
-				t.Errorf("seed %d: %d and %d sessions 2 s after the dials", seed, len(sa), len(sb))
-			} else if sa[0].Peer().Direction == sb[0].Peer().Direction {
-				t.Errorf("seed %d: the sides hold different links", seed)
-			}
-			if e1, e2 := <-done, <-done; t.Failed() {
+			if e1, e2 := wiretest.DialEachOther(t, a, b, a.host, b.host, late); t.Failed() {
 				t.Logf("seed %d: dials: %v; %v", seed, e1, e2)
-			}
-			if o := len(offenses(a)) + len(offenses(b)); o > 0 {
-				t.Errorf("seed %d: somebody was charged", seed)
 			}
 			a.stop(t)
 			b.stop(t)

@@ -36,28 +36,7 @@ func start(t *testing.T, cfg Config, h *wiretest.Host) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	stopped := false
-	r := &running{Wire: w, host: h, stop: func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run = %v, want nil", err)
-		}
-	}}
-	t.Cleanup(r.stop)
-	select {
-	case <-w.Ready():
-	case err := <-done:
-		stopped = true
-		t.Fatalf("Run = %v before it was ready", err)
-	}
-	return r
+	return &running{Wire: w, host: h, stop: wiretest.Start(t, w, h)}
 }
 
 func within(t *testing.T, d time.Duration) context.Context {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,29 +47,13 @@ func start(t *testing.T, n *bed.Net, i uint64, h *wiretest.Host, change func(*Co
 	if h == nil {
 		h = &wiretest.Host{}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	select {
-	case <-w.Ready():
-	case err := <-done:
-		t.Fatal(err)
-	}
-	stopped := false
-	r := &running{Wire: w, host: h}
-	r.stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run = %v", err)
-		}
+	stop := wiretest.Start(t, w, h)
+	r := &running{Wire: w, host: h, stop: sync.OnceFunc(func() {
+		stop()
 		for _, err := range h.Wrong() {
 			t.Error(err)
 		}
-	}
+	})}
 	t.Cleanup(r.stop)
 	return r
 }

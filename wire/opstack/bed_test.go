@@ -117,15 +117,7 @@ func inBed(upgraded bool) wiretest.Factory {
 			}
 			if upgraded {
 				w.Raw = func(ctx context.Context, a peer.Addr) (net.Conn, error) {
-					info, err := libpeer.AddrInfoFromString(a.Text)
-					if err != nil {
-						return nil, err
-					}
-					ip, err := info.Addrs[0].ValueForProtocol(4)
-					if err != nil {
-						return nil, err
-					}
-					return n.Host(addr(500)).Dial(ctx, "tcp", net.JoinHostPort(ip, "4001"))
+					return n.Host(addr(500)).DialUnder(ctx, a.Text)
 				}
 			}
 			run(w)

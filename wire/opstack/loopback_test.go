@@ -31,20 +31,7 @@ func onLoopback(t *testing.T, h *wiretest.Host, change ...func(*Config)) *Wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	select {
-	case <-w.Ready():
-	case err := <-done:
-		t.Fatal(err)
-	}
+	wiretest.Start(t, w, h)
 	return w
 }
 

@@ -66,16 +66,7 @@ func (p *place) wire(i int, h *wiretest.Host, change ...func(*Config)) *Wire {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx, h) }()
-	p.end = append(p.end, func() {
-		stop()
-		if err := <-done; err != nil {
-			p.t.Error(err)
-		}
-	})
-	<-w.Ready()
+	p.end = append(p.end, wiretest.Start(p.t, w, h))
 	return w
 }
 
