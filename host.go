@@ -33,6 +33,7 @@ type member struct {
 var (
 	_ wire.Host   = (*host)(nil)
 	_ wire.Scorer = (*host)(nil)
+	_ wire.Turner = (*host)(nil)
 )
 
 func newHost(n *Node) *host {
@@ -134,6 +135,9 @@ func (h *host) delivered(s wire.Session, ref chain.Ref) {
 		h.sessions[id] = m
 	}
 }
+
+// Turn implements wire.Turner.
+func (h *host) Turn(work func()) { h.node.server.Turn(work) }
 
 // Serve implements wire.Host.
 func (h *host) Serve(ctx context.Context, s wire.Session, r wire.Request) (wire.Response, error) {

@@ -209,6 +209,10 @@ func (l *Ledger) Blocks(ctx context.Context, r chain.Range) ([]chain.Block, erro
 	return collect(ctx, l, r, l.blocks())
 }
 
+// mostAtOnce bounds the memory that a count alone takes: peers get at most as
+// many headers.
+const mostAtOnce = 1024
+
 // collect walks a range in a snapshot. The first block must be there; a later
 // one that is missing ends the answer.
 func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T]) (out []T, err error) {
@@ -234,7 +238,7 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T])
 			return err
 		}
 		defer func() { err = errors.Join(err, closeWalk()) }()
-		out = make([]T, 0, min(r.Count, 256))
+		out = make([]T, 0, min(r.Count, mostAtOnce))
 		kind := i.kind
 		for sum := 0; ; {
 			if ctx.Err() != nil {

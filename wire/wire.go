@@ -217,6 +217,15 @@ type Scorer interface {
 	Score(id peer.ID) float64
 }
 
+// Turner is a role of a Host: it has those work in turn who work on what is
+// large, from 32 KiB on, so that a processor is left for what is small. The
+// wire takes a turn to put an answer together, to encrypt or to hash it.
+type Turner interface {
+	// Turn blocks until the work is done. The work only computes: it waits for
+	// nobody, and takes no turn itself.
+	Turn(work func())
+}
+
 // Link is a connection that is not yet, or never becomes, a session.
 type Link struct {
 	Direction peer.Direction

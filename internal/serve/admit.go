@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/turns"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -139,7 +140,7 @@ func (s *Server) reserve(p *pass, b *bucket.Bucket, name string, until time.Time
 // work takes a place at work: of the peer, of its prefix, and of all.
 func (s *Server) work(ctx context.Context, p *pass, app bool) error {
 	var timer *time.Timer // for all places together
-	places := make([]chan struct{}, 0, 3)
+	places := make([]chan struct{}, 0, 4)
 	if app {
 		places = append(places, p.peer.apps)
 		if p.prefix != nil {
@@ -150,6 +151,9 @@ func (s *Server) work(ctx context.Context, p *pass, app bool) error {
 		places = append(places, p.peer.slots)
 		if p.prefix != nil {
 			places = append(places, p.prefix.slots)
+		}
+		if p.cost >= turns.Bulk {
+			places = append(places, s.bulk)
 		}
 		places = append(places, s.workers)
 	}

@@ -9,14 +9,17 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
-// answer asks the chain, the pool or the application. r is bounded.
-func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request) (wire.Response, error) {
+// answer asks the chain, the pool or the application; the chain at its pace. r
+// is bounded.
+func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, pace func(func())) (wire.Response, error) {
 	switch r := r.(type) {
 	case wire.GetHeaders:
 		if r.Range.Count == 0 {
 			return wire.Headers{}, nil
 		}
-		hs, err := s.cfg.Chain.Headers(ctx, r.Range)
+		var hs []chain.Header
+		var err error
+		pace(func() { hs, err = s.cfg.Chain.Headers(ctx, r.Range) })
 		if err != nil {
 			return nil, err
 		}
@@ -25,23 +28,25 @@ func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request) (wire
 		if r.Range.Count == 0 {
 			return wire.Blocks{}, nil
 		}
-		bs, err := s.cfg.Chain.Blocks(ctx, r.Range)
+		var bs []chain.Block
+		var err error
+		pace(func() { bs, err = s.cfg.Chain.Blocks(ctx, r.Range) })
 		if err != nil {
 			return nil, err
 		}
 		return wire.Blocks{Blocks: fitting(bs, r.Range.Count, s.cfg.AnswerMax, chain.Block.Size)}, nil
 	case wire.GetBlocksByHash:
-		bs, err := s.blocks(ctx, r.Hashes, chain.Block.Size)
+		bs, err := s.blocks(ctx, r.Hashes, pace, chain.Block.Size)
 		return wire.Blocks{Blocks: bs}, err
 	case wire.GetBodies:
-		bs, err := s.blocks(ctx, r.Hashes, chain.Block.Size)
+		bs, err := s.blocks(ctx, r.Hashes, pace, chain.Block.Size)
 		out := wire.Bodies{Hashes: make([]chain.Hash, len(bs)), Bodies: make([]wire.Body, len(bs))}
 		for i, b := range bs {
 			out.Hashes[i], out.Bodies[i] = b.Header.Ref.Hash, wire.Body{Body: b.Body, Extra: b.Extra}
 		}
 		return out, err
 	case wire.GetReceipts:
-		return s.receipts(ctx, r.Hashes)
+		return s.receipts(ctx, r.Hashes, pace)
 	case wire.GetTxs:
 		return s.txs(ctx, r.Hashes)
 	case wire.GetAddrs:
@@ -81,8 +86,8 @@ func fitting[T any](items []T, count, bytes int, size func(T) int) []T {
 
 // receipts gives the receipts of blocks, which are their Extra on the wires
 // where this can be asked for. Blocks that were fetched without are left out.
-func (s *Server) receipts(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
-	bs, err := s.blocks(ctx, hashes, func(b chain.Block) int { return len(b.Extra) })
+func (s *Server) receipts(ctx context.Context, hashes []chain.Hash, pace func(func())) (wire.Response, error) {
+	bs, err := s.blocks(ctx, hashes, pace, func(b chain.Block) int { return len(b.Extra) })
 	if err != nil {
 		return nil, err
 	}
@@ -93,31 +98,50 @@ func (s *Server) receipts(ctx context.Context, hashes []chain.Hash) (wire.Respon
 	return out, nil
 }
 
+// What is read of an answer in one turn, at most: about a millisecond's work.
+const (
+	stepItems = 32
+	stepBytes = 256 << 10
+)
+
 // blocks gives the blocks of hashes that we have and of which something is
 // wanted, up to the bound of an answer; size is how many bytes are wanted.
 // chain.ErrNotFound if there are none.
-func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, size func(chain.Block) int) ([]chain.Block, error) {
-	var out []chain.Block
-	sum := 0
-	for _, h := range hashes {
-		if h.IsZero() { // to a chain that means "of that number"
-			continue
-		}
-		b, err := s.cfg.Chain.Block(ctx, chain.Ref{Hash: h})
-		if errors.Is(err, chain.ErrNotFound) {
-			continue
-		}
+func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, pace func(func()), size func(chain.Block) int) ([]chain.Block, error) {
+	out := make([]chain.Block, 0, len(hashes))
+	sum, full := 0, false
+	for rest := hashes; len(rest) > 0 && !full; {
+		var err error
+		pace(func() {
+			for read, n := 0, 0; len(rest) > 0 && n < stepItems && read < stepBytes; n++ {
+				h := rest[0]
+				rest = rest[1:]
+				if h.IsZero() { // to a chain that means "of that number"
+					continue
+				}
+				var b chain.Block
+				if b, err = s.cfg.Chain.Block(ctx, chain.Ref{Hash: h}); errors.Is(err, chain.ErrNotFound) {
+					err = nil
+					continue
+				}
+				if err != nil {
+					return
+				}
+				read += b.Size()
+				want := size(b)
+				if want == 0 {
+					continue
+				}
+				if sum += want; sum > s.cfg.AnswerMax && len(out) > 0 {
+					full = true
+					return
+				}
+				out = append(out, b)
+			}
+		})
 		if err != nil {
 			return nil, err
 		}
-		want := size(b)
-		if want == 0 {
-			continue
-		}
-		if sum += want; sum > s.cfg.AnswerMax && len(out) > 0 {
-			break
-		}
-		out = append(out, b)
 	}
 	if len(out) == 0 && len(hashes) > 0 {
 		return nil, chain.ErrNotFound

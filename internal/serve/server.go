@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/turns"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -20,9 +21,11 @@ import (
 type Server struct {
 	cfg     Config
 	workers chan struct{}
+	bulk    chan struct{} // those of them that may be at large answers
 	apps    chan struct{}
 	counts  counts
 	log     cappedLog
+	turns   *turns.Turns
 
 	mu       sync.Mutex // held for arithmetic only, never while anything waits
 	peers    *accounts[string]
@@ -50,8 +53,10 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg:      cfg,
 		workers:  make(chan struct{}, cfg.Workers),
+		bulk:     make(chan struct{}, max(cfg.Workers/2, 1)),
 		apps:     make(chan struct{}, cfg.AppWorkers),
 		log:      cappedLog{log: cfg.Logger},
+		turns:    turns.New(),
 		peers:    newAccounts[string](cfg.MaxPeers, account(b.PeerRate, b.PeerBurst, 4)),
 		prefixes: newAccounts[netip.Prefix](cfg.MaxPrefixes, account(b.PrefixRate, b.PrefixBurst, 2)),
 		global:   bucket.New(float64(b.GlobalRate), float64(b.GlobalBurst), time.Now()),
@@ -65,7 +70,8 @@ func New(cfg Config) *Server {
 func (s *Server) Serve(ctx context.Context, sess wire.Session, r wire.Request) (wire.Response, error) {
 	ask, items := s.bounded(r)
 	_, app := ask.(wire.AppRequest)
-	p, err := s.admit(ctx, sess, s.estimate(ask, items), app)
+	guess := s.estimate(ask, items)
+	p, err := s.admit(ctx, sess, guess, app)
 	if err != nil {
 		s.counts.refused(err)
 		return nil, err
@@ -74,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, sess wire.Session, r wire.Request) (
 	defer func() { p.done(cost) }()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ServeTime)
 	defer cancel()
-	resp, err := s.guarded(ctx, sess, ask)
+	resp, err := s.guarded(ctx, sess, ask, guess)
 	if err == nil {
 		n, bytes := measure(resp)
 		cost = bytes
@@ -90,11 +96,25 @@ func (s *Server) Serve(ctx context.Context, sess wire.Session, r wire.Request) (
 	return nil, err
 }
 
+// Turn does work on something large that is no reading of the chain's, beside
+// which the reading of other large answers waits.
+func (s *Server) Turn(work func()) { s.turns.Do(work) }
+
+// pace gives how the parts of an answer are read of which so many bytes are
+// expected: in turn if they are many. What is larger than it was thought to be
+// is the exception, and read at once.
+func (s *Server) pace(guess int) func(read func()) {
+	if guess < turns.Bulk {
+		return func(read func()) { read() }
+	}
+	return s.turns.Do
+}
+
 // errPanicked: a handler panicked, and the peer was charged for it.
 var errPanicked = errors.New("serve: a handler panicked")
 
 // guarded answers, and outlives what panics.
-func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request) (resp wire.Response, err error) {
+func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request, guess int) (resp wire.Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.counts.panics.Add(1)
@@ -103,7 +123,7 @@ func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request)
 			resp, err = nil, errPanicked
 		}
 	}()
-	return s.answer(ctx, sess.Peer().ID, r)
+	return s.answer(ctx, sess.Peer().ID, r, s.pace(guess))
 }
 
 // refusal is what the peer is told of an error.

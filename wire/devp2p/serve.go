@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/turns"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
 	"github.com/starlingp2p/starling/wire/internal/framed"
@@ -34,7 +35,20 @@ func (s *session) answer(code uint64, payload []byte) error {
 
 // room is memory for an answer of size bytes, which may have been another's.
 func (s *session) room(size int) []byte {
-	return s.node.budget.Scratch(size + 1<<10)[:0]
+	if size += 1 << 10; size > turns.Bulk {
+		return s.node.budget.Room(size)[:0]
+	}
+	return nil
+}
+
+// assemble puts an answer of about size bytes together; a large one when it is
+// its turn.
+func (s *session) assemble(size int, put func([]byte) []byte) (payload []byte) {
+	if size < turns.Bulk {
+		return put(s.room(size))
+	}
+	s.node.budget.Turn(func() { payload = put(s.room(size)) })
+	return payload
 }
 
 // hosted asks the Host. A refusal is the zero answer; only the end of the
@@ -62,14 +76,15 @@ func (s *session) serveHeaders(b []byte) error {
 		if err != nil {
 			return err
 		}
-		for _, h := range got.Headers[:min(len(got.Headers), r.Count)] {
+		out.Headers = make([][]byte, 0, min(len(got.Headers), r.Count))
+		for _, h := range got.Headers[:cap(out.Headers)] {
 			if out.Headers = append(out.Headers, h.Bytes); size+len(h.Bytes) > eth.SoftAnswer {
 				break
 			}
 			size += len(h.Bytes)
 		}
 	}
-	return s.answer(eth.BlockHeadersMsg, out.Append(s.room(size)))
+	return s.answer(eth.BlockHeadersMsg, s.assemble(size, out.Append))
 }
 
 func (s *session) serveBodies(b []byte) error {
@@ -84,7 +99,9 @@ func (s *session) serveBodies(b []byte) error {
 		if err != nil {
 			return err
 		}
-		for i, body := range got.Bodies[:prefix(m.Hashes, got.Hashes, len(got.Bodies))] {
+		whole := prefix(m.Hashes, got.Hashes, len(got.Bodies))
+		out.Bodies = make([][]byte, 0, whole)
+		for i, body := range got.Bodies[:whole] {
 			if i > 0 && size+len(body.Body) > eth.MaxMessage/2 {
 				break
 			}
@@ -94,7 +111,7 @@ func (s *session) serveBodies(b []byte) error {
 			}
 		}
 	}
-	return s.answer(eth.BlockBodiesMsg, out.Append(s.room(size)))
+	return s.answer(eth.BlockBodiesMsg, s.assemble(size, out.Append))
 }
 
 // prefix is how many answers come first for what was asked: an answer ends

@@ -4,10 +4,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/turns"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/intake"
 )
+
+// sealTax is what a codec adds to a message at most, beside the sixth that
+// compression may: beyond that a buffer grows.
+const sealTax = 1 << 10
 
 // write sends what is queued until the link ends. Frames are put together to
 // batches, so that small ones share a write; a batch is bounded, so that a
@@ -51,11 +56,12 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 		if !ok {
 			break
 		}
-		if room := len(m.Payload) + len(m.Payload)/4; cap(buf) == 0 && room > keepBuffer {
-			buf = l.conn.budget.Scratch(room)[:0]
+		if room := len(m.Payload) + len(m.Payload)/6 + sealTax; len(buf) == 0 && cap(buf) < room && room > batchBytes {
+			l.conn.budget.Reuse(buf)
+			buf = l.conn.budget.Room(room)[:0]
 		}
 		var err error
-		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < intake.Bulk {
+		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < turns.Bulk {
 			seal()
 		} else {
 			l.conn.budget.Turn(seal)

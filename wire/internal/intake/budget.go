@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/internal/turns"
 )
 
 // While somebody waits for memory, a frame that holds some must come in at
@@ -36,8 +37,8 @@ type Budget struct {
 	used atomic.Int64  // bytes that are granted
 	over chan struct{} // a token for whoever takes more than there is
 
-	scratch sync.Pool // of *[]byte
-	turns   chan struct{}
+	scratch scratch
+	turn    func(work func())
 
 	mu     sync.Mutex // a leaf
 	grants map[*Grant]struct{}
@@ -49,7 +50,7 @@ func NewBudget(size int64) *Budget {
 		size = DefaultBudget()
 	}
 	return &Budget{
-		size: size, free: semaphore.NewWeighted(size), over: make(chan struct{}, 1), grants: map[*Grant]struct{}{}, turns: newTurns(),
+		size: size, free: semaphore.NewWeighted(size), over: make(chan struct{}, 1), grants: map[*Grant]struct{}{}, turn: turns.New().Do,
 	}
 }
 
@@ -169,3 +170,11 @@ func (b *Budget) cutIdle(now time.Time) {
 		g.cut()
 	}
 }
+
+// Share has turns taken at turn, instead of at turns of the budget's own. It is
+// called before the budget is used.
+func (b *Budget) Share(turn func(work func())) { b.turn = turn }
+
+// Turn does work that only computes, on something large, when it is its turn
+// (package turns). It blocks until it is done. It is safe for concurrent use.
+func (b *Budget) Turn(work func()) { b.turn(work) }

@@ -3,9 +3,6 @@ package intake_test
 import (
 	"context"
 	"errors"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,6 +101,12 @@ func TestScratchIsBounded(t *testing.T) {
 	if got := b.Scratch(200 << 10); got != nil {
 		t.Errorf("a buffer of %d bytes was given for 200 KiB", cap(got))
 	}
+	if got := b.Room(200 << 10); len(got) != 200<<10 || cap(got) > 256<<10 {
+		t.Errorf("room for 200 KiB has %d bytes, of %d", len(got), cap(got))
+	}
+	if got := b.Room(9 << 20); cap(got) > 10<<20 {
+		t.Errorf("room for 9 MiB has %d bytes", cap(got))
+	}
 	for range 100 { // a pool may forget, and does so on purpose under the race detector
 		b.Reuse(make([]byte, 1<<20))
 		if got := b.Scratch(200 << 10); len(got) == 200<<10 {
@@ -111,28 +114,6 @@ func TestScratchIsBounded(t *testing.T) {
 		}
 	}
 	t.Error("no buffer was used again")
-}
-
-// Work on what is large leaves a processor for what is small.
-func TestTurnsLeaveAProcessor(t *testing.T) {
-	b := intake.NewBudget(1 << 20)
-	var now, most atomic.Int64
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			b.Turn(func() {
-				n := now.Add(1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-				}
-				runtime.Gosched()
-				now.Add(-1)
-			})
-		})
-	}
-	wg.Wait()
-	if got, want := most.Load(), int64(max(runtime.GOMAXPROCS(0)-1, 1)); got > want {
-		t.Errorf("%d worked at once, at most %d may", got, want)
-	}
 }
 
 // Whoever holds memory and waits for more would wait for ever if all others do
