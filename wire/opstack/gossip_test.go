@@ -24,6 +24,19 @@ import (
 // gossiper is a bare host that gossips what it likes on a topic of ours.
 func (p *place) gossiper(i int, w *Wire, h *wiretest.Host, v codec.Version) (libhost.Host, func([]byte)) {
 	p.t.Helper()
+	b, publish := p.member(i, v)
+	p.connect(b, w, h)
+	id := peer.ID(b.ID().String())
+	p.until("the topic of the peer", func() bool {
+		return slices.ContainsFunc(wiretest.Reports[wire.TopicChanged](h), func(c wire.TopicChanged) bool { return c.ID == id })
+	}, h)
+	time.Sleep(3 * time.Second) // heartbeats
+	return b, publish
+}
+
+// member is a bare host that is in a topic of ours, and publishes what it likes.
+func (p *place) member(i int, v codec.Version) (libhost.Host, func([]byte)) {
+	p.t.Helper()
 	b := p.bare(i)
 	ctx, stop := context.WithCancel(context.Background())
 	ps, err := pubsub.NewGossipSub(ctx, b, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
@@ -40,12 +53,6 @@ func (p *place) gossiper(i int, w *Wire, h *wiretest.Host, v codec.Version) (lib
 		p.t.Fatal(err)
 	}
 	p.end = append(p.end, func() { sub.Cancel(); topic.Close(); stop(); b.Close() })
-	p.connect(b, w, h)
-	id := peer.ID(b.ID().String())
-	p.until("the topic of the peer", func() bool {
-		return slices.ContainsFunc(wiretest.Reports[wire.TopicChanged](h), func(c wire.TopicChanged) bool { return c.ID == id })
-	}, h)
-	time.Sleep(3 * time.Second) // heartbeats
 	return b, func(data []byte) {
 		if err := topic.Publish(ctx, data); err != nil {
 			p.t.Error(err)

@@ -117,6 +117,15 @@ func TestRangesTravelOverTCP(t *testing.T) {
 func (p *place) starling(i int, w *Wire, h *wiretest.Host, answer func(wire.Request, network.Stream)) (libhost.Host, wire.Session) {
 	p.t.Helper()
 	b := p.bare(i, codec.Protocols(chainID)[0])
+	onRanges(b, answer)
+	p.connect(b, w, h)
+	id := peer.ID(b.ID().String())
+	p.until("the session", func() bool { return sessionWith(h, id) != nil }, h)
+	return b, sessionWith(h, id)
+}
+
+// onRanges has a bare host answer what Starlings ask each other.
+func onRanges(b libhost.Host, answer func(wire.Request, network.Stream)) {
 	b.SetStreamHandler(rangeProtocol(chainID), func(s network.Stream) {
 		defer s.Close()
 		raw, err := starling.ReadPacked(bufio.NewReader(s), starling.MaxRequest)
@@ -127,10 +136,6 @@ func (p *place) starling(i int, w *Wire, h *wiretest.Host, answer func(wire.Requ
 			answer(req.Ask, s)
 		}
 	})
-	p.connect(b, w, h)
-	id := peer.ID(b.ID().String())
-	p.until("the session", func() bool { return sessionWith(h, id) != nil }, h)
-	return b, sessionWith(h, id)
 }
 
 func answerOf(blocks ...chain.Block) []byte {

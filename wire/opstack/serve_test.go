@@ -34,11 +34,13 @@ func inBubble(t *testing.T, f func(p *place)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{t: t, net: bed.NewNet(bed.Config{Link: bed.Link{Latency: 20 * time.Millisecond}})}
+		defer p.net.Close()
+		defer func() {
+			for i := len(p.end) - 1; i >= 0; i-- {
+				p.end[i]()
+			}
+		}()
 		f(p)
-		for i := len(p.end) - 1; i >= 0; i-- {
-			p.end[i]()
-		}
-		p.net.Close()
 	})
 }
 
@@ -54,11 +56,7 @@ func serving() *wiretest.Host {
 // wire runs one on the i-th machine.
 func (p *place) wire(i int, h *wiretest.Host, change ...func(*Config)) *Wire {
 	p.t.Helper()
-	cfg := Config{
-		Rules: rulesOf(p.t), Status: func() chain.Status { return chain.Status{Network: "test", Genesis: chain.Hash{1}} },
-		Key: bed.Key(uint64(i)), Listen: []string{bed.Multiaddr(ipOf(i), 0).String()}, AllowPrivate: true,
-		Libp2pOptions: []libp2p.Option{bed.Bubble(p.net.Host(ipOf(i)), false)},
-	}
+	cfg := p.config(i)
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -68,6 +66,16 @@ func (p *place) wire(i int, h *wiretest.Host, change ...func(*Config)) *Wire {
 	}
 	p.end = append(p.end, wiretest.Start(p.t, w, h))
 	return w
+}
+
+// config is that of a wire on the i-th machine.
+func (p *place) config(i int) Config {
+	p.t.Helper()
+	return Config{
+		Rules: rulesOf(p.t), Status: func() chain.Status { return chain.Status{Network: "test", Genesis: chain.Hash{1}} },
+		Key: bed.Key(uint64(i)), Listen: []string{bed.Multiaddr(ipOf(i), 0).String()}, AllowPrivate: true,
+		Libp2pOptions: []libp2p.Option{bed.Bubble(p.net.Host(ipOf(i)), false)},
+	}
 }
 
 // bare is a bare go-libp2p host on the i-th machine, which says that it speaks
