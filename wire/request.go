@@ -13,8 +13,13 @@ type Request interface{ request() }
 type (
 	// GetHeaders asks for headers; answered by Headers.
 	GetHeaders struct{ Range chain.Range }
-	// GetBodies asks for the bodies of blocks by hash; answered by Bodies.
-	GetBodies struct{ Hashes []chain.Hash }
+	// GetBodies asks for the bodies of blocks by hash; answered by Bodies. Headers,
+	// where whoever asks has them, are those of Hashes, one for each: a wire whose
+	// answers do not name their blocks tells by them which body is whose.
+	GetBodies struct {
+		Hashes  []chain.Hash
+		Headers []chain.Header
+	}
 	// GetBlocks asks for a range of whole blocks; answered by Blocks.
 	GetBlocks struct{ Range chain.Range }
 	// GetBlocksByHash asks for whole blocks; answered by Blocks.

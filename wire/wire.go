@@ -250,6 +250,7 @@ type Caps struct {
 	MaxBatch       Batch
 	MaxInFlight    int  // requests under way with one peer
 	AnswersInOrder bool // answers come in the order of the requests
+	BodiesLeftOut  bool // an answer with bodies may leave out any that the peer lacks, without fault
 	SilentRefusal  bool // a peer may leave a request unanswered without fault
 	// Patience is how long a peer may hold an answer back without fault; 0: no
 	// longer than whoever asks cares to wait.

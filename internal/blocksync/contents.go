@@ -130,10 +130,10 @@ func (c *Core) nextBodies(j *job, p *remote) ([]uint64, bool) {
 // askFor asks p for bodies.
 func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
 	lo, hi := numbers[0], numbers[0]
-	hashes := make([]chain.Hash, len(numbers))
+	hashes, headers := make([]chain.Hash, len(numbers)), make([]chain.Header, len(numbers))
 	for i, n := range numbers {
 		e := j.entry(n)
-		hashes[i] = e.hdr.Ref.Hash
+		hashes[i], headers[i] = e.hdr.Ref.Hash, e.hdr
 		if p.silent == 0 {
 			j.set(e, flying)
 		} // else whoever answers first: nothing waits for a peer that fell silent
@@ -142,7 +142,7 @@ func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
 	var rq wire.Request
 	switch {
 	case c.cfg.Caps.BodiesApart:
-		rq = wire.GetBodies{Hashes: hashes}
+		rq = wire.GetBodies{Hashes: hashes, Headers: headers}
 	case c.cfg.Caps.ByHash:
 		rq = wire.GetBlocksByHash{Hashes: hashes}
 	default:
@@ -189,6 +189,11 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Has
 	}
 	c.answered(p, r, bytes)
 	c.sized(bytes, len(got))
+	for i := range got[len(got)-1].at { // those in between it does not have
+		if !slices.ContainsFunc(got, func(b placed) bool { return b.at == i }) {
+			p.addLack(numbers[i], numbers[i], c.now.Add(missFor))
+		}
+	}
 	front := j.connected && numbers[0] == j.low
 	if c.held+bytes > c.cfg.MaxBytes && !front {
 		c.drops.OverBudget++
@@ -196,13 +201,14 @@ func (c *Core) onBodies(j *job, r *request, numbers []uint64, hashes []chain.Has
 	}
 	j.progress = c.now
 	taken := make([]uint64, 0, len(got))
-	for i, b := range got {
+	for _, b := range got {
+		i := b.at
 		e := j.entry(numbers[i])
 		if e == nil || e.hdr.Ref.Hash != hashes[i] || e.state != flying && e.state != need {
 			continue // it came by another way
 		}
-		e.body, e.extra, e.from = b.Body, b.Extra, p.id
-		n := len(b.Body) + len(b.Extra)
+		e.body, e.extra, e.from = b.Body.Body, b.Extra, p.id
+		n := len(e.body) + len(e.extra)
 		e.cost += n
 		c.held += n
 		j.set(e, checking)
@@ -255,9 +261,16 @@ func (c *Core) hopeless(j *job) bool {
 	return false
 }
 
-// sortBodies gives the bodies for the first of what was asked for, in order,
-// and the offense in the rest of the answer.
-func (c *Core) sortBodies(numbers []uint64, asked []chain.Hash, resp wire.Response) ([]wire.Body, int, peer.Offense, string) {
+// placed is a body and its place in what was asked for.
+type placed struct {
+	wire.Body
+	at int
+}
+
+// sortBodies gives the bodies of what was asked for, in order, and the offense
+// in the rest of the answer: the first of them, or any where the wire's peers
+// leave out what they lack.
+func (c *Core) sortBodies(numbers []uint64, asked []chain.Hash, resp wire.Response) ([]placed, int, peer.Offense, string) {
 	var hashes []chain.Hash
 	var bodies []wire.Body
 	switch resp := resp.(type) {
@@ -274,20 +287,24 @@ func (c *Core) sortBodies(numbers []uint64, asked []chain.Hash, resp wire.Respon
 		}
 	}
 	n := min(len(hashes), len(bodies))
-	bytes := 0
+	out, bytes, next := make([]placed, 0, n), 0, 0
 	for i, h := range hashes[:n] {
+		skip := slices.Index(asked[next:], h)
 		switch {
-		case i < len(asked) && asked[i] == h:
+		case skip == 0 || skip > 0 && c.cfg.Caps.BodiesLeftOut:
+			next += skip
+			out = append(out, placed{bodies[i], next})
+			next++
 			bytes += len(bodies[i].Body) + len(bodies[i].Extra)
-		case slices.Contains(asked[:min(i, len(asked))], h):
+		case skip > 0:
+			return out, bytes, peer.ShortAnswer, fmt.Sprintf("the body of %d is left out", numbers[next])
+		case slices.Contains(asked[:next], h):
 			return nil, 0, peer.UnorderedAnswer, "the same body twice"
-		case i < len(asked) && slices.Contains(asked[i+1:], h):
-			return bodies[:i], bytes, peer.ShortAnswer, fmt.Sprintf("the body of %d is left out", numbers[i])
 		default:
 			return nil, 0, peer.WrongBlock, fmt.Sprintf("body of %s was not asked for", h.Short())
 		}
 	}
-	return bodies[:n], bytes, "", ""
+	return out, bytes, "", ""
 }
 
 func (c *Core) onVerifiedHeaders(in VerifiedHeaders) {

@@ -26,6 +26,8 @@ var (
 		Name: "native", ProvenIdentity: true, Skeleton: true, BodiesApart: true, ByNumber: true, ByHash: true,
 		MaxBatch: wire.Batch{Headers: 512, Bodies: 128, Blocks: 128, Bytes: 4 << 20}, MaxInFlight: 8,
 	}
+	// leavingCaps is a wire whose answers with bodies leave out what a peer lacks.
+	leavingCaps = func() wire.Caps { c := nativeCaps; c.BodiesLeftOut = true; return c }()
 	// blocksCaps is a wire that has whole blocks by number only, one a request.
 	blocksCaps = wire.Caps{Name: "blocks", ByNumber: true, MaxBatch: wire.Batch{Blocks: 1, Bytes: 4 << 20}, MaxInFlight: 4}
 	// rangesCaps has ranges of whole blocks, by number only.

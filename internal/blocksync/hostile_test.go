@@ -16,6 +16,9 @@ import (
 
 type lie = func(ctx context.Context, rq wire.Request, honest func() (wire.Response, error)) (wire.Response, error)
 
+// nothing stands for no offense of an answer.
+const nothing peer.Offense = "nothing"
+
 // bent changes the honest answer.
 func bent(change func(resp wire.Response) wire.Response) lie {
 	return func(_ context.Context, _ wire.Request, honest func() (wire.Response, error)) (wire.Response, error) {
@@ -84,7 +87,7 @@ func TestLiarsPayAndTheHonestPeerWins(t *testing.T) {
 		name string
 		caps wire.Caps
 		lie  lie
-		want peer.Offense // "": nobody pays
+		want peer.Offense // "": it need not pay; nothing: it must not
 	}{
 		{"L-01 another number", nativeCaps, onlyFor("headers", bent(func(r wire.Response) wire.Response {
 			hs := slices.Clone(r.(wire.Headers).Headers)
@@ -121,6 +124,13 @@ func TestLiarsPayAndTheHonestPeerWins(t *testing.T) {
 			}
 			return wire.Bodies{Hashes: slices.Delete(slices.Clone(b.Hashes), 1, 2), Bodies: slices.Delete(slices.Clone(b.Bodies), 1, 2)}
 		})), peer.ShortAnswer},
+		{"the middle left out of bodies where peers leave out what they lack", leavingCaps, onlyFor("bodies", bent(func(r wire.Response) wire.Response {
+			b := r.(wire.Bodies)
+			if len(b.Hashes) < 3 {
+				return r
+			}
+			return wire.Bodies{Hashes: slices.Delete(slices.Clone(b.Hashes), 1, 2), Bodies: slices.Delete(slices.Clone(b.Bodies), 1, 2)}
+		})), nothing},
 		{"L-03 always a short batch", nativeCaps, bent(func(r wire.Response) wire.Response {
 			switch r := r.(type) {
 			case wire.Headers:
@@ -199,7 +209,9 @@ func TestLiarsPayAndTheHonestPeerWins(t *testing.T) {
 				t.Logf("took %v; the liar pays %v", took, n.charged("liar"))
 				n.innocent(good)
 				inOrder(t, n)
-				if tt.want != "" && n.charged("liar")[tt.want] == 0 {
+				if paid := n.charged("liar"); tt.want == nothing && paid[peer.ShortAnswer]+paid[peer.UnorderedAnswer]+paid[peer.WrongBlock]+paid[peer.InvalidBlock] > 0 {
+					t.Errorf("it was charged %v for what it left out", paid)
+				} else if tt.want != "" && tt.want != nothing && paid[tt.want] == 0 {
 					t.Errorf("liar was charged %v, want %s", n.charged("liar"), tt.want)
 				}
 				if fresh.Status().Head != full.Status().Head {

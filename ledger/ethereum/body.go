@@ -1,30 +1,20 @@
 package ethereum
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
-	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
-	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
 
 // rawList is a list of encoded items, hashed as they are.
-type rawList [][]byte
+type rawList = [][]byte
 
-// Len implements types.DerivableList.
-func (l rawList) Len() int { return len(l) }
-
-// EncodeIndex implements types.DerivableList.
-func (l rawList) EncodeIndex(i int, b *bytes.Buffer) { b.Write(l[i]) }
-
-func rootOf(l rawList) chain.Hash {
-	return chain.Hash(types.DeriveSha(l, trie.NewStackTrie(nil)))
-}
+func rootOf(l rawList) chain.Hash { return eth.Root(l) }
 
 // body is a block's body, taken apart but not decoded.
 type body struct {

@@ -72,6 +72,7 @@ func (w *Wire) Caps() wire.Caps {
 		MaxBatch:       wire.Batch{Headers: askHeaders, Bodies: askBodies, Txs: askTxs, Bytes: eth.SoftAnswer},
 		MaxInFlight:    maxInFlight,
 		AnswersInOrder: true,
+		BodiesLeftOut:  true, // up to geth v1.13 (eth/protocols/eth, handlers.go)
 		TxAnnounce:     true,
 		BlockPush:      w.blocks(),
 		BlockAnnounce:  w.blocks(),

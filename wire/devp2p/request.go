@@ -27,15 +27,15 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 		return s.askHeaders(ctx, r.Range)
 	case wire.GetBodies:
 		if s.node.w.cfg.WithReceipts {
-			return s.askContents(ctx, r.Hashes)
+			return s.askContents(ctx, r)
 		}
-		bodies, err := s.askBodies(ctx, r.Hashes)
+		bodies, err := s.askBodies(ctx, r)
 		if err != nil {
 			return nil, err
 		}
 		return bodies, nil
 	case wire.GetReceipts:
-		receipts, err := s.askReceipts(ctx, r.Hashes)
+		receipts, err := s.askReceipts(ctx, r.Hashes, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -98,9 +98,9 @@ func (s *session) askHeaders(ctx context.Context, r chain.Range) (wire.Response,
 	return wire.Headers{Headers: out}, nil
 }
 
-// askBodies asks for bodies. A peer answers in order and ends where it lacks
-// one, so the answer is a prefix.
-func (s *session) askBodies(ctx context.Context, hashes []chain.Hash) (out wire.Bodies, err error) {
+// askBodies asks for bodies.
+func (s *session) askBodies(ctx context.Context, r wire.GetBodies) (out wire.Bodies, err error) {
+	hashes := r.Hashes
 	if len(hashes) == 0 {
 		return out, nil
 	}
@@ -112,10 +112,18 @@ func (s *session) askBodies(ctx context.Context, hashes []chain.Hash) (out wire.
 		if err != nil {
 			return err
 		}
+		at, told := placeBodies(hashes, r.Headers, m.Bodies)
 		for i, body := range m.Bodies {
-			out.Hashes = append(out.Hashes, hashes[i])
+			k := i
+			if told {
+				if k = at[i]; k < 0 {
+					continue
+				}
+			}
+			out.Hashes = append(out.Hashes, hashes[k])
 			out.Bodies = append(out.Bodies, wire.Body{Body: append([]byte(nil), body...)})
 		}
+		s.strangers("bodies", at)
 		return nil
 	})
 	if err == nil && len(out.Bodies) == 0 {
@@ -126,7 +134,8 @@ func (s *session) askBodies(ctx context.Context, hashes []chain.Hash) (out wire.
 
 // askReceipts asks for receipts, from eth/70 on page by page: a block whose
 // receipts do not fit one answer is asked for again, from where they ended.
-func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash) (out wire.Receipts, err error) {
+// headers, where they are known, are those of hashes.
+func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash, headers []chain.Header) (out wire.Receipts, err error) {
 	if len(hashes) == 0 {
 		return out, nil
 	}
@@ -162,9 +171,20 @@ func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash) (out wir
 		if m.Incomplete && whole > 0 {
 			whole--
 		}
-		for i := range whole {
-			out.Hashes, out.Receipts = append(out.Hashes, rest[i]), append(out.Receipts, m.Blocks[i])
+		at, told := []int(nil), false
+		if !m.Incomplete && part == nil {
+			at, told = placeReceipts(rest, headers, m.Blocks)
 		}
+		for i := range whole {
+			k := i
+			if told {
+				if k = at[i]; k < 0 {
+					continue
+				}
+			}
+			out.Hashes, out.Receipts = append(out.Hashes, rest[k]), append(out.Receipts, m.Blocks[i])
+		}
+		s.strangers("receipts", at)
 		if !m.Incomplete || whole > 0 || len(m.Blocks) == 0 {
 			break // whoever asked asks for the rest
 		}
@@ -185,7 +205,7 @@ func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash) (out wir
 const maxReceipts = 64 << 20
 
 // askContents asks for bodies and their receipts at once, and joins them.
-func (s *session) askContents(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
+func (s *session) askContents(ctx context.Context, rq wire.GetBodies) (wire.Response, error) {
 	type result struct {
 		receipts wire.Receipts
 		err      error
@@ -194,10 +214,10 @@ func (s *session) askContents(ctx context.Context, hashes []chain.Hash) (wire.Re
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		r, err := s.askReceipts(ctx, hashes)
+		r, err := s.askReceipts(ctx, rq.Hashes, rq.Headers)
 		got <- result{r, err}
 	}()
-	bodies, err := s.askBodies(ctx, hashes)
+	bodies, err := s.askBodies(ctx, rq)
 	if err != nil {
 		cancel()
 	}
@@ -208,12 +228,11 @@ func (s *session) askContents(ctx context.Context, hashes []chain.Hash) (wire.Re
 	if r.err != nil {
 		return nil, r.err
 	}
-	n := min(len(bodies.Bodies), len(r.receipts.Receipts))
-	bodies.Hashes, bodies.Bodies = bodies.Hashes[:n], bodies.Bodies[:n]
-	for i := range bodies.Bodies {
-		bodies.Bodies[i].Extra = r.receipts.Receipts[i]
+	both := joined(bodies, r.receipts)
+	if len(both.Bodies) == 0 {
+		return nil, none()
 	}
-	return bodies, nil
+	return both, nil
 }
 
 func (s *session) askTxs(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {

@@ -128,17 +128,20 @@ func (r receipt) append(b []byte) []byte {
 	return append(rlp.AppendUint64(b, r.gas), r.logs...)
 }
 
-func (r receipt) appendOld(b []byte) ([]byte, error) {
+// appendBloomed appends the receipt with its bloom, behind its type where it has
+// one (EIP-2718): what the root is over, or in an envelope what eth/68 sends.
+func (r receipt) appendBloomed(b []byte, envelope bool) ([]byte, error) {
 	bloom, err := bloomOf(r.logs)
 	if err != nil {
 		return nil, err
 	}
 	content := bytesSize(r.status) + rlp.IntSize(r.gas) + bytesSize(bloom[:]) + len(r.logs)
 	if r.kind != 0 {
-		size := 1 + listSize(content)
-		if size < 56 {
+		switch size := 1 + listSize(content); {
+		case !envelope:
+		case size < 56:
 			b = append(b, 0x80+byte(size))
-		} else {
+		default:
 			b = appendLong(b, 0xb7, size)
 		}
 		b = append(b, byte(r.kind))
@@ -168,7 +171,7 @@ func withBlooms(block []byte) ([]byte, error) {
 			break
 		}
 		var err error
-		if in, err = r.appendOld(in); err != nil {
+		if in, err = r.appendBloomed(in, true); err != nil {
 			return nil, err
 		}
 	}
