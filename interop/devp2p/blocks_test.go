@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 )
 
 // sent is how many messages of a type went out, or came in.
@@ -17,20 +16,8 @@ func (n *node) sent(kind string, inbound bool) (count uint64) {
 	return count
 }
 
-// rest has a geth seal no more. A block that is being sealed comes within its
-// second still.
-func (g *gethNode) rest() {
-	g.Do(map[string]any{"do": "rest"}, nil)
-	for quiet := false; !quiet; {
-		still := time.NewTimer(2500 * time.Millisecond)
-		select {
-		case <-g.Changed():
-		case <-still.C:
-			quiet = true
-		}
-		still.Stop()
-	}
-}
+// rest has a geth seal no more, and waits for the block that it is at.
+func (g *gethNode) rest() { g.Do(map[string]any{"do": "rest"}, nil) }
 
 // TestBlocksGoInFullToTheRootAndByHashToTheRest: a geth seals every second and has
 // us alone; four others have us alone. Of each block two get the whole and two its

@@ -25,7 +25,7 @@ func TestChainFilesGoBothWays(t *testing.T) {
 				from.Do(map[string]any{"do": "seal"}, nil)
 				from.Do(map[string]any{"do": "send", "count": 5}, nil)
 				from.Until("blocks", func(e event) bool { return e.Event == "head" && e.Number >= blocks })
-				from.Do(map[string]any{"do": "rest"}, nil)
+				from.rest()
 			}
 			dir := steertest.ShortDir(t)
 			for name, text := range map[string]string{

@@ -33,15 +33,17 @@ func TestGethAndWeFindEachOther(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			if err := second.Client().WaitForPeers(ctx, 2); err != nil {
-				t.Fatalf("%d peers: %v", len(second.Client().Peers()), err)
-			}
-			agents := map[string]bool{}
-			for _, p := range second.Client().Peers() {
-				agents[strings.Split(p.Info.Agent, "/")[0]] = true
-			}
-			if !agents["Geth"] || !agents["Starling"] {
-				t.Errorf("peers are %v", agents)
+			for events := second.Client().Subscribe(ctx, 1024); ; {
+				agents := map[string]bool{}
+				for _, p := range second.Client().Peers() {
+					agents[strings.Split(p.Info.Agent, "/")[0]] = true
+				}
+				if agents["Geth"] && agents["Starling"] {
+					break
+				}
+				if _, open := <-events.C(); !open {
+					t.Fatalf("peers are %v", agents)
+				}
 			}
 		})
 	}

@@ -109,10 +109,8 @@ func TestAConsensusClientDrivesUs(t *testing.T) {
 				}
 				t.Logf("block %d is our head %v after it was named", n, time.Since(start).Round(time.Millisecond))
 			}
-			for _, e := range full.Events() {
-				if e.Event == "peer" && e.What == "drop" {
-					t.Errorf("geth dropped us: %+v", e)
-				}
+			if d := full.drops(); len(d) > 0 {
+				t.Errorf("geth dropped us: %+v", d)
 			}
 		})
 	}

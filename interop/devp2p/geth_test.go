@@ -194,10 +194,8 @@ func TestGethAndWeDownloadFromEachOther(t *testing.T) {
 			empty.Do(map[string]any{"do": "target", "number": blocks}, nil)
 			empty.Until("the same head", func(e event) bool { return e.Event == "head" && e.Hash == target.Hash.String() })
 			for _, g := range []*gethNode{full, empty} {
-				for _, e := range g.Events() {
-					if e.Event == "peer" && e.What == "drop" {
-						t.Errorf("geth dropped us: %+v", e)
-					}
+				if d := g.drops(); len(d) > 0 {
+					t.Errorf("geth dropped us: %+v", d)
 				}
 			}
 			receiptsFromUs(t, n, target)

@@ -17,7 +17,7 @@ func TestAStrangerMeetsGeth(t *testing.T) {
 	newer, older := startGeth(t, 69, blocks), startOld(t, 1)
 	older.Do(map[string]any{"do": "seal"}, nil)
 	older.Until("3 blocks", func(e event) bool { return e.Event == "head" && e.Number >= 3 })
-	older.Do(map[string]any{"do": "rest"}, nil)
+	older.rest()
 	for name, tt := range map[string]struct {
 		g      *gethNode
 		speaks string

@@ -76,10 +76,10 @@ func TestBlocksAreShownAsGethShowsThem(t *testing.T) {
 				more = fmt.Sprintf("target = \"%d:%v\"\n", target.Number, target.Hash)
 			} else {
 				g = startOld(t, 1)
+				g.Do(map[string]any{"do": "send", "count": 3}, nil) // they are in the first blocks
 				g.Do(map[string]any{"do": "seal"}, nil)
-				g.Do(map[string]any{"do": "send", "count": 3}, nil)
 				g.Until("blocks", func(e event) bool { return e.Event == "head" && e.Number >= blocks })
-				g.Do(map[string]any{"do": "rest"}, nil)
+				g.rest()
 			}
 			s := daemonIn(t, steertest.ShortDir(t), g.Genesis, more+fmt.Sprintf("static = [%q]", g.Enode), "")
 			reach(t, s, blocks)

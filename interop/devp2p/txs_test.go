@@ -129,14 +129,22 @@ func (g *gethNode) send(count int) (sent []string) {
 	return sent
 }
 
+// drops are the ends of sessions that geth told of.
+func (g *gethNode) drops() (of []event) {
+	for _, e := range g.Events() {
+		if e.Event == "peer" && e.What == "drop" {
+			of = append(of, e)
+		}
+	}
+	return of
+}
+
 // kept checks that a geth never dropped a peer, and that we charged none.
 func kept(t *testing.T, geths []*gethNode, ours ...*pooled) {
 	t.Helper()
 	for _, g := range geths {
-		for _, e := range g.Events() {
-			if e.Event == "peer" && e.What == "drop" {
-				t.Errorf("geth dropped us: %+v", e)
-			}
+		if d := g.drops(); len(d) > 0 {
+			t.Errorf("geth dropped us: %+v", d)
 		}
 	}
 	for _, p := range ours {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/peer"
 )
@@ -46,13 +47,13 @@ func TestFollowingFourBookkeepers(t *testing.T) {
 	}
 	ports, seeds := make([]int, 4), make([]string, 4)
 	for i := range ports {
-		ports[i] = freePort(t)
+		ports[i] = steertest.Port(t)
 		seeds[i] = fmt.Sprintf("127.0.0.1:%d", ports[i])
 	}
 	nodes := make([]*v1, 4)
 	for i := range nodes {
 		nodes[i] = runV1(t, map[string]any{
-			"keys": keys, "own": i, "consensus": true, "port": ports[i], "cons": freePort(t), "seeds": seeds, "block_time": 6,
+			"keys": keys, "own": i, "consensus": true, "port": ports[i], "cons": steertest.Port(t), "seeds": seeds, "block_time": 6,
 		})
 		nodes[i].Port = ports[i]
 	}

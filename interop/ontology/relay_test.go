@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/ontology"
 )
@@ -63,7 +64,7 @@ func TestTransactionsDoNotLoop(t *testing.T) {
 // A real node that goes away and comes back is dialled again.
 func TestARealNodeIsMetAgain(t *testing.T) {
 	o := start(t, solo(t), options{})
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), steertest.Port(t)
 	node := map[string]any{"keys": []string{key}, "dir": dir, "port": port, "height": 3}
 	first := runV1(t, node)
 	first.Port = port

@@ -16,6 +16,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology"
@@ -109,13 +110,13 @@ func start(t *testing.T, n family.Network, with options) *ours {
 	if err := f.Attach(t.Context(), l); err != nil {
 		t.Fatal(err)
 	}
-	o := &ours{chain: &counted{Ledger: l, read: map[chain.Hash]time.Time{}}, addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	o := &ours{chain: &counted{Ledger: l, read: map[chain.Hash]time.Time{}}, addr: fmt.Sprintf("127.0.0.1:%d", steertest.Port(t))}
 	wcfg := ontology.Config{Magic: n.Magic, Status: l.Status, Header: l.Header, Listen: o.addr}
 	if with.masked {
 		wcfg.Mask = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	}
 	if with.consensus != nil {
-		wcfg.ConsensusListen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		wcfg.ConsensusListen = fmt.Sprintf("127.0.0.1:%d", steertest.Port(t))
 	}
 	o.wire, err = ontology.New(wcfg)
 	if err != nil {
@@ -168,7 +169,7 @@ func (o *ours) reaches(t *testing.T, height uint64, hash string) {
 // cross it ends one; who is told so tries again, and finds the other link open.
 func connect(t *testing.T, o *ours, p *v1) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()

@@ -3,7 +3,6 @@ package ontology
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -25,21 +24,10 @@ type v1 struct {
 // patience bounds whatever a process does, on a busy machine.
 const patience = 6 * time.Minute
 
-// freePort is a port on which nobody listens.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // runV1 starts one and stops it with the test.
 func runV1(t *testing.T, start map[string]any) *v1 {
 	t.Helper()
-	p := &v1{Port: freePort(t)}
+	p := &v1{Port: steertest.Port(t)}
 	params := map[string]any{"dir": t.TempDir(), "magic": magic, "port": p.Port}
 	for k, v := range start {
 		params[k] = v

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +208,10 @@ func TestGethFollowsThroughADaemon(t *testing.T) {
 	if os.Getenv("STARLING_FULL") != "" {
 		count = 300
 	}
+	// Or the chain grows old while they are built: nobody takes a block that is
+	// older than a minute.
+	peers.Get(t, "geth-"+gethRelease)
+	peers.Program(t)
 	x := newExecutable(t, count, blockTime, time.Now().Add(15*time.Second), 0, 0)
 	server := x.follower(t, t.TempDir(), nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -220,12 +222,13 @@ func TestGethFollowsThroughADaemon(t *testing.T) {
 	for server.client.Status().Addrs == nil {
 		pause(t, 20*time.Millisecond)
 	}
-	g := x.geth(t, nil)
+	port := map[string]any{"engine_port": steertest.Port(t)} // which another geth has later
+	g := x.geth(t, port)
 	d := x.daemon(t, fmt.Sprintf("static = [%q]\nno_discovery = true", server.client.Status().Addrs[0]), fmt.Sprintf("engine = %q\nengine_jwt = %q", g.Engine, x.jwt))
 	if err := server.client.WaitForPeers(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
-	pause(t, 1500*time.Millisecond) // two heartbeats of gossip
+	polls(t, "the daemon in the node's mesh", func() bool { return server.wire.Mesh(codec.V3) > 0 })
 	publish := func(b chain.Block) {
 		for time.Until(b.Header.Time) > 2*time.Second {
 			pause(t, 100*time.Millisecond)
@@ -247,19 +250,11 @@ func TestGethFollowsThroughADaemon(t *testing.T) {
 	}
 	head := x.blocks[count].Ref()
 
-	at, err := url.Parse(g.Engine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(at.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
 	g.Stop()
 	whyUntil(ctx, t, d, func(why string) bool {
 		return strings.Contains(why, `"engine:unreachable"`) && strings.Contains(why, "authrpc")
 	})
-	g = x.geth(t, map[string]any{"engine_port": port})
+	g = x.geth(t, port)
 	start = time.Now()
 	g.reaches(head)
 	t.Logf("another geth, which had nothing, is at block %d after %v", head.Number, time.Since(start).Round(time.Millisecond))

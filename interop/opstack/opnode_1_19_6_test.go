@@ -64,6 +64,7 @@ func TestConnectBothWays(t *testing.T) {
 	op.Until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == string(s.Self()) })
 	se.Close(peer.Requested)
 	op.Until("its end", func(e event) bool { return e.Event == "disconnected" && e.Peer == string(s.Self()) })
+	s.until(t, "the end of our session", func() bool { return len(s.Host.Sessions()) == 0 })
 
 	op.Do(map[string]any{"do": "connect", "addr": s.Addrs()[0].Text}, nil)
 	s.until(t, "a session that op-node opened", func() bool { return len(s.Host.Sessions()) == 1 })

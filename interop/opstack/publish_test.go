@@ -1,11 +1,16 @@
 package opstack
 
 import (
+	"bufio"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -14,7 +19,6 @@ import (
 // second op-node hears of those that are signed. It is before its parent that
 // the first of them comes.
 func TestOpNodesClientsPublishThroughUs(t *testing.T) {
-	peers.Program(t) // or the chains grow old while it is built
 	for _, v := range codec.Versions {
 		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
@@ -23,6 +27,9 @@ func TestOpNodesClientsPublishThroughUs(t *testing.T) {
 			hears := runOpNode(t, newest, n.start(map[string]any{"head": 19}))
 			d := n.daemon(t, `no_discovery = true
 static = ["`+hears.Addrs[0]+`"]`, "")
+			// A block is held for two seconds, and lost where nobody hears it by then.
+			hears.meshed(t, n, 1)
+			polls(t, "op-node in the node's mesh", func() bool { return meshOf(t, d, v) > 0 })
 			token, err := os.ReadFile(filepath.Join(d.Dir, "keys", "rpc.token"))
 			if err != nil {
 				t.Fatal(err)
@@ -47,4 +54,24 @@ static = ["`+hears.Addrs[0]+`"]`, "")
 			}
 		})
 	}
+}
+
+// meshOf is how many peers are in a starling process's mesh of a topic.
+func meshOf(t *testing.T, s *steertest.Starling, v codec.Version) (size int) {
+	t.Helper()
+	res, err := http.Get(s.RPC + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if n, ok := strings.CutPrefix(lines.Text(), fmt.Sprintf("starling_gossip_mesh_peers{topic=\"blocks%v\"} ", v)); ok {
+			if size, err = strconv.Atoi(n); err != nil {
+				t.Fatal(err)
+			}
+			return size
+		}
+	}
+	t.Fatal("there is no metric of the mesh")
+	return 0
 }

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
@@ -37,7 +36,6 @@ func TestTenLinesJoinAChainOfOpNodes(t *testing.T) {
 	if n := strings.Count(config, "\n"); n > 10 {
 		t.Errorf("the config of the README has %d lines", n)
 	}
-	peers.Program(t) // or the chain grows old while it is built
 	n := newNetwork(t, codec.V4, 20, 2, 200)
 	maker := runOpNode(t, newest, n.start(map[string]any{"head": 10000}))
 	other := runOpNode(t, newest, n.start(map[string]any{"head": 10000, "static": []string{maker.Addrs[0]}}))
@@ -56,25 +54,11 @@ func TestTenLinesJoinAChainOfOpNodes(t *testing.T) {
 	t.Setenv("STARLING_RPC_LISTEN", "127.0.0.1:0")
 	d := peers.Starling(t, patience, steertest.ShortDir(t), config)
 	other.Until("a connection", func(e event) bool { return e.Event == "connected" && e.Peer == d.ID })
-	for began := time.Now(); ; pause(t, 100*time.Millisecond) {
-		var at, of []int
-		other.Do(map[string]any{"do": "topics"}, &at)
-		maker.Do(map[string]any{"do": "topics"}, &of)
-		if at[n.version-1] == 2 && of[n.version-1] == 1 {
-			break
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("the topics have %v and %v members", at, of)
-		}
-	}
-	pause(t, 2*time.Second) // heartbeats: nothing tells when the meshes are there
-	due := (uint64(time.Now().Unix()) - n.genesis) / blockTime
+	other.meshed(t, n, 2)
+	maker.meshed(t, n, 1)
+	due := n.due()
 	maker.Do(map[string]any{"do": "publish", "number": due}, nil)
-	for began := time.Now(); status(t, d).Head.Number < due; pause(t, 200*time.Millisecond) {
-		if time.Since(began) > patience {
-			t.Fatalf("the node is at %+v", status(t, d))
-		}
-	}
+	polls(t, fmt.Sprintf("block %d as the node's head", due), func() bool { return status(t, d).Head.Number >= uint64(due) })
 	out, err := exec.CommandContext(t.Context(), peers.Program(t), "tail", "--datadir", d.Dir, "--from", "15", "--count", "5", "--json").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,10 @@ func newNetwork(t *testing.T, v codec.Version, count, txs, txBytes int) *network
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Or the chain grows old while they are built: nobody takes a block that is
+	// older than a minute.
+	peers.Get(t, "opnode-"+newest)
+	peers.Program(t)
 	n := &network{id: 900 + uint64(v), genesis: uint64(time.Now().Unix()) - blockTime*uint64(count-1), version: v, key: key}
 	n.params = map[string]any{
 		"chain_id": n.id, "genesis_time": n.genesis, "block_time": blockTime,
@@ -176,19 +180,33 @@ func (s *member) dial(t *testing.T, to *opNode) wire.Session {
 func (n *network) meshed(t *testing.T, s *member, to *opNode) {
 	t.Helper()
 	s.until(t, "four topics of op-node's", func() bool { return len(wiretest.Reports[wire.TopicChanged](s.Host)) >= 4 })
-	deadline := time.Now().Add(patience)
-	for {
-		var topics []int
-		to.Do(map[string]any{"do": "topics"}, &topics)
-		if topics[n.version-1] > 0 && s.Mesh(n.version) > 0 {
-			break
-		}
+	to.meshed(t, n, 1)
+	polls(t, "op-node in our mesh", func() bool { return s.Mesh(n.version) > 0 })
+}
+
+// meshed waits until op-node has so many peers in its mesh of the topic in use.
+func (n *opNode) meshed(t *testing.T, of *network, size int) {
+	t.Helper()
+	polls(t, fmt.Sprintf("a mesh of op-node's with %d peers", size), func() bool {
+		var sizes []int
+		n.Do(map[string]any{"do": "meshes"}, &sizes)
+		return sizes[of.version-1] >= size
+	})
+}
+
+// due is the number of the newest block that is due.
+func (n *network) due() int {
+	return (int(time.Now().Unix()) - int(n.genesis)) / blockTime
+}
+
+// polls asks, of what tells nothing by itself, until the answer is yes.
+func polls(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !yes(); pause(t, 50*time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no mesh: op-node has %v peers in its topics, we %d", topics, s.Mesh(n.version))
+			t.Fatalf("within %v there was not %s", patience, what)
 		}
-		pause(t, 100*time.Millisecond)
 	}
-	pause(t, 1200*time.Millisecond) // two heartbeats of op-node's: nothing tells when it has grafted us
 }
 
 func pause(t *testing.T, d time.Duration) {

@@ -12,7 +12,7 @@
 //	peers     Answers what admin_peers does.
 //	head      Answers number, hash and total difficulty.
 //	block     Number: of its own chain. Answers its RLP in hex and its hash.
-//	seal      Seals from now on. rest: no longer.
+//	seal      Seals from now on. rest: no longer; answers when no block comes any more.
 //	send      Count: transfers into the own pool, as local ones. Answers their hashes.
 //	call      Params: method and args, of its RPC. Answers the result.
 //	pool      Answers the hashes of what is pending.

@@ -61,6 +61,7 @@ type node struct {
 	subs    []event.Subscription
 	emit    func(any)
 	done    chan struct{}
+	sealer  sealer
 }
 
 func genesis(s startParams, signer, faucet common.Address) *core.Genesis {
@@ -128,6 +129,9 @@ func open(s startParams, emit func(any)) (*node, error) {
 		engine = b.InnerEngine()
 	}
 	engine.(*clique.Clique).Authorize(signer, func(_ accounts.Account, _ string, message []byte) ([]byte, error) {
+		if err := n.sealer.sign(message); err != nil {
+			return nil, err
+		}
 		return crypto.Sign(crypto.Keccak256(message), keys[0])
 	})
 	if err := n.stack.Start(); err != nil {
@@ -202,12 +206,15 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		raw, err := rlp.EncodeToBytes(b)
 		return map[string]any{"hash": b.Hash().Hex(), "rlp": hex.EncodeToString(raw)}, err
 	case "seal":
+		if err := n.sealer.wake(ctx); err != nil {
+			return nil, err
+		}
 		n.eth.SetSynced()
 		n.eth.Miner().Start()
 		return true, nil
 	case "rest":
 		n.eth.StopMining()
-		return true, nil
+		return true, n.sealer.rest(ctx, n.eth.BlockChain())
 	case "send":
 		return n.send(c.Count)
 	case "call":

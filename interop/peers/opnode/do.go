@@ -45,6 +45,8 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 	case "topics":
 		out := n.p2p.GossipOut()
 		return []int{len(out.BlocksTopicV1Peers()), len(out.BlocksTopicV2Peers()), len(out.BlocksTopicV3Peers()), len(out.BlocksTopicV4Peers())}, nil
+	case "meshes":
+		return n.meshes.sizes(n.source.params.ID), nil
 	case "block":
 		return n.source.block(c.Number)
 	case "publish":

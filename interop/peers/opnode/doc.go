@@ -10,6 +10,7 @@
 //	disconnect Peer.
 //	peers      Answers the connected peers' IDs.
 //	topics     Answers how many peers listen on each of the four topics.
+//	meshes     Answers how many peers the mesh of each of them has.
 //	block      Number: of the chain. Answers Block.
 //	publish    Number: signs and gossips that block; Mode, unless empty, spoils it: bad-signature, bad-hash.
 //	sync       Number and End: asks the sync client for the blocks between them (v1.19.0).

@@ -39,6 +39,7 @@ type node struct {
 	source *source
 	signer *ecdsa.PrivateKey
 	emit   func(any)
+	meshes *meshes
 }
 
 // GossipRuntimeConfig: the signer never changes here.
@@ -80,7 +81,7 @@ func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 	if err != nil {
 		return nil, Ready{}, fmt.Errorf("signer_key: %w", err)
 	}
-	n := &node{source: &source{params: s.Chain, serve: s, served: map[uint64]int{}}, signer: signer, emit: emit}
+	n := &node{source: &source{params: s.Chain, serve: s, served: map[uint64]int{}}, signer: signer, emit: emit, meshes: &meshes{with: map[string]map[string]bool{}}}
 	cfg := s.Chain.config()
 	scoring, err := p2p.GetScoringParams("light", cfg.BlockTime)
 	if err != nil {
@@ -126,7 +127,7 @@ func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 		}
 	}
 	logger := log.NewLogger(log.NewTerminalHandlerWithLevel(os.Stderr, log.LevelInfo, false))
-	if n.p2p, err = p2p.NewNodeP2P(ctx, cfg, logger, conf, n, n.source, n, metrics.NoopMetrics, clock.SystemClock); err != nil {
+	if n.p2p, err = p2p.NewNodeP2P(ctx, cfg, logger, traced{conf, n.meshes}, n, n.source, n, metrics.NoopMetrics, clock.SystemClock); err != nil {
 		return nil, Ready{}, err
 	}
 	if s.Discovery { // as op-node does once all of it is up; it ends with ctx
@@ -138,6 +139,7 @@ func start(ctx context.Context, s Start, emit func(any)) (*node, Ready, error) {
 			emit(Event{Event: "connected", Peer: c.RemotePeer().String()})
 		},
 		DisconnectedF: func(_ network.Network, c network.Conn) {
+			n.meshes.left(c.RemotePeer())
 			emit(Event{Event: "disconnected", Peer: c.RemotePeer().String()})
 		},
 	})
