@@ -55,8 +55,9 @@ func forks() map[byte]*params.ChainConfig {
 	return map[byte]*params.ChainConfig{types.BlobSidecarVersion0: mergedConfig(), types.BlobSidecarVersion1: osaka}
 }
 
-// Threat T-07: blobs with a wrong proof are fatal for their deliverer, and
-// whatever is cheaper to see is seen first; none hides the true transaction.
+// Threat T-07 (CVE-2026-22868): blobs with a wrong proof are fatal for their
+// deliverer, and whatever is cheaper to see is seen first, a missing sidecar
+// among it; none hides the true transaction.
 func TestPoolVerifiesBlobs(t *testing.T) {
 	for version, cfg := range forks() {
 		p, _ := poolOf(t, testFamily(t, cfg))

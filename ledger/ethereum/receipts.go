@@ -16,7 +16,7 @@ func verifyReceipts(h *types.Header, txs int, extra []byte) error {
 	if err != nil || len(rest) > 0 {
 		return errors.New("its receipts are no list")
 	}
-	items, err := splitItems(in)
+	items, err := splitItems(in, leastReceipt)
 	if err != nil {
 		return fmt.Errorf("its receipts: %w", err)
 	}

@@ -159,6 +159,10 @@ func inBed(versions ...eth.Version) wiretest.Factory {
 	}
 }
 
+// TestConforms runs the shared checks. Among them are threats M-01 and H-01
+// (random bytes and silence before the handshake), H-05 (another network or
+// genesis), H-06 (another identity than was dialled), H-07 (ourselves), H-08
+// (dials of both sides at once) and Z-07 (a peer that only keeps alive).
 func TestConforms(t *testing.T) {
 	for _, v := range eth.Versions() {
 		t.Run(v.String(), func(t *testing.T) { wiretest.Run(t, inBed(v)) })

@@ -1,11 +1,15 @@
 package devp2p
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net"
+	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
@@ -213,18 +217,23 @@ func TestMalformedMessagesEndTheSession(t *testing.T) {
 	}
 }
 
-// Threat R-06: of a flood of pings one a second is answered, and the rest
-// charged.
+// Threat R-06 (CVE-2023-40591: each ping of a flood had a goroutine): of a flood
+// of pings one a second is answered, the rest charged, and none starts anything.
 func TestPingFloodsAreCharged(t *testing.T) {
 	bubble(t, func(t *testing.T, n *bed.Net) {
 		a, b := besiege(t, n, eth.V69, nil)
+		before := runtime.NumGoroutine()
 		for range 60 {
 			b.send(t, base.PingMsg, []byte{0xc0})
+		}
+		if now := runtime.NumGoroutine(); now > before+10 {
+			t.Errorf("%d goroutines became %d", before, now)
 		}
 		time.Sleep(time.Second)
 		if o := offenses(a); o[peer.PingFlood] < 40 || len(a.host.Sessions()) != 1 {
 			t.Errorf("charges = %v", o)
 		}
+		charged(t, a, peer.PingFlood, peer.Low, offenses(a)[peer.PingFlood])
 		b.Close()
 		time.Sleep(time.Second)
 		a.stop(t)
@@ -355,6 +364,33 @@ func TestSelfIsRefusedByAnyAddress(t *testing.T) {
 		if r := wiretest.Reports[wire.Refused](a.host); len(r) != 1 || r[0].Reason != peer.Self {
 			t.Errorf("Refused = %+v", r)
 		}
+		a.stop(t)
+	})
+}
+
+// Threat H-07 (CVE-2025-54604: a node that was led to itself, over and over,
+// filled its disk with log lines): what comes of it is in the reports, which the
+// node rations, and no line of the wire's log is for the operator.
+func TestLinksToOurselvesFillNoLog(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		var lines bytes.Buffer
+		a := start(t, n, 1, nil, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&lines, nil)) })
+		synctest.Wait() // it has said that it listens
+		before := lines.Len()
+		for range 50 {
+			b := dialBare(t, n, 1, a)
+			b.drain(t)
+			b.Close()
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if r := wiretest.Reports[wire.Refused](a.host); len(r) != 50 || r[49].Reason != peer.Self {
+			t.Errorf("%d links were refused, the last as %+v", len(r), r[len(r)-1])
+		}
+		if lines.Len() > before {
+			t.Errorf("the log has %s", lines.Bytes()[before:])
+		}
+		charged(t, a, "", peer.None, 0)
 		a.stop(t)
 	})
 }

@@ -27,6 +27,12 @@ const (
 	headLen = 16 + macLen
 	// maxCode is what a code adds to a frame, at most.
 	maxCode = 9
+
+	// A side that refuses the other's Hello, or never gets it whole, says so
+	// before it compresses, though the other compresses by then. Such a
+	// Disconnect is a byte, or a list of one, and never valid snappy.
+	disconnectMsg = 1
+	plainGoodbye  = 2
 )
 
 // Codec makes and takes apart the frames of one connection whose handshake is
@@ -111,7 +117,11 @@ func (c *Codec) Open(b []byte, more func(int) error) (code uint64, payload []byt
 		return 0, nil, fault(peer.BadEncoding, "a message has no code")
 	}
 	if c.snappy {
-		if payload, err = c.unfold(payload, more); err != nil {
+		plain := payload
+		if payload, err = c.unfold(plain, more); err != nil {
+			if code == disconnectMsg && len(plain) <= plainGoodbye {
+				return code, slices.Clone(plain), nil
+			}
 			return 0, nil, err
 		}
 	}

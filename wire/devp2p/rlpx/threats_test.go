@@ -185,6 +185,21 @@ func TestSnappyBombsAreRefusedUnopened(t *testing.T) {
 	}
 }
 
+// A Disconnect of a side that has not come as far as compression is no bomb.
+func TestGoodbyesMayComeUncompressed(t *testing.T) {
+	for _, plain := range []string{"\xc1\x10", "\xc1\x04", "\xc1\x80", "\x04"} {
+		for code, ok := range map[uint64]bool{disconnectMsg: true, 2: false} {
+			s := newSender(false)
+			s.send(t, code, []byte(plain))
+			c := receiver(s.buf)
+			c.codec.Establish(MaxMessage, true)
+			if f, err := c.read(); (err == nil) != ok || ok && string(f.Payload) != plain {
+				t.Errorf("message %d of %x = %x, %v", code, plain, f.Payload, err)
+			}
+		}
+	}
+}
+
 func TestMessagesOverTheFormatAreNotSealed(t *testing.T) {
 	s := newSender(false)
 	s.send(t, 1, []byte("a"))
