@@ -255,7 +255,7 @@ func TestRSAIdentityIsRefused(t *testing.T) { // H-04
 	})
 }
 
-func TestSilentForwarderFallsBelowZero(t *testing.T) { // G-12
+func TestSilentForwarderFallsBelowZero(t *testing.T) { // G-12 (CVE-2022-47547)
 	for seed := range uint64(8) {
 		inBubble(t, time.Duration(5+rand.N(30))*time.Millisecond, func(t *testing.T, n *bed.Net) {
 			const honest = 7

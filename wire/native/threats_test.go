@@ -375,7 +375,7 @@ func TestGraftFloodsAreAnsweredInBounds(t *testing.T) {
 }
 
 // Peers that a prune recommends are not dialled, however well we think of who
-// sends it. Threat row X-07.
+// sends it. Threat row X-07 (CVE-2023-40583).
 func TestPeerExchangeIsNotFollowed(t *testing.T) {
 	fond := &wiretest.Host{OnScore: func(peer.ID) float64 { return 100 }}
 	gossiping(t, fond, func(t *testing.T, n *bed.Net, a *running, h libhost.Host, s network.Stream, e *ear) {
