@@ -16,25 +16,38 @@ const (
 // ones are asked for: those of class i hold leastScratch<<i bytes at least.
 type scratch [6]sync.Pool // of *[]byte
 
-// classOf is the first class whose buffers hold n bytes; of the last one some do.
+// classOf is the first class whose buffers all hold n bytes; of the last one
+// some do.
 func (s *scratch) classOf(n int) int {
 	return min(bits.Len(uint(max(n-1, 0)/leastScratch)), len(s)-1)
+}
+
+// take gives a buffer of a class, if the first that is met holds n bytes.
+func (s *scratch) take(class, n int) []byte {
+	got, _ := s[class].Get().(*[]byte)
+	switch {
+	case got == nil:
+		return nil
+	case cap(*got) < n:
+		s[class].Put(got)
+		return nil
+	}
+	return (*got)[:n]
 }
 
 // Scratch gives a buffer of n bytes that somebody used before; nil if there is
 // none. What is in it is not cleared. It is safe for concurrent use.
 func (b *Budget) Scratch(n int) []byte {
-	for i := b.scratch.classOf(n); i < len(b.scratch); i++ {
-		got, _ := b.scratch[i].Get().(*[]byte)
-		if got == nil {
-			continue
+	first := b.scratch.classOf(n)
+	for class := first; class < len(b.scratch); class++ {
+		if got := b.scratch.take(class, n); got != nil {
+			return got
 		}
-		if cap(*got) >= n {
-			return (*got)[:n]
-		}
-		b.scratch[i].Put(got)
 	}
-	return nil
+	if first == 0 {
+		return nil
+	}
+	return b.scratch.take(first-1, n) // one that was made for as many
 }
 
 // Room is Scratch for whoever has what fills the buffer: where there is none, it
