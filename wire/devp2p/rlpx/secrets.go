@@ -8,7 +8,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/crypto/ecies"
-	"github.com/ethereum/go-ethereum/crypto/keccak"
+
+	"github.com/starlingp2p/starling/wire/devp2p/rlpx/internal/keccak"
 )
 
 const (
@@ -66,7 +67,7 @@ func (a *agreement) derive() (secrets, error) {
 
 // seeded is the MAC of what one side sends, which begins with its handshake packet.
 func seeded(block cipher.Block, key, nonce, packet []byte) *mac {
-	h := keccak.NewLegacyKeccak256()
+	h := keccak.New()
 	seed := make([]byte, nonceLen)
 	subtle.XORBytes(seed, key, nonce)
 	h.Write(seed)

@@ -1,0 +1,87 @@
+package keccak
+
+import (
+	"encoding/binary"
+	"hash"
+
+	"github.com/ethereum/go-ethereum/crypto/keccak"
+)
+
+const (
+	size = 32
+	rate = 136 // bytes that one permutation takes in
+)
+
+// New gives a hash with nothing written to it. Its Sum leaves it as it is.
+func New() hash.Hash {
+	if !fast() {
+		return keccak.NewLegacyKeccak256()
+	}
+	return &state{rc: constants()}
+}
+
+// state is a hash under way.
+type state struct {
+	a    [25]uint64
+	rc   [24]uint64
+	last [rate]byte // what was written behind the last whole block
+	n    int        // how much that is
+}
+
+// Write implements hash.Hash. It never fails.
+func (s *state) Write(b []byte) (int, error) {
+	written := len(b)
+	if s.n > 0 {
+		k := copy(s.last[s.n:], b)
+		s.n += k
+		b = b[k:]
+		if s.n < rate {
+			return written, nil
+		}
+		absorbBlocks(&s.a, &s.rc, &s.last[0], 1)
+		s.n = 0
+	}
+	if blocks := len(b) / rate; blocks > 0 {
+		absorbBlocks(&s.a, &s.rc, &b[0], blocks)
+		b = b[blocks*rate:]
+	}
+	s.n = copy(s.last[:], b)
+	return written, nil
+}
+
+// Sum implements hash.Hash.
+func (s *state) Sum(b []byte) []byte {
+	a := s.a
+	var block [rate]byte
+	copy(block[:], s.last[:s.n])
+	block[s.n] = 0x01 // Keccak's padding, from before SHA-3
+	block[rate-1] |= 0x80
+	absorbBlocks(&a, &s.rc, &block[0], 1)
+	for _, w := range a[:size/8] {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	return b
+}
+
+// Reset implements hash.Hash.
+func (s *state) Reset() { s.a, s.n = [25]uint64{}, 0 }
+
+// Size implements hash.Hash.
+func (s *state) Size() int { return size }
+
+// BlockSize implements hash.Hash.
+func (s *state) BlockSize() int { return rate }
+
+// constants are those of the rounds: bit 2^j-1 of that of round i is bit j+7i of
+// the shift register of FIPS 202, section 3.2.5.
+func constants() (rc [24]uint64) {
+	for bit, register := 0, uint16(1); bit < 7*len(rc); bit++ {
+		if register&1 == 1 {
+			rc[bit/7] |= 1 << (1<<(bit%7) - 1)
+		}
+		if register <<= 1; register > 0xff {
+			register ^= 0x171
+		}
+	}
+	return rc
+}

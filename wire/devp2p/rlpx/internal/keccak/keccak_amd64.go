@@ -1,0 +1,12 @@
+package keccak
+
+import "golang.org/x/sys/cpu"
+
+// fast reports whether the machine has what absorbBlocks takes.
+func fast() bool { return cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL }
+
+// absorbBlocks takes blocks of rate bytes into the state, at least one, with rc as
+// the constants of the rounds.
+//
+//go:noescape
+func absorbBlocks(state *[25]uint64, rc *[24]uint64, from *byte, blocks int)
