@@ -72,7 +72,7 @@ func links(t testing.TB) (send func(n int, data []byte)) {
 // A large message takes little more memory than what is handed on: buffers that
 // were used are used again, whatever their size.
 func TestLargeMessagesTakeLittleMemory(t *testing.T) {
-	const n = 100
+	const n = 25
 	send := links(t)
 	for _, size := range []int{300 << 10, 1 << 20, 2 << 20} {
 		data := make([]byte, size)
