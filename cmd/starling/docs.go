@@ -102,7 +102,8 @@ A value comes from the flag, else from the environment, else from the config fil
 ` + "`starling config dump`" + ` shows which. Data goes to standard output, everything else to standard error. With ` + "`--json`" + ` the
 output is one document, with ` + "`--json --watch`" + ` one line a look; every document has ` + "`\"v\": 1`" + `, and fields are added, never renamed.
 ` + "`--watch`" + ` is for the verbs that have something to look at again: ` + strings.Join(verbsWith(root, "watch", ""), ", ") + `. Those that act are done
-once and refuse it. Text is coloured only on a terminal, and not where ` + "`NO_COLOR`" + ` is set.
+once and refuse it. Text is coloured only on a terminal, and not where ` + "`NO_COLOR`" + ` is set. A first sync
+is told on one line that is written over, cut to the window; where that cannot be (a pipe, ` + "`TERM=dumb`" + `), with a line each ten seconds.
 
 | exit code | meaning |
 |---|---|

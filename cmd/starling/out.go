@@ -25,12 +25,33 @@ const watchEvery = time.Second
 
 // isTerminal reports whether a person sees what is written there.
 func isTerminal(w io.Writer) bool {
+	_, ok := columns(w)
+	return ok
+}
+
+// columns is the width of the window that a terminal shows in, 0: not known.
+func columns(w io.Writer) (n int, terminal bool) {
 	f, ok := w.(*os.File)
 	if !ok {
-		return false
+		return 0, false
 	}
-	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	return err == nil
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, false
+	}
+	return int(size.Col), true
+}
+
+// windowOf gives the width of a terminal on which a line can be written over;
+// nil: it is none, or a dumb one.
+func windowOf(w io.Writer) func() int {
+	if !isTerminal(w) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() int {
+		n, _ := columns(w)
+		return n
+	}
 }
 
 // colours reports whether text may be coloured: for people only, and not where

@@ -41,16 +41,14 @@ func runCommand() *cli.Command {
 				return err
 			}
 			limitMemory()
-			stderr := cmd.Root().ErrWriter
-			defer context.AfterFunc(ctx, func() {
-				fmt.Fprintln(stderr, "starling: stopping: peers are told and what is open is closed; Ctrl-C again ends it at once")
-			})()
+			out, stderr := cmd.Root().Writer, cmd.Root().ErrWriter
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
 			return daemon.Run(ctx, cfg, daemon.Output{
-				Out: cmd.Root().Writer, Err: stderr, JSON: cmd.Bool("json"), Terminal: isTerminal(stderr),
+				Out: out, Err: stderr, JSON: cmd.Bool("json"), Terminal: isTerminal(stderr), Width: windowOf(stderr), OutToo: isTerminal(out),
 				Reload: hup, Load: load,
+				Stopping: "starling: stopping: peers are told and what is open is closed; Ctrl-C again ends it at once",
 			})
 		},
 	}

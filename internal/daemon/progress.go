@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -64,30 +65,63 @@ func (p *progress) step(now time.Time, head, target, staged uint64) string {
 type statusLine struct {
 	mu    sync.Mutex
 	out   io.Writer
+	width func() int // of the window in columns; nil, or 0: not known
 	shown string
 }
 
 // Write implements io.Writer for what stands above the line.
-func (s *statusLine) Write(b []byte) (int, error) {
+func (s *statusLine) Write(b []byte) (int, error) { return s.above(s.out, b) }
+
+// above writes to w, which shows on the same terminal, above the line.
+func (s *statusLine) above(w io.Writer, b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shown == "" {
-		return s.out.Write(b)
+		return w.Write(b)
 	}
 	io.WriteString(s.out, "\r\x1b[K")
-	n, err := s.out.Write(b)
+	n, err := w.Write(b)
 	io.WriteString(s.out, s.shown)
 	return n, err
 }
+
+// aboveLine is another writer to the terminal of a statusLine.
+type aboveLine struct {
+	line *statusLine
+	out  io.Writer
+}
+
+func (a *aboveLine) Write(b []byte) (int, error) { return a.line.above(a.out, b) }
 
 // set changes the line; empty takes it away.
 func (s *statusLine) set(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.width != nil {
+		text = fit(text, s.width())
+	}
 	if text != s.shown {
 		io.WriteString(s.out, "\r\x1b[K"+text)
 		s.shown = text
 	}
+}
+
+// fit makes a line fit a window: one that wraps cannot be written over. What
+// stands between the first and the last part of it is left out first. The last
+// column stays free, since terminals differ in what they do once it is taken.
+func fit(text string, width int) string {
+	if width <= 0 || len(text) < width {
+		return text
+	}
+	parts := strings.Split(text, ", ")
+	for len(parts) > 1 {
+		parts = append(parts[:1], parts[2:]...)
+		if text = strings.Join(parts, ", "); len(text) < width {
+			return text
+		}
+	}
+	const more = "..."
+	return text[:max(0, width-1-len(more))] + more[:min(len(more), width-1)]
 }
 
 // tellProgress tells of a sync until ctx ends: on one line of a terminal, or

@@ -65,6 +65,43 @@ func TestTheLogStandsAboveTheStatusLine(t *testing.T) {
 	}
 }
 
+// What else is printed on the same terminal stands above the line too.
+func TestWhatIsPrintedStandsAboveTheStatusLine(t *testing.T) {
+	var log, out strings.Builder
+	s := &statusLine{out: &log}
+	s.set("syncing")
+	(&aboveLine{s, &out}).Write([]byte("{}\n"))
+	if log.String() != "\r\x1b[Ksyncing\r\x1b[Ksyncing" || out.String() != "{}\n" {
+		t.Errorf("wrote %q and %q", log.String(), out.String())
+	}
+}
+
+// A line that wraps could not be written over: it is made to fit the window.
+func TestTheStatusLineFitsTheWindow(t *testing.T) {
+	const text = "syncing  block 0 of 10000 (0.0 %), 1000 fetched (10.0 %), 100 blocks/s, 1m30s left"
+	for width, want := range map[int]string{
+		0: text, 200: text, len(text) + 1: text,
+		len(text): "syncing  block 0 of 10000 (0.0 %), 100 blocks/s, 1m30s left",
+		50:        "syncing  block 0 of 10000 (0.0 %), 1m30s left",
+		40:        "syncing  block 0 of 10000 (0.0 %)",
+		20:        "syncing  block 0...",
+		4:         "...", 3: "..", 1: "",
+	} {
+		if got := fit(text, width); got != want {
+			t.Errorf("in %d columns it is %q, want %q", width, got, want)
+		}
+	}
+	var b strings.Builder
+	width := 0
+	s := &statusLine{out: &b, width: func() int { return width }}
+	s.set("syncing")
+	width = 5
+	s.set("syncing")
+	if got, want := b.String(), "\r\x1b[Ksyncing\r\x1b[Ks..."; got != want {
+		t.Errorf("as the window got narrow %q was written, want %q", got, want)
+	}
+}
+
 // A first sync is told on one line where a person looks, and with a line each
 // ten seconds where nobody does.
 func TestAFirstSyncIsToldAsItGoes(t *testing.T) {

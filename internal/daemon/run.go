@@ -21,7 +21,15 @@ type Output struct {
 	Out, Err io.Writer // data, and chatter and the log; nil: nobody reads it
 	JSON     bool      // print events on Out as JSON lines
 	OnEvent  func(Event)
-	Terminal bool // Err is one that a person sees: progress is told on one line
+	Terminal bool // Err is one that a person sees: the log is text
+
+	// Width is that of Err's window in columns, 0: not known. The progress of a
+	// sync is told there on one line that is written over; nil: Err cannot do
+	// that, and it is told with lines. OutToo says that Out is the same terminal.
+	Width  func() int
+	OutToo bool
+	// Stopping is told on Err when ctx ends, since stopping may take a while.
+	Stopping string
 
 	// Reload asks to read the config again with Load: lists of peers and log
 	// levels are taken over. Nil: nobody asks.
@@ -42,9 +50,13 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 	if out.Out == nil {
 		out.Out = io.Discard
 	}
-	if out.Terminal && out.Err != nil {
-		out.Err = &statusLine{out: out.Err}
+	if out.Width != nil && out.Err != nil {
+		line := &statusLine{out: out.Err, width: out.Width}
+		if out.Err = line; out.OutToo {
+			out.Out = &aboveLine{line, out.Out}
+		}
 	}
+	defer tellStopping(ctx, out)()
 	logs, err := newLogs(cfg, out.Err, out.Terminal)
 	if err != nil {
 		return &StartError{err}
@@ -60,6 +72,24 @@ func Run(ctx context.Context, cfg Config, out Output) (err error) {
 		return logs.Set(cfg.LogLevel, cfg.LogLevels)
 	}}
 	return n.run(ctx, out, log)
+}
+
+// tellStopping says that the node stops once ctx ends. What it gives waits until
+// that is said, and must be called.
+func tellStopping(ctx context.Context, out Output) (done func()) {
+	if out.Err == nil || out.Stopping == "" {
+		return func() {}
+	}
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		fmt.Fprintln(out.Err, out.Stopping)
+	})
+	return func() {
+		if !stop() {
+			<-said
+		}
+	}
 }
 
 // run serves the socket and runs the node, and stops both when either ends.
