@@ -114,9 +114,6 @@ func (n *Net) Node(i int) *Node { return n.nodes[i] }
 // Len is the number of nodes, running or not.
 func (n *Net) Len() int { return len(n.nodes) }
 
-// Accounts are the funded accounts.
-func (n *Net) Accounts() []ed25519.PrivateKey { return n.accounts }
-
 // Stop stops every node that runs, the sequencer last.
 func (n *Net) Stop() error {
 	var (

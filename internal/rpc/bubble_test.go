@@ -53,6 +53,16 @@ func bubble(t *testing.T, s *Server, opts TCP) (pipes, *http.Client, func()) {
 	}
 }
 
+// fed is a server whose feed is a log of events.
+func fed(t *testing.T) (*eventlog.Log, *Server) {
+	t.Helper()
+	log, s := eventlog.New(0), testServer(t)
+	if err := s.AddFeed(logFeed(log)); err != nil {
+		t.Fatal(err)
+	}
+	return log, s
+}
+
 func testServer(t *testing.T, more ...starling.Method) *Server {
 	t.Helper()
 	s, err := New(append(
@@ -336,10 +346,7 @@ type note struct {
 // connection as other calls, until it is ended.
 func TestSubscriptionsFollowTheirId(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, s := eventlog.New(0), testServer(t)
-		if err := s.AddFeed(logFeed(log)); err != nil {
-			t.Fatal(err)
-		}
+		log, s := fed(t)
 		ours, theirs := net.Pipe()
 		done := make(chan struct{})
 		go func() { defer close(done); s.serveConn(t.Context(), theirs) }()
@@ -404,10 +411,7 @@ func TestSubscriptionsFollowTheirId(t *testing.T) {
 // makes the events never waits, and the connection goes on. Threat row Z-08.
 func TestASlowSubscriberIsDroppedWithNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, s := eventlog.New(0), testServer(t)
-		if err := s.AddFeed(logFeed(log)); err != nil {
-			t.Fatal(err)
-		}
+		log, s := fed(t)
 		ours, theirs := net.Pipe()
 		done := make(chan struct{})
 		go func() { defer close(done); s.serveConn(t.Context(), theirs) }()
@@ -452,10 +456,7 @@ func TestASlowSubscriberIsDroppedWithNotice(t *testing.T) {
 // whose other side is silent is let go.
 func TestWebSockets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, s := eventlog.New(0), testServer(t)
-		if err := s.AddFeed(logFeed(log)); err != nil {
-			t.Fatal(err)
-		}
+		log, s := fed(t)
 		_, client, stop := bubble(t, s, TCP{Open: true})
 		defer stop()
 		conn, _, err := websocket.Dial(t.Context(), "ws://localhost/", &websocket.DialOptions{HTTPClient: client})
@@ -714,10 +715,7 @@ func TestStoppingWaitsForCalls(t *testing.T) {
 func TestSubscriptionsOverTCPAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const token = "0123456789abcdef0123456789abcdef"
-		log, s := eventlog.New(0), testServer(t)
-		if err := s.AddFeed(logFeed(log)); err != nil {
-			t.Fatal(err)
-		}
+		_, s := fed(t)
 		_, client, stop := bubble(t, s, TCP{Open: true, Token: token})
 		defer stop()
 		open := func(auth string) *websocket.Conn {

@@ -40,9 +40,6 @@ func NewFileReader(r io.Reader) (*FileReader, error) {
 	return &FileReader{r: in}, nil
 }
 
-// Offset is how many bytes of blocks were read, unpacked.
-func (f *FileReader) Offset() int64 { return f.read }
-
 // Next gives the next block, whose form alone is checked; io.EOF behind the last
 // one. An error of the file's wraps chain.ErrInvalid.
 func (f *FileReader) Next() (chain.Block, error) {

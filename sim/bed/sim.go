@@ -134,11 +134,6 @@ func (d *Driver[Ev, Ef]) Send(ev Ev) {
 	d.arm()
 }
 
-// SendAfter is Send in d from now.
-func (d *Driver[Ev, Ef]) SendAfter(after time.Duration, ev Ev) {
-	d.sim.After(after, func() { d.Send(ev) })
-}
-
 // arm adds a call for Next unless one waits that comes no later.
 func (d *Driver[Ev, Ef]) arm() {
 	next := d.core.Next()

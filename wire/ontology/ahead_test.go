@@ -44,16 +44,22 @@ func requested(t *testing.T, s wire.Session, base codec.Header, count int) <-cha
 	return got
 }
 
+// askedFor is the session of a node that asks headers of a peer, the header that
+// it asks behind, and the full answer.
+func askedFor(t *testing.T, n *bed.Net) (s wire.Session, p *old, base codec.Header, first []codec.Header, h *wiretest.Host) {
+	t.Helper()
+	a := start(t, n, 1, nil, nil)
+	p = call(t, n, ipOf(9), portOf(1)).shakes(nil)
+	until(t, a.host, "a session", func() bool { return len(a.host.Sessions()) == 1 })
+	base = blockOf(3, bodySize).Header
+	return a.host.Sessions()[0], p, base, chainFrom(base, codec.MaxHeaders, 0), a.host
+}
+
 // Behind a full answer the next is asked for before the node does, once, and
 // the node's question takes it.
 func TestTheNextHeadersAreAskedForAhead(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {
-		a := start(t, n, 1, nil, nil)
-		p := call(t, n, ipOf(9), portOf(1)).shakes(nil)
-		until(t, a.host, "a session", func() bool { return len(a.host.Sessions()) == 1 })
-		s := a.host.Sessions()[0]
-		base := blockOf(3, bodySize).Header
-		first := chainFrom(base, codec.MaxHeaders, 0)
+		s, p, base, first, host := askedFor(t, n)
 		last := first[len(first)-1]
 		second := chainFrom(last, 7, 0)
 
@@ -86,7 +92,7 @@ func TestTheNextHeadersAreAskedForAhead(t *testing.T) {
 		if hs := <-more; len(hs) != 1 {
 			t.Errorf("%d headers, want the base alone", len(hs))
 		}
-		if charged := wiretest.Reports[wire.Offended](a.host); len(charged) > 0 {
+		if charged := wiretest.Reports[wire.Offended](host); len(charged) > 0 {
 			t.Errorf("charged: %+v", charged)
 		}
 	})
@@ -96,12 +102,7 @@ func TestTheNextHeadersAreAskedForAhead(t *testing.T) {
 // bound, and asked for again above it.
 func TestLargeHeadersAreNotKeptAhead(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {
-		a := start(t, n, 1, nil, nil)
-		p := call(t, n, ipOf(9), portOf(1)).shakes(nil)
-		until(t, a.host, "a session", func() bool { return len(a.host.Sessions()) == 1 })
-		s := a.host.Sessions()[0]
-		base := blockOf(3, bodySize).Header
-		first := chainFrom(base, codec.MaxHeaders, 0)
+		s, p, base, first, _ := askedFor(t, n)
 		last := first[len(first)-1]
 		large := codec.Headers{Headers: chainFrom(last, 10, maxAhead/9)}.Append(nil)
 

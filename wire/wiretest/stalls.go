@@ -61,25 +61,32 @@ func stalledServe(l *lab) error {
 	return l.alive(a, b, true)
 }
 
-func stalledCheck(l *lab) error {
-	release := make(chan struct{})
+// stalled is a pair of which b serves requests and, until release is called,
+// judges no message that stalls.
+func (l *lab) stalled(stalls func(wire.Message) bool) (a, b *node, release func(), err error) {
+	released := make(chan struct{})
 	hb := l.server(func() wire.Caps {
 		return wire.Caps{Skeleton: true, ByNumber: true, ByHash: true, MaxBatch: wire.Batch{Bodies: 1, Blocks: 1, Txs: 1}}
 	})
 	hb.OnCheck = func(ctx context.Context, _ wire.Session, m wire.Message) chain.Verdict {
-		if _, ok := m.(wire.Block); ok {
+		if stalls(m) {
 			select {
-			case <-release:
+			case <-released:
 			case <-ctx.Done():
 			}
 		}
 		return chain.Accepted()
 	}
-	a, b, err := l.pair(nil, hb)
+	a, b, err = l.pair(nil, hb)
+	return a, b, func() { close(released) }, err
+}
+
+func stalledCheck(l *lab) error {
+	a, b, release, err := l.stalled(func(m wire.Message) bool { _, ok := m.(wire.Block); return ok })
 	if err != nil {
 		return err
 	}
-	defer close(release)
+	defer release()
 	if err := l.heard(a, b); err != nil {
 		return err
 	}
@@ -95,22 +102,11 @@ func stalledCheck(l *lab) error {
 }
 
 func stalledConsensus(l *lab) error {
-	release := make(chan struct{})
-	hb := l.server(func() wire.Caps {
-		return wire.Caps{Skeleton: true, ByNumber: true, ByHash: true, MaxBatch: wire.Batch{Bodies: 1, Blocks: 1, Txs: 1}}
-	})
-	hb.OnCheck = func(ctx context.Context, _ wire.Session, m wire.Message) chain.Verdict {
-		select {
-		case <-release:
-		case <-ctx.Done():
-		}
-		return chain.Accepted()
-	}
-	a, b, err := l.pair(nil, hb)
+	a, b, release, err := l.stalled(func(wire.Message) bool { return true })
 	if err != nil {
 		return err
 	}
-	defer close(release)
+	defer release()
 	s := a.host.Sessions()[0]
 	large := l.consensus(string(make([]byte, 64<<10)))
 	for range 2000 {

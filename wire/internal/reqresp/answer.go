@@ -37,21 +37,6 @@ func Answer(ctx context.Context, s Stream, w *Window, l Limits, serve ServeFunc)
 	return nil
 }
 
-// Refuse answers a stream with a refusal, without reading its request, and
-// ends it. It blocks for one write.
-func Refuse(s Stream, why *wire.Refusal, l Limits) error {
-	l = l.withDefaults()
-	o := &sender{s: s, l: l, end: time.Now().Add(l.First)}
-	out := newOutput(o, l.AnswerMax)
-	defer out.free()
-	if err := out.finish(codec.EndOf(why)); err != nil {
-		s.Reset()
-		return err
-	}
-	s.Close()
-	return nil
-}
-
 func answer(ctx context.Context, s Stream, w *Window, l Limits, serve ServeFunc) error {
 	end := time.Now().Add(l.Exchange)
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {

@@ -121,17 +121,6 @@ func TestOurTroubleIsToldWithoutItsText(t *testing.T) {
 	}
 }
 
-func TestRefuseAnswersUnread(t *testing.T) {
-	a, s := pair()
-	if err := reqresp.Refuse(s, &wire.Refusal{Code: wire.RefusedLimit, Limit: "peer-streams"}, reqresp.Limits{}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := reqresp.Do(t.Context(), a, wire.GetAddrs{Max: 1}, reqresp.Limits{})
-	if err == nil || !strings.Contains(err.Error(), "peer-streams") {
-		t.Errorf("Do = %v", err)
-	}
-}
-
 // What was answered to its end is closed, not reset, whatever it says.
 func TestCompleteAnswersAreClosedNotReset(t *testing.T) {
 	for _, answer := range []reqresp.ServeFunc{

@@ -22,16 +22,3 @@ func DecodeGetHeaders(b []byte, d Dialect) (g GetHeaders, err error) {
 	g.End = r.hash("end")
 	return g, r.end()
 }
-
-// GetBlocks is defined by the protocol and sent by nobody. It is read, and
-// ignored.
-type GetBlocks struct{ Start, Stop Hash }
-
-// DecodeGetBlocks reads a payload.
-func DecodeGetBlocks(b []byte, d Dialect) (g GetBlocks, err error) {
-	r := newReader("getblocks", b, d)
-	r.u8("length")
-	g.Start = r.hash("start")
-	g.Stop = r.hash("stop")
-	return g, r.end()
-}

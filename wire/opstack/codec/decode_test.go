@@ -302,11 +302,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("ProtocolChain(%s) = %d, %v", p, got, ok)
 		}
 	}
-	if v, ok := codec.TopicVersion(10, "/optimism/10/2/blocks"); v != codec.V3 || !ok {
-		t.Errorf("TopicVersion = %v, %v", v, ok)
-	}
-	if _, ok := codec.TopicVersion(10, "/optimism/10/4/blocks"); ok {
-		t.Error("topic 4 is taken")
+	if got, want := codec.Topic(10, codec.V3), "/optimism/10/2/blocks"; got != want {
+		t.Errorf("topic %s, want %s", got, want)
 	}
 }
 

@@ -21,16 +21,6 @@ func Topic(chainID uint64, v Version) string {
 	return fmt.Sprintf("/optimism/%d/%d/blocks", chainID, v-1)
 }
 
-// TopicVersion reads the version out of a topic of a chain.
-func TopicVersion(chainID uint64, topic string) (Version, bool) {
-	for _, v := range Versions {
-		if topic == Topic(chainID, v) {
-			return v, true
-		}
-	}
-	return 0, false
-}
-
 // Protocols are the names of payload_by_number, to be offered in this order:
 // op-node speaks the first, Kona the second, and each only its own.
 func Protocols(chainID uint64) [2]string {
