@@ -25,7 +25,7 @@ type Config struct {
 
 	Budget Budget
 
-	Workers      int // requests that read the chain at once; 0: 16
+	Workers      int // requests that read the chain at once, half of them large ones at most; 0: 16
 	AppWorkers   int // application requests at once; 0: 16
 	QueuePerPeer int // requests of one peer that wait or run; 0: 16; below 0: 1, and none waits
 	MaxPeers     int // peers with a budget of their own; 0: 4096

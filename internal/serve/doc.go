@@ -9,6 +9,10 @@
 // *wire.Refusal that names the limit and when to come back. Only what a peer
 // sends inside that time is a fault of it.
 //
+// What is expected to be large, 32 KiB and more, has half of the workers at most,
+// and they read in turn (package turns): a small request finds a worker, and
+// a processor, whatever others ask for.
+//
 // Serve runs on its caller's goroutine: the package starts none, and waits for
 // none but by channels and timers that end with the request's context.
 //
