@@ -174,6 +174,12 @@ type script struct {
 func (p *place) peer(i int, s script) (libhost.Host, peer.ID) {
 	p.t.Helper()
 	b, _ := p.member(i, codec.V4)
+	serve(b, s)
+	return b, peer.ID(b.ID().String())
+}
+
+// serve has a bare host answer as a script says.
+func serve(b libhost.Host, s script) {
 	b.SetStreamHandler(protocol.ID(codec.Protocols(chainID)[0]), func(st network.Stream) {
 		defer st.Close()
 		var raw [codec.RequestSize]byte
@@ -189,7 +195,6 @@ func (p *place) peer(i int, s script) (libhost.Host, peer.ID) {
 	if s.ranged != nil {
 		onRanges(b, func(r wire.Request, st network.Stream) { s.ranged(r.(wire.GetBlocks), st) })
 	}
-	return b, peer.ID(b.ID().String())
 }
 
 // inBlocks gives the blocks of a range that a list has, which begins with block 1.
