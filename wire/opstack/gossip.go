@@ -76,12 +76,16 @@ func (n *node) validate(ctx context.Context, from network.Conn, topic string, da
 	if s == nil || !version.Valid() {
 		return chain.Ignore
 	}
-	select {
-	case n.checks[topic] <- struct{}{}:
-		defer func() { <-n.checks[topic] }()
-	case <-ctx.Done():
-		n.w.verdicts.count(validatorsBusy)
-		return chain.Ignore
+	// One at a time of each peer: one whose messages are slow to judge keeps its
+	// own waiting, and not those of others.
+	for _, places := range []chan struct{}{s.checking, n.checks[topic]} {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		case <-ctx.Done():
+			n.w.verdicts.count(validatorsBusy)
+			return chain.Ignore
+		}
 	}
 	size, _ := codec.DecodedLen(data) // 0 where Unpack will say what is wrong
 	release, err := n.budget.Take(ctx, size)

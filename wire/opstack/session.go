@@ -35,6 +35,7 @@ type session struct {
 	served   *rate.Limiter // of theirs
 	prefix   *rate.Limiter // of those of all its prefix; nil: none
 	answers  chan struct{} // a place for each answer that is being made
+	checking chan struct{} // the place for a message of its gossip that is judged
 	began    time.Time     // with the monotonic clock
 	used     atomic.Int64  // when it last served something, in nanoseconds since began
 
@@ -61,7 +62,7 @@ func (n *node) newSession(l *link, ours bool) *session {
 	s := &session{
 		node: n, link: l, ours: ours, began: time.Now(), pace: newPace(), requests: n.shared.Peer(),
 		held:     held{n.held, semaphore.NewWeighted(heldByPeer)},
-		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering),
+		inFlight: make(chan struct{}, maxInFlight), answers: make(chan struct{}, maxAnswering), checking: make(chan struct{}, 1),
 		served: rate.NewLimiter(rate.Limit(cfg.ServeRate), cfg.ServeBurst),
 	}
 	s.ctx, s.stop = context.WithCancel(n.tasks.Ctx)

@@ -166,18 +166,18 @@ func (h heard) pays(t *testing.T, l lie, liars ...peer.ID) {
 // bytes of the wire: of one peer that lies and one that does not, the liar pays
 // what its lie costs and the gap is filled all the same.
 func TestOfALiarAndAnHonestPeerTheHonestOneWins(t *testing.T) {
-	all := branchOf(anchor, 150, 0, keyOf(1))
-	forged := branchOf(anchor, 150, 1, keyOf(2))
+	all := branchOf(anchor, 90, 0, keyOf(1))
+	forged := branchOf(anchor, 90, 1, keyOf(2))
 	for _, l := range lies {
 		t.Run(l.name, func(t *testing.T) {
 			inBubble(t, func(p *place) {
-				honest := p.whole(1<<8, all[:149], func(c *Config) { c.NoRanges = true }) // or all is there before the liar is asked
+				honest := p.whole(1<<8, all[:89], func(c *Config) { c.NoRanges = true }) // or all is there before the liar is asked
 				n := p.whole(2<<8, nil)
 				liar, asked := n.plays(3<<8, l, all, forged)
 				n.meets(honest)
 				n.p.await(time.Minute, "two sessions", func() bool { return len(n.client.Peers()) == 2 })
 				time.Sleep(5 * time.Second)
-				honest.tells(all[149])
+				honest.tells(all[89])
 				n.reaches(10*time.Minute, all)
 				if asked.Load() == 0 {
 					t.Error("it was not asked for anything: nothing is shown by that")
@@ -198,15 +198,15 @@ func TestOfALiarAndAnHonestPeerTheHonestOneWins(t *testing.T) {
 // Threat L-11: nine of ten peers tell the same lie, by number or by ranges. The
 // one that does not is enough, since what the sequencer signed tells them apart.
 func TestOneHonestPeerOfTenIsEnough(t *testing.T) {
-	all := branchOf(anchor, 150, 0, keyOf(1))
-	forged := branchOf(anchor, 150, 1, keyOf(2))
+	all := branchOf(anchor, 90, 0, keyOf(1))
+	forged := branchOf(anchor, 90, 1, keyOf(2))
 	for _, l := range lies {
 		if !strings.HasPrefix(l.name, "L-06") {
 			continue
 		}
 		t.Run(l.name, func(t *testing.T) {
 			inBubble(t, func(p *place) {
-				honest := p.whole(1<<8, all[:149], func(c *Config) { c.NoRanges = true })
+				honest := p.whole(1<<8, all[:89], func(c *Config) { c.NoRanges = true })
 				n := p.whole(2<<8, nil)
 				var liars []peer.ID
 				for i := range 9 {
@@ -216,7 +216,7 @@ func TestOneHonestPeerOfTenIsEnough(t *testing.T) {
 				n.meets(honest)
 				n.p.await(time.Minute, "ten sessions", func() bool { return len(n.client.Peers()) == 10 })
 				time.Sleep(5 * time.Second)
-				honest.tells(all[149])
+				honest.tells(all[89])
 				n.reaches(10*time.Minute, all)
 				h := n.heard()
 				if h.pays(t, l, liars...); len(h.charges) == 0 {

@@ -229,6 +229,18 @@ func moreBreakages() []breakage {
 				return inner(l)
 			}
 		})},
+		{"OnePeerDoesNotFillTheQueue", "one check at a time", onHost(func(h *hostMutant) {
+			one := make(chan struct{}, 1)
+			h.check = func(ctx context.Context, s wire.Session, m wire.Message) chain.Verdict {
+				select {
+				case one <- struct{}{}:
+					defer func() { <-one }()
+				case <-ctx.Done():
+					return chain.Ignored("busy")
+				}
+				return h.Host.Check(ctx, s, m)
+			}
+		})},
 		{"StopTellsPeers", "peers are not told", onHost(func(h *hostMutant) {
 			h.report = func(r wire.Report) {
 				if c, ok := r.(wire.Closed); ok && c.ByRemote {

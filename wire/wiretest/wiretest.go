@@ -120,7 +120,7 @@ func (c Check) Try(t *testing.T, f Factory) (err error) {
 // Checks lists the rules, in the order in which Run tries them.
 func Checks() []Check {
 	var all []Check
-	for _, part := range [][]Check{basicChecks(), sessionChecks(), refusalChecks(), requestChecks(), gossipChecks(), stallChecks(), hostileChecks(), stopChecks()} {
+	for _, part := range [][]Check{basicChecks(), sessionChecks(), refusalChecks(), requestChecks(), gossipChecks(), stallChecks(), hogChecks(), hostileChecks(), stopChecks()} {
 		all = append(all, part...)
 	}
 	return all
