@@ -219,7 +219,8 @@ type Scorer interface {
 
 // Turner is a role of a Host: it has those work in turn who work on what is
 // large, from 32 KiB on, so that a processor is left for what is small. The
-// wire takes a turn to put an answer together, to encrypt or to hash it.
+// wire takes a turn to put an answer together, to encrypt or to hash it; not for
+// consensus and blocks.
 type Turner interface {
 	// Turn blocks until the work is done. The work only computes: it waits for
 	// nobody, and takes no turn itself.

@@ -54,9 +54,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		w: w, host: h, key: key, self: IDOf(&key.PublicKey), budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
 		pending: make(chan struct{}, w.cfg.MaxPending), throttle: newThrottle(w.cfg.InboundPause), raw: map[net.Conn]struct{}{}, peers: map[peer.ID]*contact{},
 	}
-	if t, ok := h.(wire.Turner); ok {
-		n.budget.Share(t.Turn)
-	}
+	n.budget.Share(h)
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()
 	if !w.cfg.NoListen {

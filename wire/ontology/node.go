@@ -56,6 +56,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 		cfg: w.cfg, host: h, log: w.cfg.Logger, traffic: w.traffic, budget: intake.NewBudget(int64(w.cfg.DecodeBudget)),
 		shaking: make(chan struct{}, maxShaking), sessions: map[claim]*session{}, names: map[peer.ID]struct{}{}, dialling: map[string]struct{}{},
 	}
+	n.budget.Share(h)
 	n.ctx, n.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer n.stop()
 	id, computed, err := n.who()

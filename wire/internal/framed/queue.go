@@ -16,6 +16,8 @@ type Out struct {
 	// Spare says that nobody needs the payload's memory once it is sent, and that
 	// it is of no other slice: it then serves another message.
 	Spare bool
+
+	lane wire.Lane
 }
 
 func (o Out) size() int { return len(o.Payload) + frameTax }
@@ -82,6 +84,7 @@ func (q *queue) push(l wire.Lane, m Out) (ok bool, freed <-chan struct{}, old in
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	ln := &q.lanes[l]
+	m.lane = l
 	if m.Key != 0 {
 		for i := range ln.items.len() {
 			if at := ln.items.at(i); at.Key == m.Key {

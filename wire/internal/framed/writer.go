@@ -61,7 +61,7 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 			buf = l.conn.budget.Room(room)[:0]
 		}
 		var err error
-		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < turns.Bulk {
+		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < turns.Bulk || urgent(m.lane) {
 			seal()
 		} else {
 			l.conn.budget.Turn(seal)
@@ -75,6 +75,10 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 	}
 	return buf, nil
 }
+
+// urgent tells the lanes that stand in no line with answers, however large their
+// messages are.
+func urgent(l wire.Lane) bool { return l == wire.LaneConsensus || l == wire.LaneBlock }
 
 // flush writes in steps, each within the time that the remote may take to
 // read. Once the link has ended, what is left of it has little time in all.

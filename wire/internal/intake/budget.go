@@ -10,6 +10,7 @@ import (
 
 	"github.com/starlingp2p/starling/env"
 	"github.com/starlingp2p/starling/internal/turns"
+	"github.com/starlingp2p/starling/wire"
 )
 
 // While somebody waits for memory, a frame that holds some must come in at
@@ -171,9 +172,14 @@ func (b *Budget) cutIdle(now time.Time) {
 	}
 }
 
-// Share has turns taken at turn, instead of at turns of the budget's own. It is
-// called before the budget is used.
-func (b *Budget) Share(turn func(work func())) { b.turn = turn }
+// Share has turns taken with all others of the Host's, where it gives any,
+// instead of with those of the budget alone. It is called before the budget is
+// used.
+func (b *Budget) Share(h wire.Host) {
+	if t, ok := h.(wire.Turner); ok {
+		b.turn = t.Turn
+	}
+}
 
 // Turn does work that only computes, on something large, when it is its turn
 // (package turns). It blocks until it is done. It is safe for concurrent use.

@@ -1,0 +1,58 @@
+package framed
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/starlingp2p/starling/internal/turns"
+	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/wire"
+)
+
+// busy is a Host whose turns are all taken until it is free.
+type busy struct {
+	wire.Host
+	free chan struct{}
+}
+
+func (h busy) Turn(work func()) {
+	<-h.free
+	work()
+}
+
+// While others have the turn a large answer waits; what is small does not, nor
+// what is urgent, whatever its size.
+func TestLargeAnswersWaitForTheirTurn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca, cb := pair(t, bed.Link{Latency: time.Millisecond})
+		a, b := prepare(ca, Config{}), run(t, cb, Config{})
+		host := busy{free: make(chan struct{})}
+		a.conn.budget.Share(host)
+		a.start(t.Context())
+		large := strings.Repeat("x", turns.Bulk)
+		for code, l := range []wire.Lane{wire.LaneConsensus, wire.LaneBlock, wire.LaneTx, wire.LaneSync} {
+			m := out(byte(code), large)
+			if !urgent(l) {
+				m.Payload = m.Payload[1:]
+			}
+			send(t, a, l, m)
+			if f := <-b.got; f.Code != uint64(code) {
+				t.Fatalf("message %d came, want %d", f.Code, code)
+			}
+		}
+		send(t, a, wire.LaneSync, out(9, large))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		select {
+		case f := <-b.got:
+			t.Fatalf("message %d came before its turn", f.Code)
+		default:
+		}
+		close(host.free)
+		if f := <-b.got; f.Code != 9 {
+			t.Fatalf("message %d came, want 9", f.Code)
+		}
+	})
+}
