@@ -32,7 +32,7 @@ func spared() []goleak.Option {
 }
 
 // limit ends a test that hangs; no result depends on it.
-const limit = time.Minute
+const limit = 3 * time.Minute
 
 // newConfig makes the datadir of a sequencer.
 func newConfig(t *testing.T) Config {

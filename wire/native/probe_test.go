@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -33,11 +32,11 @@ func TestAStrangerIsToldWhatANodeIs(t *testing.T) {
 	node := start(t, cfg, &wiretest.Host{OnServe: func(context.Context, wire.Session, wire.Request) (wire.Response, error) {
 		return wire.Headers{Headers: []chain.Header{head}}, nil
 	}})
-	if found, err := Find(within(t, 30*time.Second), hostPort(t, node), "prober"); err != nil || found != node.Addrs()[0] {
+	if found, err := Find(within(t, patience), hostPort(t, node), "prober"); err != nil || found != node.Addrs()[0] {
 		t.Errorf("found %s, %v, want %s", found, err, node.Addrs()[0])
 	}
 	for _, address := range []string{node.Addrs()[0].Text, hostPort(t, node)} {
-		p, err := Probe(within(t, 30*time.Second), address, "prober")
+		p, err := Probe(within(t, patience), address, "prober")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +57,7 @@ func TestAStrangerIsToldWhatANodeRefuses(t *testing.T) {
 	node := start(t, loopback(false), &wiretest.Host{OnOpen: func(context.Context, wire.Session, chain.Status) error {
 		return peer.Refuse(peer.TooManyPeers)
 	}})
-	p, err := Probe(within(t, 30*time.Second), node.Addrs()[0].Text, "prober")
+	p, err := Probe(within(t, patience), node.Addrs()[0].Text, "prober")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +72,7 @@ func TestAStrangerIsToldWhatANodeRefuses(t *testing.T) {
 
 func TestAProbeOfNobodyFails(t *testing.T) {
 	for _, address := range []string{"/ip4/127.0.0.1/tcp/1/p2p/" + idText(1), "127.0.0.1:1", "/ip4/127.0.0.1/tcp/1", "hello", ":", "x:y", "/"} {
-		if p, err := Probe(within(t, 30*time.Second), address, "prober"); err == nil {
+		if p, err := Probe(within(t, patience), address, "prober"); err == nil {
 			t.Errorf("%s: learned %+v", address, p)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -85,7 +84,7 @@ func TestBadStartIsOneClearLine(t *testing.T) { // C-06, S-08
 
 func TestDialOnlyNodeKeepsItsKey(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "keys", "node")
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, patience)
 	b := start(t, loopback(false), &wiretest.Host{})
 	var first peer.ID
 	for range 2 {
@@ -135,7 +134,7 @@ func TestNoiseAndTLSOverLoopback(t *testing.T) {
 				return cfg
 			}
 			a, b := start(t, with(c.a), &wiretest.Host{}), start(t, with(c.b), &wiretest.Host{})
-			err := a.Dial(within(t, 20*time.Second), b.Addrs()[0])
+			err := a.Dial(within(t, patience), b.Addrs()[0])
 			if c.ok && err != nil {
 				t.Error(err)
 			}
@@ -155,8 +154,8 @@ func TestMDNSFindsNeighbours(t *testing.T) {
 			t.Log("unproven here: there is no unshare to make a network namespace with")
 			return
 		}
-		script := `ip link set lo up && ip link add eth9 type veth peer name eth8 && ip addr add 10.99.0.1/24 dev eth9 && ip link set eth8 up && ip link set eth9 multicast on up && ip route add 224.0.0.0/4 dev eth9 && exec "$0" -test.run '^TestMDNSFindsNeighbours$' -test.v -test.timeout 60s`
-		cmd := exec.CommandContext(within(t, 90*time.Second), unshare, "-n", "sh", "-c", script, os.Args[0])
+		script := `ip link set lo up && ip link add eth9 type veth peer name eth8 && ip addr add 10.99.0.1/24 dev eth9 && ip link set eth8 up && ip link set eth9 multicast on up && ip route add 224.0.0.0/4 dev eth9 && exec "$0" -test.run '^TestMDNSFindsNeighbours$' -test.v -test.timeout 5m`
+		cmd := exec.CommandContext(within(t, 3*patience), unshare, "-n", "sh", "-c", script, os.Args[0])
 		cmd.Env = append(os.Environ(), "STARLING_MDNS=1")
 		out, err := cmd.CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "=== RUN") {
@@ -171,7 +170,7 @@ func TestMDNSFindsNeighbours(t *testing.T) {
 	listen := Config{Listen: []string{"/ip4/10.99.0.1/tcp/0"}, MDNS: true, NoDHT: true, NoQUIC: true}
 	a, b := start(t, listen, &wiretest.Host{}), start(t, listen, &wiretest.Host{})
 	for _, way := range []struct{ who, whom *running }{{a, b}, {b, a}} {
-		err := way.who.host.Until(within(t, 30*time.Second), func() bool {
+		err := way.who.host.Until(within(t, patience), func() bool {
 			for _, f := range wiretest.Reports[wire.Found](way.who.host) {
 				if f.Source == wire.SourceMDNS && f.Peers[0].ID == way.whom.Self() {
 					return true

@@ -3,7 +3,6 @@ package native
 import (
 	"encoding/hex"
 	"testing"
-	"time"
 
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
@@ -32,7 +31,7 @@ func TestLowOrderKeysGiveNoHandshake(t *testing.T) {
 	if n := len(a.host.Opened()); n != 0 {
 		t.Errorf("%d sessions came of such keys", n)
 	}
-	if err := b.Dial(within(t, 40*time.Second), a.Addrs()[0]); err != nil {
+	if err := b.Dial(within(t, patience), a.Addrs()[0]); err != nil {
 		t.Errorf("an honest dial afterwards: %v", err)
 	}
 	uncharged(t, a, b)

@@ -180,7 +180,7 @@ func TestFlippedBytesEndTheLinkAndAreNobodysFault(t *testing.T) {
 			for _, ahead := range []int{0, 1, 7, 333} {
 				t.Run(fmt.Sprintf("%s/%d/%d", name, dir, ahead), func(t *testing.T) {
 					t.Parallel()
-					ctx := within(t, 40*time.Second)
+					ctx := within(t, patience)
 					want := bytes.Repeat([]byte("vote"), 2000)
 					a, b := start(t, overTCP(security), &wiretest.Host{}), start(t, overTCP(security), &wiretest.Host{})
 					m := newMiddle(t, b)
@@ -230,7 +230,7 @@ func TestFlippedBytesInTheHandshakeGiveNoSession(t *testing.T) {
 		for _, at := range []int{45, 90, 200} {
 			t.Run(fmt.Sprintf("%d/%d", dir, at), func(t *testing.T) {
 				t.Parallel()
-				ctx := within(t, 40*time.Second)
+				ctx := within(t, patience)
 				a, b := start(t, overTCP(noisy), &wiretest.Host{}), start(t, overTCP(noisy), &wiretest.Host{})
 				m := newMiddle(t, b)
 				m.arm(dir, at)
@@ -252,7 +252,7 @@ func TestFlippedBytesInTheHandshakeGiveNoSession(t *testing.T) {
 // Who offers no encryption gets no session, whichever side dials, and no node
 // goes without it. Threat row H-13.
 func TestPlaintextIsRefused(t *testing.T) {
-	ctx := within(t, 40*time.Second)
+	ctx := within(t, patience)
 	a := start(t, loopback(false), &wiretest.Host{})
 	h, err := libp2p.New(libp2p.NoSecurity, libp2p.Transport(tcp.NewTCPTransport), libp2p.DisableRelay(), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"))
 	if err != nil {
@@ -287,8 +287,8 @@ func hangsUp(t *testing.T, to *running, sent []byte) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(40 * time.Second)) // far over what a handshake may take
-	c.Write(sent)                                   // it may hang up before it has read all
+	c.SetDeadline(time.Now().Add(patience)) // far over what a handshake may take
+	c.Write(sent)                           // it may hang up before it has read all
 	if _, err := io.Copy(io.Discard, c); p2phost.IsTimeout(err) {
 		t.Errorf("the listener holds a connection of %d strange bytes", len(sent))
 	}
@@ -310,7 +310,7 @@ func TestRandomBytesAreNoHandshake(t *testing.T) {
 	if n := len(a.host.Opened()); n != 0 {
 		t.Errorf("%d sessions came of strange bytes", n)
 	}
-	if err := b.Dial(within(t, 40*time.Second), a.Addrs()[0]); err != nil {
+	if err := b.Dial(within(t, patience), a.Addrs()[0]); err != nil {
 		t.Errorf("an honest dial afterwards: %v", err)
 	}
 	uncharged(t, a, b)
@@ -321,7 +321,7 @@ func TestRandomBytesAreNoHandshake(t *testing.T) {
 func TestReplayedHandshakesFail(t *testing.T) {
 	for name, security := range map[string]libp2p.Option{"noise": libp2p.Security(noise.ID, noise.New), "tls": libp2p.Security(libtls.ID, libtls.New)} {
 		t.Run(name, func(t *testing.T) {
-			ctx := within(t, 60*time.Second)
+			ctx := within(t, patience)
 			a, b := start(t, overTCP(security), &wiretest.Host{}), start(t, overTCP(security), &wiretest.Host{})
 			m := newMiddle(t, b)
 			if err := a.Dial(ctx, m.addr(t, b)); err != nil {
