@@ -78,7 +78,7 @@ type EngineChain interface {
 type EngineAPI struct {
 	c     EngineConfig
 	heads *lru.Cache[chain.Hash, uint64] // numbers of payloads whose hash was right
-	heard atomic.Int64                   // when it was called last, in Unix seconds; 0: never
+	heard atomic.Int64                   // when it was called last, in nanoseconds since began; 0: never
 	began time.Time
 	final chan chain.Hash // capacity 1: the newest that is called final
 }
@@ -104,17 +104,16 @@ func NewEngineAPI(c EngineConfig) (*EngineAPI, error) {
 
 // Quiet reports whether no consensus client has called for two minutes.
 func (e *EngineAPI) Quiet() bool {
-	last := e.began
-	if at := e.heard.Load(); at != 0 {
-		last = time.Unix(at, 0)
-	}
-	return time.Since(last) > consensusClientQuiet
+	return time.Since(e.began)-time.Duration(e.heard.Load()) > consensusClientQuiet
 }
+
+// called notes a call, by a clock that setting the machine's does not move.
+func (e *EngineAPI) called() { e.heard.Store(int64(time.Since(e.began))) }
 
 // NewPayload answers engine_newPayloadV1 to V4: SYNCING to a payload whose hash
 // is right, INVALID to another. It does no I/O.
 func (e *EngineAPI) NewPayload(_ context.Context, version int, args []json.RawMessage) (EngineStatus, error) {
-	e.heard.Store(time.Now().Unix())
+	e.called()
 	h, want, err := e.decode(version, args)
 	var failure *EngineError
 	switch {
@@ -210,7 +209,7 @@ func (e *EngineAPI) fits(version int, p *payload) error {
 // asked to be built is not (paris.md §engine_forkchoiceUpdatedV1: only on a head
 // that is VALID). It may read the disk.
 func (e *EngineAPI) Forkchoice(ctx context.Context, version int, args []json.RawMessage) (EngineChoice, error) {
-	e.heard.Store(time.Now().Unix())
+	e.called()
 	var state struct {
 		Head  *common.Hash `json:"headBlockHash"`
 		Safe  *common.Hash `json:"safeBlockHash"`
