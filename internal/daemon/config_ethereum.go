@@ -24,7 +24,7 @@ type Ethereum struct {
 	NoDiscV5       bool     `toml:"no_discv5,omitempty" comment:"do not speak discv5" default:"false"`
 	DiscoveryPort  int      `toml:"discovery_port,omitzero" comment:"the UDP port of discovery" default:"that of listen" example:"30304"`
 	SignerKey      string   `toml:"signer_key,omitempty" comment:"the key file of a clique signer, 64 hex digits; only on a node of a private network that seals its empty blocks" example:"keys/signer.key"`
-	NAT            string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"none" example:"any"`
+	NAT            string   `toml:"nat,omitempty" comment:"who maps our ports on a router, as geth has it: any, none, upnp, pmp, pmp:IP, extip:IP, stun or stun:HOST:PORT; never those of loopback" default:"any on a preset's network, unless advertise is set; else none" example:"upnp"`
 	Ethstats       string   `toml:"ethstats,omitempty" comment:"a page that watches networks and is told of this node, as NAME@HOST:PORT" default:"none" example:"mynode@ethstats.example.org:3000" secret:"url"`
 	EthstatsSecret string   `toml:"ethstats_secret,omitempty" comment:"the file with that page's secret, for its owner alone" example:"keys/ethstats.secret"`
 	Mode           string   `toml:"mode,omitempty" comment:"full: headers and bodies are fetched; fast: receipts too, by a node that begins with an empty ledger, until it is started again" default:"full" example:"fast"`

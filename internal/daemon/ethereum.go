@@ -118,7 +118,10 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	if err != nil {
 		return nil, err
 	}
-	router, err := devp2p.ParseNAT(e.NAT)
+	if len(advertise) > 0 {
+		disc.Advertise = advertise[0].Addr()
+	}
+	router, err := devp2p.ParseNAT(e.router(network, listen))
 	if err != nil {
 		return nil, err
 	}

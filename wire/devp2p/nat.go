@@ -24,8 +24,8 @@ const (
 )
 
 // Router maps ports: what go-ethereum's p2p/nat offers. Its calls may take
-// seconds and know no context: one that is under way when the node stops ends
-// by itself.
+// seconds and know no context. One is under way at a time; one that is when the
+// node stops is waited for, for a second, and then ends by itself.
 type Router = nat.Interface
 
 // ParseNAT reads how to find a router, as geth's --nat has it: any, none, upnp,
@@ -49,6 +49,7 @@ type mapping struct {
 	protocol string
 	inner    uint16
 	outer    uint16 // 0: not mapped
+	cut      uint16 // the outer port of a call that we did not see the end of; 0: none
 	next     time.Time
 }
 
@@ -72,23 +73,27 @@ func (n *node) mapPorts(r Router) {
 		askAt  time.Time
 		warned = map[string]bool{}
 		warn   = func(text string) {
-			if !warned[text] {
+			if !warned[text] && n.ctx.Err() == nil {
 				warned[text] = true
 				n.w.cfg.Logger.Warn(text, "addr", is.ip.String())
 			}
 		}
 	)
 	_, given := r.(nat.ExtIP) // the operator's word, in a private network too
+	calls := &routerCalls{busy: make(chan struct{}, 1)}
 	for n.ctx.Err() == nil {
 		now := time.Now()
 		if !askAt.After(now) {
-			ip, err := n.routerAddr(r)
+			ip, err := calls.address(n.ctx, r)
 			askAt = now.Add(mapRenew)
 			switch {
+			case errors.Is(err, errRouterBusy): // that has been said
+				is.ip, askAt = netip.Addr{}, now.Add(addressRetry)
 			case err != nil:
-				askAt = now.Add(addressRetry)
+				is.ip, askAt = netip.Addr{}, now.Add(addressRetry)
 				warn("no router tells an address that others see; forward the port yourself and set advertise, or turn nat off")
 			case !publicAddr(ip) && !given:
+				is.ip = netip.Addr{}
 				warn("the router has a private address itself, so nobody reaches us through it; forward the port on the outer router too, and set advertise")
 			default:
 				is.ip = ip
@@ -100,7 +105,7 @@ func (n *node) mapPorts(r Router) {
 		next := askAt
 		for _, m := range wanted {
 			if !m.next.After(now) {
-				n.mapPort(r, m, now, warn)
+				n.mapPort(calls, r, m, now, warn)
 			}
 			next = earlier(next, m.next)
 			if m.protocol == "TCP" {
@@ -117,27 +122,36 @@ func (n *node) mapPorts(r Router) {
 			t.Stop()
 		}
 	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), routerStop)
+	defer cancel()
+	calls.do(late, func() error { return nil }) // what is under way ends, or is left to
 	for _, m := range wanted {
-		if m.outer != 0 {
-			within(context.WithoutCancel(n.ctx), stopTime, func() error { return r.DeleteMapping(m.protocol, int(m.outer), int(m.inner)) })
+		if outer := max(m.outer, m.cut); outer != 0 { // one of them, or the same
+			calls.do(late, func() error { return r.DeleteMapping(m.protocol, int(outer), int(m.inner)) })
 		}
 	}
 }
 
+const unmapped = "the router maps no port for us, so others may not reach us; forward it yourself and set advertise, or turn nat off"
+
 // mapPort maps one port, or renews that.
-func (n *node) mapPort(r Router, m *mapping, now time.Time, warn func(string)) {
+func (n *node) mapPort(calls *routerCalls, r Router, m *mapping, now time.Time, warn func(string)) {
 	outer := m.outer
 	if outer == 0 {
 		outer = m.inner
 	}
 	var got uint16
-	err := within(n.ctx, routerTime, func() (err error) {
+	err := calls.within(n.ctx, func() (err error) {
 		got, err = r.AddMapping(m.protocol, int(outer), int(m.inner), mapName, mapFor)
 		return err
 	})
+	m.cut = 0
 	if err != nil || got == 0 {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			m.cut = outer
+		}
 		m.outer, m.next = 0, now.Add(mapRetry)
-		warn("the router maps no port for us, so others may not reach us; forward it yourself and set advertise, or turn nat off")
+		warn(unmapped)
 		return
 	}
 	if m.outer != got {
@@ -146,9 +160,45 @@ func (n *node) mapPort(r Router, m *mapping, now time.Time, warn func(string)) {
 	m.outer, m.next = got, now.Add(mapRenew)
 }
 
-func (n *node) routerAddr(r Router) (netip.Addr, error) {
+// errRouterBusy is reported where the call before has not ended yet.
+var errRouterBusy = errors.New("devp2p: the router has not answered the call before")
+
+// routerCalls makes calls that know no context, one at a time.
+type routerCalls struct{ busy chan struct{} }
+
+// do makes a call and waits for it until ctx ends, and before that for the one
+// under way. What the call writes may be read only where it returned nil or its
+// own error. At most one goroutine is left behind, until its call has ended.
+func (c *routerCalls) do(ctx context.Context, call func() error) error {
+	select {
+	case c.busy <- struct{}{}:
+	case <-ctx.Done():
+		return errRouterBusy
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := call()
+		<-c.busy
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// within is do with the time that a router has to answer.
+func (c *routerCalls) within(ctx context.Context, call func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, routerTime)
+	defer cancel()
+	return c.do(ctx, call)
+}
+
+func (c *routerCalls) address(ctx context.Context, r Router) (netip.Addr, error) {
 	var ip net.IP
-	if err := within(n.ctx, routerTime, func() (err error) { ip, err = r.ExternalIP(); return err }); err != nil {
+	if err := c.within(ctx, func() (err error) { ip, err = r.ExternalIP(); return err }); err != nil {
 		return netip.Addr{}, err
 	}
 	a, ok := netip.AddrFromSlice(ip)
@@ -158,24 +208,12 @@ func (n *node) routerAddr(r Router) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-// within waits for a call that knows no context. What the call writes may be
-// read only where it returned nil or its own error.
-func within(ctx context.Context, most time.Duration, call func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- call() }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // routerTime bounds the wait for a router; the library's own searches take some
-// seconds.
-const routerTime = 15 * time.Second
+// seconds. routerStop is what is left for it when the node stops.
+const (
+	routerTime = 15 * time.Second
+	routerStop = time.Second
+)
 
 // publicAddr tells addresses that everybody can reach from those of a private
 // network, or that providers share out behind routers of their own (RFC 6598).
@@ -193,14 +231,19 @@ func earlier(a, b time.Time) time.Time {
 
 // tellOutside puts what a router does for us into our record and our addresses.
 func (n *node) tellOutside(is outside) {
+	was := n.outside.Load()
+	now := &is
 	if !is.ip.IsValid() || is.tcp == 0 && is.udp == 0 {
-		n.outside.Store(nil)
+		now = nil // nobody reaches us there any more
+	}
+	if was == nil && now == nil || was != nil && now != nil && *was == is {
 		return
 	}
-	if was := n.outside.Load(); was != nil && *was == is {
-		return
+	n.outside.Store(now)
+	if was != nil && now == nil {
+		n.w.cfg.Logger.Warn("the router maps no port for us any more, so its address is not told to others until it does", "addr", was.ip.String())
+		is = outside{}
 	}
-	n.outside.Store(&is)
 	if p := n.finder.pair; p != nil {
 		p.SetOutside(is.ip, is.tcp, is.udp)
 	}

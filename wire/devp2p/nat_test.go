@@ -22,12 +22,27 @@ import (
 type router struct {
 	ip    net.IP
 	extra int   // by how much an outer port differs
-	fails error // of AddMapping
+	fails error // of AddMapping, guarded by mu
 	slow  time.Duration
 
 	mu    sync.Mutex
+	under int // calls of AddMapping under way
+	most  int
 	calls []string
 	began time.Time
+}
+
+func (r *router) count(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.under += n
+	r.most = max(r.most, r.under)
+}
+
+func (r *router) setFails(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fails = err
 }
 
 func (r *router) note(format string, args ...any) {
@@ -37,10 +52,15 @@ func (r *router) note(format string, args ...any) {
 }
 
 func (r *router) AddMapping(protocol string, outer, inner int, _ string, life time.Duration) (uint16, error) {
+	r.count(1)
 	time.Sleep(r.slow)
-	if r.fails != nil {
+	r.count(-1)
+	r.mu.Lock()
+	fails := r.fails
+	r.mu.Unlock()
+	if fails != nil {
 		r.note("no %s %d", protocol, inner)
-		return 0, r.fails
+		return 0, fails
 	}
 	if outer == inner {
 		outer += r.extra
@@ -114,6 +134,58 @@ func TestPortsAreMapped(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a router no longer maps is no longer told to others; when it maps again,
+// it is.
+func TestALostMappingIsNotTold(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		r := &router{ip: net.IPv4(7, 7, 7, 7), extra: 1, began: time.Now()}
+		var log bytes.Buffer
+		a := start(t, n, 1, nil, func(c *Config) {
+			c.Router, c.Listen, c.Net = r, "8.8.0.1:30303", n.Host(netip.MustParseAddr("8.8.0.1"))
+			c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		})
+		told := func(what, want string) {
+			t.Helper()
+			if got := a.Addrs()[0].Text; !strings.Contains(got, "@"+want) {
+				t.Errorf("%s others are told %s, want %s", what, got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		told("mapped,", "7.7.7.7:30304")
+		r.setFails(errors.New("rebooted"))
+		time.Sleep(8 * time.Minute)
+		told("not mapped any more,", "8.8.0.1:30303")
+		if !strings.Contains(log.String(), "no port for us any more") {
+			t.Errorf("the log says %q", log.String())
+		}
+		r.setFails(nil)
+		time.Sleep(5 * time.Minute)
+		told("mapped again,", "7.7.7.7:30304")
+		a.stop(t)
+	})
+}
+
+// A router that does not answer has one call under way at most, and the node does
+// not wait for that when it stops; what it maps so late ends by itself.
+func TestAStopDoesNotWaitForARouter(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		r := &router{ip: net.IPv4(7, 7, 7, 7), slow: 40 * time.Minute, began: time.Now()}
+		a := start(t, n, 1, nil, func(c *Config) {
+			c.Router, c.Listen, c.Net = r, "8.8.0.1:30303", n.Host(netip.MustParseAddr("8.8.0.1"))
+		})
+		time.Sleep(30 * time.Minute)
+		began := time.Now()
+		a.stop(t)
+		if took := time.Since(began); took > routerStop {
+			t.Errorf("the stop took %v", took)
+		}
+		time.Sleep(2 * time.Hour)
+		if r.most != 1 || r.under != 0 || len(r.calls) != 1 {
+			t.Errorf("%d calls at once, %d still, the router was asked %q", r.most, r.under, r.calls)
+		}
+	})
 }
 
 // The operator's word counts, in a private network too.

@@ -31,6 +31,10 @@ type Pair struct {
 	local *enode.LocalNode
 	v4    *discover.UDPv4 // nil: off
 	v5    *V5             // nil: off
+	port  int             // of UDP, that our record has without a router
+
+	mu      sync.Mutex // a leaf
+	outside netip.Addr // as a router has it; invalid: not mapped
 }
 
 // unhandled is how many packets may wait for v5; what comes then is dropped.
@@ -64,6 +68,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 		v5.boot[n.ID()] = true
 	}
 	p.local = v5.local(conn.LocalAddr().(*net.UDPAddr))
+	p.port = p.local.Node().UDP()
 	quiet := slog.DiscardHandler
 	if cfg.Logger != nil {
 		quiet = atDebug{cfg.Logger.Handler()}
@@ -103,16 +108,51 @@ func (p *Pair) Self() *enode.Node { return p.local.Node() }
 // Set changes an entry of our record.
 func (p *Pair) Set(e enr.Entry) { p.local.Set(e) }
 
-// SetOutside tells others the address and ports that a router maps to ours; a
-// port of 0 is left as it is.
+// SetOutside tells others the address and ports that a router maps to ours. A
+// port of 0 is not mapped, so that it is told as it is here; neither is anything
+// where ip is invalid: then our record has the address that we listen on, if that
+// is one, and else none. An address of Config.Advertise stands over all.
 func (p *Pair) SetOutside(ip netip.Addr, tcp, udp uint16) {
-	p.local.SetStaticIP(net.IP(ip.AsSlice()))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.outside.IsValid() && p.outside.Is4() != ip.Is4() || !ip.IsValid() {
+		p.tellIP(p.inner(p.outside))
+	}
+	if ip.IsValid() {
+		p.tellIP(ip)
+	}
+	p.outside = ip
+	if tcp == 0 {
+		tcp = p.cfg.TCP
+	}
 	if tcp != 0 {
 		p.local.Set(enr.TCP(tcp))
 	}
-	if udp != 0 {
-		p.local.SetFallbackUDP(int(udp))
+	if udp == 0 {
+		udp = uint16(p.port)
 	}
+	p.local.SetFallbackUDP(int(udp))
+}
+
+func (p *Pair) tellIP(ip netip.Addr) {
+	if ip.IsValid() && !p.cfg.Advertise.IsValid() {
+		p.local.SetStaticIP(net.IP(ip.AsSlice()))
+	}
+}
+
+// inner is what stands in the place of an address that a router had: ours of the
+// same family, or the unspecified one, which a record leaves out.
+func (p *Pair) inner(was netip.Addr) netip.Addr {
+	ours := p.cfg.Listen.Addr().Unmap()
+	switch {
+	case !was.IsValid():
+		return netip.Addr{}
+	case ours.Is4() == was.Is4() && !ours.IsUnspecified():
+		return ours
+	case was.Is4():
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
 // Close ends both and waits. The order matters: v5 reads what v4 leaves.
