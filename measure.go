@@ -97,6 +97,9 @@ type importing struct {
 	node *Node
 }
 
+// VerifyBodies implements chain.BodiesChecker: by the chain, where it does.
+func (c importing) VerifyBodies(bs []chain.Block) []error { return chain.VerifyBodies(c.Chain, bs) }
+
 // Import implements chain.Importer.
 func (c importing) Import(ctx context.Context, blocks []chain.Block) (int, error) {
 	began := time.Now()

@@ -97,6 +97,19 @@ type BodiesChecker interface {
 	VerifyBodies(bs []Block) (errs []error)
 }
 
+// VerifyBodies has bodies verified together by a chain with that role, and one
+// by one by any other.
+func VerifyBodies(c Checker, bs []Block) []error {
+	if together, ok := c.(BodiesChecker); ok {
+		return together.VerifyBodies(bs)
+	}
+	errs := make([]error, len(bs))
+	for i, b := range bs {
+		errs[i] = c.VerifyBody(b.Header, b.Body, b.Extra)
+	}
+	return errs
+}
+
 // Weigher is a role of a chain whose wire sends blocks together with the weight
 // of the branch up to them.
 type Weigher interface {

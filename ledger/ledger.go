@@ -315,13 +315,4 @@ func (l *Ledger) prepare(ctx context.Context, n int64) error {
 // VerifyBodies implements chain.BodiesChecker: by the Family, where it does.
 // Whoever embeds a Ledger and puts another VerifyBody before its own does the
 // same to this.
-func (l *Ledger) VerifyBodies(bs []chain.Block) []error {
-	if c, ok := l.family.(chain.BodiesChecker); ok {
-		return c.VerifyBodies(bs)
-	}
-	errs := make([]error, len(bs))
-	for i, b := range bs {
-		errs[i] = l.VerifyBody(b.Header, b.Body, b.Extra)
-	}
-	return errs
-}
+func (l *Ledger) VerifyBodies(bs []chain.Block) []error { return chain.VerifyBodies(l.family, bs) }

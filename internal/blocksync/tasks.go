@@ -129,21 +129,10 @@ func (o *owner) verifyBodiesTask(e VerifyBodies) task {
 				in.Errs = append(in.Errs, slices.Repeat([]error{ctx.Err()}, len(some))...)
 				continue
 			}
-			in.Errs = append(in.Errs, o.verifyBodies(some)...)
+			in.Errs = append(in.Errs, chain.VerifyBodies(o.cfg.Chain, some)...)
 		}
 		return in
 	}
-}
-
-func (o *owner) verifyBodies(bs []chain.Block) []error {
-	if c, ok := o.cfg.Chain.(chain.BodiesChecker); ok {
-		return c.VerifyBodies(bs)
-	}
-	errs := make([]error, len(bs))
-	for i, b := range bs {
-		errs[i] = o.cfg.Chain.VerifyBody(b.Header, b.Body, b.Extra)
-	}
-	return errs
 }
 
 func (o *owner) stageTask(e Stage) task {

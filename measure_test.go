@@ -1,0 +1,47 @@
+package starling
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/starlingp2p/starling/chain"
+)
+
+// together is a chain that verifies bodies together, and one by one not at all.
+type together struct {
+	chain.Chain
+	err error
+}
+
+func (t together) VerifyBodies(bs []chain.Block) []error {
+	return slices.Repeat([]error{t.err}, len(bs))
+}
+
+// alone is one that knows no better.
+type alone struct{ chain.Chain }
+
+func (alone) VerifyBody(h chain.Header, _, _ []byte) error {
+	if h.Ref.Number == 1 {
+		return chain.ErrInvalid
+	}
+	return nil
+}
+
+// Bodies reach the chain's own role through what measures its imports.
+func TestBodiesAreVerifiedTogetherWhereTheChainDoes(t *testing.T) {
+	mine := errors.New("mine")
+	blocks := make([]chain.Block, 3)
+	blocks[1].Header.Ref.Number = 1
+	for name, tt := range map[string]struct {
+		c    chain.Chain
+		want []error
+	}{
+		"together": {together{err: mine}, []error{mine, mine, mine}},
+		"alone":    {alone{}, []error{nil, chain.ErrInvalid, nil}},
+	} {
+		if got := chain.VerifyBodies(importing{Chain: tt.c}, blocks); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
