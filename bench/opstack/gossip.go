@@ -12,12 +12,12 @@ import (
 )
 
 // judge times our code on messages that each come so often: the id of each copy,
-// and all rows of the table once. It gives the time of one message.
-func judge(c family.Config, msgs [][]byte, copies int) (time.Duration, error) {
+// and all rows of the table once. It gives what one message takes.
+func judge(c family.Config, msgs [][]byte, copies int) (cost, error) {
 	c.MaxAge = 10 * time.Minute // a busy machine takes its time
 	f, err := family.New(c)
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	all := make([][][]byte, len(msgs)) // each copy is bytes of its own, as off the wire
 	for i, m := range msgs {
@@ -26,31 +26,31 @@ func judge(c family.Config, msgs [][]byte, copies int) (time.Duration, error) {
 		}
 	}
 	rules, known, topic := f.Rules(), codec.NewCopies(), codec.Topic(chainID, codec.V4)
-	start := time.Now()
+	start := meterFrom(time.Now())
 	for _, same := range all {
 		for _, data := range same {
 			known.ID(topic, data)
 		}
 		b, why := rules.Receive(codec.V4, known.Take(topic, same[0]))
 		if why != nil {
-			return 0, fmt.Errorf("bench: a message is refused: %s", why.Name)
+			return cost{}, fmt.Errorf("bench: a message is refused: %s", why.Name)
 		}
 		if v := f.Check(b); v.Action != chain.Accept {
-			return 0, errors.New("bench: a message is refused: " + v.Reason)
+			return cost{}, errors.New("bench: a message is refused: " + v.Reason)
 		}
 	}
-	return time.Since(start) / time.Duration(len(msgs)), nil
+	return start.end().each(len(msgs)), nil
 }
 
 // judgeOpNode has op-node do the same.
-func judgeOpNode(n *opNode, file string, messages, copies int) (time.Duration, error) {
+func judgeOpNode(n *opNode, file string, messages, copies int) (cost, error) {
 	var m struct {
 		Messages, Accepted int
-		Nanoseconds        int64
+		Nanoseconds, CPU   int64
 	}
 	err := n.Try(map[string]any{"do": "measure", "params": map[string]any{"file": file, "copies": copies}}, &m)
 	if err == nil && (m.Accepted != messages || m.Messages != messages) {
 		err = fmt.Errorf("bench: op-node accepts %d of %d messages", m.Accepted, messages)
 	}
-	return time.Duration(m.Nanoseconds / int64(max(m.Messages, 1))), err
+	return cost{time.Duration(m.Nanoseconds), time.Duration(m.CPU)}.each(max(m.Messages, 1)), err
 }

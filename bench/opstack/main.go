@@ -68,11 +68,18 @@ func run(ctx context.Context, o options) error {
 }
 
 // round is one of each kind: delays in milliseconds, times in seconds and of one
-// message in microseconds, a pace in blocks a second.
+// message in microseconds, a pace in blocks a second. CPU has the same figures
+// in processor time.
 type round struct {
+	times
+	CPU                            times
 	Idle, Beside, OpIdle, OpBeside float64
-	Fill, Raw, OpPace              float64
-	One, Seven, OpOne, OpSeven     float64
+	OpPace                         float64
+}
+
+// times are those of a round that are measured in both ways.
+type times struct {
+	Fill, Raw, One, Seven, OpOne, OpSeven float64
 }
 
 // place is where a measurement takes place.
@@ -105,8 +112,9 @@ func measure(ctx context.Context, o options, tell io.Writer) (rounds []round, er
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", i, err)
 		}
-		fmt.Fprintf(tell, "round %d: p95 idle %.1f ms, beside a crowd %.1f ms (op-node %.1f, %.0f ms); gap %.3f s, raw %.3f s, op-node %.2f blocks/s; a message %.0f µs, seven %.0f µs (op-node %.0f, %.0f µs)\n",
-			i, r.Idle, r.Beside, r.OpIdle, r.OpBeside, r.Fill, r.Raw, r.OpPace, r.One, r.Seven, r.OpOne, r.OpSeven)
+		fmt.Fprintf(tell, "round %d: p95 idle %.1f ms, beside a crowd %.1f ms (op-node %.1f, %.0f ms); gap %.3f s, raw %.3f s, op-node %.2f blocks/s; a message %.0f µs, seven %.0f µs (op-node %.0f, %.0f µs); in processor time gap %.3f s, raw %.3f s, %.0f and %.0f µs (%.0f, %.0f µs)\n",
+			i, r.Idle, r.Beside, r.OpIdle, r.OpBeside, r.Fill, r.Raw, r.OpPace, r.One, r.Seven, r.OpOne, r.OpSeven,
+			r.CPU.Fill, r.CPU.Raw, r.CPU.One, r.CPU.Seven, r.CPU.OpOne, r.CPU.OpSeven)
 		if i > 0 {
 			rounds = append(rounds, r)
 		}
@@ -129,9 +137,10 @@ func (l *place) round(ctx context.Context, all bool) (r round, err error) {
 		return r, err
 	}
 	for _, k := range []struct {
-		copies   int
-		ours, op *float64
-	}{{1, &r.One, &r.OpOne}, {7, &r.Seven, &r.OpSeven}} {
+		copies             int
+		ours, op           *float64
+		oursInCPU, opInCPU *float64
+	}{{1, &r.One, &r.OpOne, &r.CPU.One, &r.CPU.OpOne}, {7, &r.Seven, &r.OpSeven, &r.CPU.Seven, &r.CPU.OpSeven}} {
 		runtime.GC()
 		if _, err := judge(l.gap.network, msgs, k.copies); err != nil { // both are warm
 			return r, err
@@ -148,7 +157,8 @@ func (l *place) round(ctx context.Context, all bool) (r round, err error) {
 		if err != nil {
 			return r, err
 		}
-		*k.ours, *k.op = float64(d.Nanoseconds())/1000, float64(theirs.Nanoseconds())/1000
+		*k.ours, *k.oursInCPU = d.micros()
+		*k.op, *k.opInCPU = theirs.micros()
 	}
 	if !all {
 		return r, nil
@@ -182,7 +192,8 @@ func (l *place) fills(ctx context.Context, r *round, all bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}
-	r.Fill, r.Raw = took.Seconds(), plain.Seconds()
+	r.Fill, r.CPU.Fill = took.seconds()
+	r.Raw, r.CPU.Raw = plain.seconds()
 	if all && l.slow {
 		r.OpPace, err = fillOpNode(ctx, l.client, l.server, l.steady, l.size)
 	}

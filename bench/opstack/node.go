@@ -22,6 +22,7 @@ type counted struct {
 	imports []int         // blocks; the one importer writes it
 	reached chan struct{} // closed when the goal is durable
 	at      time.Time     // of that
+	cpu     time.Duration // of the process, by then
 }
 
 func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error) {
@@ -30,7 +31,7 @@ func (c *counted) Import(ctx context.Context, blocks []chain.Block) (int, error)
 		c.imports = append(c.imports, n)
 	}
 	if c.at.IsZero() && c.goal > 0 && c.Status().Head.Number >= c.goal {
-		c.at = time.Now()
+		c.at, c.cpu = time.Now(), lab.CPU()
 		close(c.reached)
 	}
 	return n, err
@@ -77,34 +78,34 @@ func (r *running) addr() string { return r.wire.Addrs()[0].Text }
 
 // fill times how a fresh node fills its gap up to the head of s from addr: from
 // the dial until the last block is durable. It tells how the ledger imported.
-func fill(ctx context.Context, dir, addr string, s source) (took time.Duration, imports []int, err error) {
+func fill(ctx context.Context, dir, addr string, s source) (took cost, imports []int, err error) {
 	if err := os.RemoveAll(dir); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	r, err := runNode(dir, s.network, s.head.Number, false)
 	if err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
-	began := time.Now()
+	began := meterFrom(time.Now())
 	if err := r.Client().Connect(ctx, addr); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	if err := r.Client().SetTarget(ctx, s.head); err != nil {
-		return 0, nil, err
+		return took, nil, err
 	}
 	select {
 	case <-r.ledger.reached:
-		return r.ledger.at.Sub(began), r.ledger.imports, nil
+		return cost{r.ledger.at.Sub(began.at), r.ledger.cpu - began.cpu}, r.ledger.imports, nil
 	case <-ctx.Done():
-		return 0, nil, context.Cause(ctx)
+		return took, nil, context.Cause(ctx)
 	}
 }
 
 // fillRaw times the baseline with the same database, which syncs as often.
-func fillRaw(ctx context.Context, dir string, s source, imports []int) (took time.Duration, err error) {
+func fillRaw(ctx context.Context, dir string, s source, imports []int) (took cost, err error) {
 	if err := os.RemoveAll(dir); err != nil {
-		return 0, err
+		return took, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -114,9 +115,11 @@ func fillRaw(ctx context.Context, dir string, s source, imports []int) (took tim
 	select {
 	case to = <-addr:
 	case err := <-done:
-		return 0, err
+		return took, err
 	}
+	began := lab.CPU()
 	r, err := raw.Sync(ctx, raw.Job{Dir: dir, Addr: to, Bytes: s.bytes, Imports: imports})
 	cancel()
-	return time.Duration(r.Seconds * float64(time.Second)), errors.Join(err, <-done)
+	took = cost{time.Duration(r.Seconds * float64(time.Second)), lab.CPU() - began}
+	return took, errors.Join(err, <-done)
 }

@@ -10,6 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/pprof"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Build builds the program of a real peer, that of interop/peers/NAME, into dir
@@ -35,6 +38,16 @@ func moduleDir() string {
 		return ".."
 	}
 	return "."
+}
+
+// CPU is the processor time of this process so far: what other programs on the
+// machine do disturbs it little.
+func CPU() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Profile starts a CPU profile, unless the file has no name, and gives what

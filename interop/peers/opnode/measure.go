@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/ethereum-optimism/optimism/op-node/p2p"
@@ -32,6 +33,7 @@ type Measured struct {
 	Messages    int   `json:"messages"`
 	Accepted    int   `json:"accepted"`
 	Nanoseconds int64 `json:"nanoseconds"`
+	CPU         int64 `json:"cpu"` // nanoseconds of the process's processor time
 }
 
 // measure judges messages as op-node's gossip does: the id of each copy, and the
@@ -57,7 +59,7 @@ func (n *node) measure(ctx context.Context, params json.RawMessage) (Measured, e
 			all[i] = append(all[i], bytes.Clone(data))
 		}
 	}
-	start := time.Now()
+	start, before := time.Now(), cpu()
 	for _, same := range all {
 		for _, data := range same {
 			id(&pb.Message{Data: data, Topic: &topic})
@@ -67,8 +69,17 @@ func (n *node) measure(ctx context.Context, params json.RawMessage) (Measured, e
 			out.Accepted++
 		}
 	}
-	out.Nanoseconds = time.Since(start).Nanoseconds()
+	out.Nanoseconds, out.CPU = time.Since(start).Nanoseconds(), cpu()-before
 	return out, nil
+}
+
+// cpu is the processor time of this process so far, in nanoseconds.
+func cpu() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func readMessages(path string) (msgs [][]byte, err error) {
