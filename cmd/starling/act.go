@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"net/netip"
 	"strings"
 	"text/tabwriter"
@@ -19,7 +20,10 @@ import (
 
 // one gives the only argument of a verb.
 func one(cmd *cli.Command, what, where string) (string, error) {
-	if cmd.Args().Len() != 1 || cmd.Args().First() == "" {
+	if cmd.Args().Len() == 1 && cmd.Args().First() == "" {
+		return "", &usageError{fmt.Errorf("%s wants %s, got an empty argument; %s", cmd.Name, what, where)}
+	}
+	if cmd.Args().Len() != 1 {
 		return "", &usageError{fmt.Errorf("%s wants %s, got %d arguments; %s", cmd.Name, what, cmd.Args().Len(), where)}
 	}
 	return cmd.Args().First(), nil
@@ -172,8 +176,12 @@ func banCommand(datadir cli.Flag) *cli.Command {
 			id, isRange := rangeOf(name)
 			if !isRange {
 				id = peerOf(name)
-				if p, err := find(ctx, n, name); err == nil {
+				p, err := find(ctx, n, name)
+				switch host, _, _ := net.SplitHostPort(name); {
+				case err == nil:
 					id = p.ID
+				case daemon.AddrForm(name) == "host:port" && net.ParseIP(host) != nil:
+					return &usageError{fmt.Errorf("%.120q is of no peer; a ban is on an identity or on an address without a port: %s", name, host)}
 				}
 			}
 			if err := n.call(ctx, "starling_ban", nil, id, int64(cmd.Duration("for")/time.Second), cmd.String("reason"), cmd.Bool("force")); err != nil {
@@ -225,8 +233,11 @@ func unbanCommand(datadir cli.Flag) *cli.Command {
 					found = append(found, b.Who)
 				}
 			}
-			if len(found) != 1 {
-				return fmt.Errorf("%.120q fits %d of %d bans; \"starling peers --banned\" lists them", name, len(found), len(l.Bans))
+			if len(found) == 0 {
+				return fmt.Errorf("%.120q is none of the %d that are banned; \"starling peers --banned\" lists them", name, len(l.Bans))
+			}
+			if len(found) > 1 {
+				return fmt.Errorf("%.120q fits %d of %d bans; \"starling peers --banned\" lists them, give more of it", name, len(found), len(l.Bans))
 			}
 			if err := n.call(ctx, "starling_unban", nil, found[0]); err != nil {
 				return err
@@ -306,7 +317,7 @@ func tailCommand(datadir cli.Flag) *cli.Command {
 		Description: "A block that takes the place of one that was printed before is printed again, and standard error says so.",
 		Flags: actFlags(datadir,
 			&cli.BoolFlag{Name: "watch", Usage: "what it does anyway; taken since the other verbs take it", HideDefault: true},
-			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true},
+			&cli.IntFlag{Name: "from", Usage: "begin at block `N`; left out: the head", Value: -1, HideDefault: true, Validator: notBelowZero},
 			&cli.IntFlag{Name: "count", Usage: "end after `N` blocks", HideDefault: true, Validator: between(1, math.MaxInt32)}),
 		Action: onNode(nil, func(ctx context.Context, cmd *cli.Command, n *node) error {
 			err := tail(ctx, cmd, n)

@@ -25,11 +25,34 @@ func completion(cmd *cli.Command) {
 		"fish: starling completion fish > ~/.config/fish/completions/starling.fish\n" +
 		"powershell: starling completion powershell | Out-String | Invoke-Expression"
 	for _, sub := range cmd.Commands {
-		if sub.Name == "pwsh" {
+		switch sub.Name {
+		case "pwsh":
 			sub.Name, sub.Aliases = "powershell", []string{"pwsh"}
+		case "bash":
+			sub.Action = plainBash(sub.Action)
 		}
 	}
 	prepare(cmd)
+}
+
+// plainBash lets the library's script for bash do without the package
+// bash-completion, which few containers have: what it asks of that package it
+// has found out itself before.
+func plainBash(print cli.ActionFunc) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		var b strings.Builder
+		root := cmd.Root()
+		out := root.Writer
+		root.Writer = &b
+		err := print(ctx, cmd)
+		root.Writer = out
+		if err != nil {
+			return err
+		}
+		const ask = "_get_comp_words_by_ref"
+		_, err = io.WriteString(out, strings.Replace(b.String(), "else\n    "+ask, "elif declare -F "+ask+" >/dev/null 2>&1; then\n    "+ask, 1))
+		return err
+	}
 }
 
 //go:generate go run . docs markdown ../../docs

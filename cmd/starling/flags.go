@@ -44,7 +44,7 @@ func configFlags() []cli.Flag {
 			Name: "config", Usage: "the config `FILE`; \"starling init\" makes one", TakesFile: true,
 			DefaultText: "config.toml in the datadir",
 		},
-		&cli.StringFlag{Name: "datadir", Usage: "the node's `FOLDER`", TakesFile: true, DefaultText: "that of the config file"},
+		&cli.StringFlag{Name: "datadir", Usage: "the node's `FOLDER`", TakesFile: true, DefaultText: "that of the config file", Validator: aFolder},
 		&cli.IntFlag{Name: "port", Usage: "listen on port `N` of each address; 0: any free one", HideDefault: true, Validator: between(0, 65535)},
 	}
 	for _, f := range keyFlags() {

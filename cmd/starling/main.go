@@ -110,7 +110,10 @@ const (
 func command(stdout, stderr io.Writer) *cli.Command {
 	datadir := &cli.StringFlag{
 		Name: "datadir", Usage: "the node's `FOLDER`", Value: defaultDatadir(), DefaultText: "~/.local/share/starling",
-		Sources: cli.EnvVars("STARLING_DATADIR"), TakesFile: true,
+		TakesFile: true, Validator: aFolder,
+	}
+	if os.Getenv("STARLING_DATADIR") != "" { // a variable that is empty says nothing
+		datadir.Sources = cli.EnvVars("STARLING_DATADIR")
 	}
 	cmd := &cli.Command{
 		Name:                  "starling",
@@ -208,6 +211,9 @@ func badFlag(cmd *cli.Command, err error) error {
 		return &usageError{fmt.Errorf("%s has no flag --%.80s; see \"%[1]s --help\"", cmd.FullName(), name)}
 	}
 	if m := badValue.FindStringSubmatch(text); m != nil {
+		if m[1] == "" {
+			m[1] = "empty"
+		}
 		return &usageError{fmt.Errorf("--%s is %.80s, want %s; see \"%s --help\"", m[2], m[1], wanted(cmd, m[2], m[3]), cmd.FullName())}
 	}
 	return &usageError{fmt.Errorf("%w; see \"%s --help\"", err, cmd.FullName())}
@@ -250,6 +256,23 @@ func wanted(cmd *cli.Command, name, why string) string {
 		}
 	}
 	return "another: " + why
+}
+
+// aFolder is a flag's check that a folder is named: an empty one comes of a
+// shell's variable that was never set.
+func aFolder(name string) error {
+	if name == "" {
+		return errors.New("want a folder")
+	}
+	return nil
+}
+
+// notBelowZero is a flag's check that a number is none below zero.
+func notBelowZero(n int) error {
+	if n < 0 {
+		return errors.New("want 0 or more")
+	}
+	return nil
 }
 
 // between is a flag's check that a number is within bounds.

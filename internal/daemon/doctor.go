@@ -19,6 +19,7 @@ import (
 	"github.com/starlingp2p/starling/internal/doctor"
 	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/internal/why"
+	"github.com/starlingp2p/starling/wire/ontology"
 )
 
 // Caller calls a running node; rpc.Client is one.
@@ -70,6 +71,9 @@ func examined(cfg Config) doctor.Input {
 	keyFile := n.KeyFile
 	if keyFile == "" {
 		keyFile = filepath.Join("keys", "node.key")
+	}
+	if n.Wire == ontology.Name { // which has no other identity
+		keyFile = ontologyKey
 	}
 	in.Keys = append(in.Keys, doctor.Key{What: "the node's identity", Path: dir.resolve(keyFile)})
 	if n.Sequenced.ProduceKey != "" {

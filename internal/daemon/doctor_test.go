@@ -104,3 +104,13 @@ func TestDoctorLetsAFirstNodeBeAlone(t *testing.T) {
 		t.Errorf("%+v in %+v", x, r)
 	}
 }
+
+// The doctor names the file of the identity that the wire has.
+func TestTheDoctorLooksForTheWiresOwnKey(t *testing.T) {
+	for wire, want := range map[string]string{"native": "node.key", "devp2p": "node.key", "ontology": "ontology.key"} {
+		in := examined(Config{Datadir: t.TempDir(), Networks: []Network{{Wire: wire}}})
+		if len(in.Keys) == 0 || filepath.Base(in.Keys[0].Path) != want {
+			t.Errorf("on %s it looks for %+v, want %s", wire, in.Keys, want)
+		}
+	}
+}

@@ -128,9 +128,17 @@ func notSpoken(p wire.Probed, err error) string {
 	if !errors.As(err, &refused) {
 		return peer.Clean(withoutPackage(err).Error())
 	}
+	return briefly(refused)
+}
+
+// briefly is a refusal in a few words.
+func briefly(refused *peer.RefusedError) string {
 	detail := refused.Detail
 	if at := strings.LastIndex(detail, "] "); at >= 0 { // libp2p names each address that it dialled
 		detail = detail[at+2:]
 	}
-	return strings.TrimSpace(string(refused.Reason) + " " + detail)
+	if detail == "" {
+		return string(refused.Reason)
+	}
+	return string(refused.Reason) + ": " + detail
 }

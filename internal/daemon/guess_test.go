@@ -80,7 +80,7 @@ func TestWhoSpeaksNoWireIsTold(t *testing.T) {
 		t.Fatalf("%+v, %v", tries, err)
 	}
 	text := probeError("127.0.0.1:1", err).Error()
-	for _, want := range []string{"127.0.0.1:1", "(native, opstack, ontology: handshake-failed what came)", "--network ID", "enode://"} {
+	for _, want := range []string{"127.0.0.1:1", "(native, opstack, ontology: handshake-failed: what came)", "--network ID", "enode://"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q does not say %q", text, want)
 		}

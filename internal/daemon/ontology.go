@@ -21,6 +21,9 @@ import (
 // ontBlockTime is about how often Ontology's networks make a block.
 const ontBlockTime = 6 * time.Second
 
+// ontologyKey is the file of the identity on Ontology's wire, seen from the datadir.
+const ontologyKey = "keys/ontology.key"
+
 // openOntology opens a network of Ontology's kind on its own wire.
 func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
 	o := network.Ontology
@@ -63,7 +66,7 @@ func openOntology(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	}
 	s.wire, err = ontology.New(ontology.Config{
 		Magic: n.Magic, Status: s.ledger.Status, Header: s.ledger.Header, Listen: listen, ConsensusListen: o.ConsensusListen, Advertise: advertise,
-		NodeKeyFile: dir.Sub("keys", "ontology.key"), Mask: mask, ReservedOnly: o.ReservedOnly, Reserved: reserved, RecentFile: recent, Logger: log.With("part", "wire"),
+		NodeKeyFile: dir.resolve(ontologyKey), Mask: mask, ReservedOnly: o.ReservedOnly, Reserved: reserved, RecentFile: recent, Logger: log.With("part", "wire"),
 		StateRoots: network.Preset != "" || o.StateRootFrom != 0, StateRootFrom: o.stateRootFrom(network.Preset),
 	})
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,10 +53,14 @@ func AddrForm(text string) string {
 	case strings.HasPrefix(text, "/"):
 		return "multiaddr"
 	}
-	if at := strings.LastIndexByte(text, ':'); at > 0 && at+1 < len(text) && strings.Trim(text[at+1:], "0123456789") == "" {
-		return "host:port"
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || host == "" || strings.ContainsAny(host, "/ ") {
+		return ""
 	}
-	return ""
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return ""
+	}
+	return "host:port"
 }
 
 // ConfigReply answers starling_config, and is what "config dump" prints.
@@ -125,6 +131,9 @@ func FullAddr(ctx context.Context, wire, text string) (string, error) {
 		return "", &AddrError{err}
 	}
 	if !slices.Contains(k.found, AddrForm(text)) {
+		if _, err := k.addrs.ParseAddr(text); err != nil {
+			return "", &AddrError{withoutPackage(err)}
+		}
 		return text, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)

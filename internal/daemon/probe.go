@@ -188,5 +188,5 @@ func probeError(address string, err error) error {
 	if hint == "" {
 		hint = "see the reason"
 	}
-	return fmt.Errorf("%.200s was not reached: %w; %s", address, err, hint)
+	return fmt.Errorf("%.200s was not reached: %s; %s", address, briefly(refused), hint)
 }

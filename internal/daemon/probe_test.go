@@ -40,6 +40,19 @@ func TestTheAddressChoosesTheProber(t *testing.T) {
 	}
 }
 
+// A text that cannot be HOST:PORT is not taken for one.
+func TestFormsOfAddressesAreKept(t *testing.T) {
+	for text, want := range map[string]string{
+		"127.0.0.1:1": "host:port", "[::1]:65535": "host:port", "node.example.org:4001": "host:port",
+		"127.0.0.1:0": "", "127.0.0.1:65536": "", "127.0.0.1:+1": "", "::1": "", "1:2:3": "", ":1": "", "a b:1": "", "http://127.0.0.1:1": "", "127.0.0.1": "", "": "",
+		"/ip4/127.0.0.1": "multiaddr", "enr:-a": "enr", "enode://a@127.0.0.1:1": "enode",
+	} {
+		if got := AddrForm(text); got != want {
+			t.Errorf("%q is of the form %q, want %q", text, got, want)
+		}
+	}
+}
+
 // What a node speaks tells its wire where several take the form of the address.
 func TestWhatANodeSpeaksChoosesTheProber(t *testing.T) {
 	native := wires()[0]
