@@ -12,6 +12,7 @@ import (
 
 	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/bench/internal/lab"
+	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
 	"github.com/starlingp2p/starling/ledger"
 	family "github.com/starlingp2p/starling/ledger/ontology"
 	"github.com/starlingp2p/starling/wire/ontology"
@@ -54,7 +55,7 @@ func runNode(dir string, n family.Network) (*running, error) {
 	if err := f.Attach(context.Background(), l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	port, err := freePort()
+	port, err := steertest.FreePort()
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 
@@ -28,7 +27,7 @@ type v1 struct {
 
 // startV1 runs one in a folder, on a port that is free now.
 func startV1(binary, dir string, params map[string]any) (*v1, error) {
-	port, err := freePort()
+	port, err := steertest.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +48,6 @@ func startV1(binary, dir string, params map[string]any) (*v1, error) {
 		return nil, fmt.Errorf("bench: v1.0.0: %w", err)
 	}
 	return v, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // download has a fresh v1.0.0 sync from addr, and times its first block to its

@@ -16,19 +16,24 @@ const (
 	highestPort = 32_000
 )
 
-// Port is a TCP port of 127.0.0.1 on which nobody listens, for a program that
+// FreePort is a TCP port of 127.0.0.1 on which nobody listens, for a program that
 // must be told one. One that can be told 0 is better told that.
-func Port(t *testing.T) int {
-	t.Helper()
+func FreePort() (int, error) {
 	for range 1000 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
 		}
-		l.Close()
-		return port
 	}
-	t.Fatal("no port is free")
-	return 0
+	return 0, fmt.Errorf("no port of 127.0.0.1 from %d to %d is free", lowestPort, highestPort)
+}
+
+// Port is FreePort for tests.
+func Port(t *testing.T) int {
+	t.Helper()
+	port, err := FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
