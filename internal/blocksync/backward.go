@@ -61,11 +61,11 @@ func (c *Core) driveBackward(j *job) {
 // imported.
 func (c *Core) descend(j *job) {
 	for !j.looking && j.verifying == nil {
-		if base, ok := c.recent.get(j.want.Hash); ok {
+		if base, ok := c.recent.Get(j.want.Hash); ok {
 			c.connected(j, base)
 			return
 		}
-		if c.bad.has(j.want.Hash) {
+		if c.bad.Has(j.want.Hash) {
 			c.refuseTarget(j, "it descends from a block that the chain refused")
 			return
 		}
@@ -98,7 +98,7 @@ func (c *Core) descend(j *job) {
 			j.looked = want.Hash
 			if len(got.Found) == 1 && got.Found[0] != nil {
 				if _, staged := c.staged[want.Hash]; !staged {
-					c.recent.add(*got.Found[0])
+					c.remember(*got.Found[0])
 				}
 			}
 		})
@@ -125,7 +125,7 @@ func (c *Core) refuseTarget(j *job, why string) {
 		c.target = chain.Ref{}
 	}
 	if !j.gap.IsZero() {
-		c.bad.add(j.target.Hash)
+		c.bad.Add(j.target.Hash)
 		c.loose.removeTree(c, j.gap)
 	}
 	c.endJob()
@@ -232,7 +232,7 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 		j.want = chain.Ref{Number: low.Ref.Number - 1, Hash: low.Parent}
 	}
 	if in.Linked {
-		c.recent.add(in.Base)
+		c.remember(in.Base)
 		if j.entries.len() == 0 {
 			j.want = in.Base.Ref
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 func (c *Core) onTargeted(ref chain.Ref) {
-	if _, ok := c.recent.get(ref.Hash); ok || ref == c.status.Head {
+	if _, ok := c.recent.Get(ref.Hash); ok || ref == c.status.Head {
 		c.emit(Tell{GapClosed{Target: ref}})
 		return
 	}
@@ -42,7 +42,7 @@ func (c *Core) choose() {
 	}
 	if l := c.nextGap(); l != nil && c.canDescend() {
 		h := l.block.Header
-		if c.bad.has(h.Parent) {
+		if c.bad.Has(h.Parent) {
 			c.loose.removeTree(c, h.Ref.Hash)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/recent"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -64,9 +65,9 @@ type Core struct {
 
 	started bool
 	status  chain.Status
-	recent  recentHeaders
-	bad     hashSet // refused by the chain: never asked for again
-	doubted hashSet // heads that were claimed and not delivered
+	recent  *recent.Map[chain.Hash, chain.Header] // imported for certain
+	bad     recent.Set[chain.Hash]                // refused by the chain: never asked for again
+	doubted recent.Set[chain.Hash]                // heads that were claimed and not delivered
 
 	strangers int // masters in a row that never proved anything
 
@@ -120,9 +121,9 @@ func NewCore(cfg CoreConfig) *Core {
 		staged:  map[chain.Hash]staged{},
 		lookups: map[uint64]func(Looked){},
 		loose:   newQuarantine(),
-		recent:  newRecentHeaders(),
-		bad:     newHashSet(maxBad),
-		doubted: newHashSet(maxDoubted),
+		recent:  recent.NewMap[chain.Hash, chain.Header](maxRecent),
+		bad:     recent.NewSet[chain.Hash](maxBad),
+		doubted: recent.NewSet[chain.Hash](maxDoubted),
 	}
 }
 
@@ -177,7 +178,7 @@ func (c *Core) take(in Input) {
 		c.onStaged(in)
 	case LocalImported:
 		c.written()
-		c.recent.add(in.Header)
+		c.remember(in.Header)
 		c.newStatus(in.Status, in.Head, in.Undone)
 		c.afterImport([]chain.Header{in.Header})
 	}
@@ -188,7 +189,7 @@ func (c *Core) onReady(in Ready) {
 	c.status = in.Status
 	c.lastImport = c.now
 	if in.Head.Ref == in.Status.Head {
-		c.recent.add(in.Head)
+		c.remember(in.Head)
 	}
 	for _, h := range in.Staged {
 		if len(c.staged) >= maxStagedHeaders {
@@ -289,7 +290,7 @@ func (c *Core) newStatus(st chain.Status, head chain.Header, undone int) {
 	old := c.status.Head
 	c.status = st
 	if head.Ref == st.Head {
-		c.recent.add(head)
+		c.remember(head)
 	}
 	if undone > 0 {
 		c.emit(Tell{Reorg{Old: old, New: st.Head, Depth: undone}})

@@ -113,7 +113,7 @@ func (c *Core) verifySpan(j *job) {
 		c.clearSpan(s)
 		return
 	}
-	if i := slices.IndexFunc(s.hs, func(h chain.Header) bool { return c.bad.has(h.Ref.Hash) }); i >= 0 {
+	if i := slices.IndexFunc(s.hs, func(h chain.Header) bool { return c.bad.Has(h.Ref.Hash) }); i >= 0 {
 		c.offPath(j, p)
 		if p != nil {
 			p.badUntil = c.now.Add(lackFor)
@@ -361,7 +361,7 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 	n := min(in.N, len(s.hs))
 	lo := s.lo
 	for i := range n {
-		if _, ok := c.recent.get(s.hs[i].Ref.Hash); ok && j.entries.len() == 0 {
+		if _, ok := c.recent.Get(s.hs[i].Ref.Hash); ok && j.entries.len() == 0 {
 			j.connect(s.hs[i]) // gossip was faster
 			lo = s.hs[i].Ref.Number + 1
 			continue

@@ -37,7 +37,7 @@ func (c *Core) follow() {
 		if c.loose.get(h.Ref.Hash) != l {
 			continue // it went another way
 		}
-		if p, ok := c.recent.get(h.Parent); ok {
+		if p, ok := c.recent.Get(h.Parent); ok {
 			first, parent = l, p
 		} else {
 			c.place(l)
@@ -75,7 +75,7 @@ func (c *Core) cutTip(i int, isBad bool) {
 	}
 	h := c.tip.blocks[i].block.Header.Ref.Hash
 	if isBad {
-		c.bad.add(h)
+		c.bad.Add(h)
 		c.loose.removeTree(c, h)
 	} else {
 		c.loose.remove(c, h)
@@ -277,7 +277,7 @@ func (c *Core) onImported(in Imported) {
 	}
 	for _, h := range hs {
 		if h.Bytes != nil { // of a staged one, only the link is known
-			c.recent.add(h)
+			c.remember(h)
 		}
 	}
 	c.newStatus(in.Status, in.Head, in.Undone)
@@ -305,10 +305,10 @@ func (c *Core) tipImported(in Imported) {
 	switch {
 	case errors.Is(in.Err, chain.ErrReorgTooDeep):
 		c.emit(Tell{ReorgRefused{Fork: h.Ref}})
-		c.bad.add(h.Ref.Hash)
+		c.bad.Add(h.Ref.Hash)
 		c.loose.removeTree(c, h.Ref.Hash)
 	case errors.Is(in.Err, chain.ErrInvalid):
-		c.bad.add(h.Ref.Hash)
+		c.bad.Add(h.Ref.Hash)
 		c.loose.removeTree(c, h.Ref.Hash)
 	case errors.Is(in.Err, chain.ErrUnknownParent):
 		c.loose.remove(c, h.Ref.Hash)
@@ -330,13 +330,13 @@ func (c *Core) importFailed(j *job, err error) {
 	case errors.Is(err, chain.ErrReorgTooDeep):
 		// The chain's rule stands: this branch is not asked for again.
 		c.emit(Tell{ReorgRefused{Fork: h, From: e.from}})
-		c.bad.add(h.Hash)
+		c.bad.Add(h.Hash)
 		c.dropBranch(j, "the chain refuses a reorganisation that deep")
 	case errors.Is(err, chain.ErrInvalid):
 		if e.from != "" {
 			c.lied(e.from, peer.InvalidBlock, errText(err))
 		}
-		c.bad.add(h.Hash)
+		c.bad.Add(h.Hash)
 		c.dropBranch(j, errText(err))
 	case errors.Is(err, chain.ErrUnknownParent):
 		c.abort(j, "the chain does not know the parent that it had")

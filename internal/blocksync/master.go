@@ -251,7 +251,7 @@ func (c *Core) provenGives(j *job, n uint64, kind string) bool {
 // doubt remembers a claim that was not delivered.
 func (c *Core) doubt(p *remote) {
 	if !p.proved && !p.claimless() {
-		c.doubted.add(claimKey(p.claim.Head))
+		c.doubted.Add(claimKey(p.claim.Head))
 	}
 }
 
@@ -260,7 +260,7 @@ func (c *Core) doubt(p *remote) {
 // claim the head of an honest peer and not deliver it.
 func (c *Core) line(p *remote) {
 	at := c.now
-	if c.doubted.has(claimKey(p.claim.Head)) {
+	if c.doubted.Has(claimKey(p.claim.Head)) {
 		at = at.Add(doubtFor)
 	}
 	if at.After(p.inLine) && (p.inLine.IsZero() || at.After(c.now)) {

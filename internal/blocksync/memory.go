@@ -2,64 +2,8 @@ package blocksync
 
 import "github.com/starlingp2p/starling/chain"
 
-// recentHeaders are headers that are imported for certain, oldest out.
-type recentHeaders struct {
-	byHash map[chain.Hash]chain.Header
-	ring   []chain.Hash
-	next   int
-}
-
-func newRecentHeaders() recentHeaders {
-	return recentHeaders{byHash: make(map[chain.Hash]chain.Header, maxRecent)}
-}
-
-func (r *recentHeaders) add(h chain.Header) {
-	if _, ok := r.byHash[h.Ref.Hash]; ok {
-		return
-	}
-	if len(r.ring) < maxRecent {
-		r.ring = append(r.ring, h.Ref.Hash)
-	} else {
-		delete(r.byHash, r.ring[r.next])
-		r.ring[r.next] = h.Ref.Hash
-		r.next = (r.next + 1) % maxRecent
-	}
-	r.byHash[h.Ref.Hash] = h
-}
-
-func (r *recentHeaders) get(h chain.Hash) (chain.Header, bool) {
-	got, ok := r.byHash[h]
-	return got, ok
-}
-
-// hashSet remembers a bounded number of hashes, oldest out.
-type hashSet struct {
-	in   map[chain.Hash]struct{}
-	ring []chain.Hash
-	next int
-	max  int
-}
-
-func newHashSet(max int) hashSet { return hashSet{in: map[chain.Hash]struct{}{}, max: max} }
-
-func (s *hashSet) add(h chain.Hash) {
-	if s.has(h) {
-		return
-	}
-	if len(s.ring) < s.max {
-		s.ring = append(s.ring, h)
-	} else {
-		delete(s.in, s.ring[s.next])
-		s.ring[s.next] = h
-		s.next = (s.next + 1) % s.max
-	}
-	s.in[h] = struct{}{}
-}
-
-func (s *hashSet) has(h chain.Hash) bool {
-	_, ok := s.in[h]
-	return ok
-}
+// remember notes a header that is imported for certain.
+func (c *Core) remember(h chain.Header) { c.recent.Add(h.Ref.Hash, h) }
 
 // deque is a double-ended queue: a ring that grows.
 type deque[T any] struct {

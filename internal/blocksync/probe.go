@@ -58,7 +58,7 @@ func (c *Core) driveProbe(j *job) {
 		return // when there is a slot
 	}
 	if n == c.status.Head.Number {
-		if h, ok := c.recent.get(c.status.Head.Hash); ok {
+		if h, ok := c.recent.Get(c.status.Head.Hash); ok {
 			c.probeAt(j, h)
 			return
 		}

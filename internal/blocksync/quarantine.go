@@ -55,12 +55,12 @@ func (c *Core) onOffered(in Offered) {
 		c.early = append(c.early, in)
 		return
 	}
-	_, imported := c.recent.get(h.Hash)
+	_, imported := c.recent.Get(h.Hash)
 	switch {
 	case c.loose.get(h.Hash) != nil || imported || h == c.status.Head:
 		c.drops.Duplicate++
 		return
-	case h.Number == 0 || h.Number <= c.status.Finalized.Number || c.bad.has(h.Hash) || c.bad.has(b.Header.Parent):
+	case h.Number == 0 || h.Number <= c.status.Finalized.Number || c.bad.Has(h.Hash) || c.bad.Has(b.Header.Parent):
 		c.drops.Stale++
 		return
 	}
@@ -138,7 +138,7 @@ func less(a, b chain.Ref) bool {
 // place finds out whether a block's parent is imported.
 func (c *Core) place(l *looseBlock) {
 	h := l.block.Header
-	if _, ok := c.recent.get(h.Parent); ok {
+	if _, ok := c.recent.Get(h.Parent); ok {
 		c.loose.ready = append(c.loose.ready, l)
 		return
 	}
@@ -155,7 +155,7 @@ func (c *Core) place(l *looseBlock) {
 		if _, ok := c.staged[parent.Hash]; ok {
 			return
 		}
-		c.recent.add(*got.Found[0])
+		c.remember(*got.Found[0])
 		if c.loose.get(h.Ref.Hash) == l {
 			c.loose.ready = append(c.loose.ready, l)
 		}
@@ -204,7 +204,7 @@ func (c *Core) nextGap() *looseBlock {
 		if l.asked || c.now.Before(l.retryAt) || c.loose.get(h.Parent) != nil {
 			continue
 		}
-		if _, ok := c.recent.get(h.Parent); ok {
+		if _, ok := c.recent.Get(h.Parent); ok {
 			continue
 		}
 		if low == nil || less(h.Ref, low.block.Header.Ref) {
@@ -218,7 +218,7 @@ func (c *Core) nextGap() *looseBlock {
 func (c *Core) gaps() int {
 	n := 0
 	for parent := range c.loose.byParent {
-		if _, ok := c.recent.get(parent); !ok && c.loose.get(parent) == nil {
+		if _, ok := c.recent.Get(parent); !ok && c.loose.get(parent) == nil {
 			n++
 		}
 	}

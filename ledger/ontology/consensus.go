@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/recent"
 	"github.com/starlingp2p/starling/ledger/internal/txpool"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
@@ -42,7 +43,7 @@ type Consensus struct {
 	mu      sync.Mutex // a leaf; never held while the disk is read or a signature is checked
 	at      chain.Hash // the head for which force is known; zero: none
 	force   [][]byte   // the keys in force, sorted; nil: the chain does not name them
-	seen    *txpool.Ring
+	seen    recent.Set[chain.Hash]
 	dropped map[string]uint64
 
 	feed *txpool.Feed[ConsensusMessage]
@@ -53,7 +54,7 @@ var _ chain.Consensus = (*Consensus)(nil)
 // NewConsensus makes one for a family and its chain.
 func NewConsensus(f *Family, r chain.Reader) *Consensus {
 	return &Consensus{
-		f: f, r: r, seen: txpool.NewRing(unfitKept), dropped: map[string]uint64{},
+		f: f, r: r, seen: recent.NewSet[chain.Hash](unfitKept), dropped: map[string]uint64{},
 		feed: txpool.NewFeed[ConsensusMessage](consensusQueue),
 	}
 }

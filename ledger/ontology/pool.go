@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/recent"
 	"github.com/starlingp2p/starling/ledger/internal/txpool"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 )
@@ -84,7 +85,7 @@ type Pool struct {
 	// unfit are transactions, by their hashes; forged are encodings, by their
 	// digests: a hash does not cover the signatures, so a forged copy must not
 	// keep the authentic one out.
-	unfit, forged *txpool.Ring
+	unfit, forged recent.Set[chain.Hash]
 
 	following sync.Mutex // one OnHead at a time; taken before held's
 }
@@ -137,7 +138,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	p := &Pool{
 		c: c, head: c.State.Status().Head,
 		held: txpool.NewHeld[*pooled](), payers: map[codec.Address]int{},
-		unfit: txpool.NewRing(unfitKept), forged: txpool.NewRing(unfitKept),
+		unfit: recent.NewSet[chain.Hash](unfitKept), forged: recent.NewSet[chain.Hash](unfitKept),
 	}
 	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local}, badSignature, c.Logger)
 	if c.Journal == "" {

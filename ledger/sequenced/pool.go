@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/recent"
 	"github.com/starlingp2p/starling/ledger/internal/txpool"
 )
 
@@ -73,7 +74,7 @@ type Pool struct {
 	senders  map[Address]*queue
 	arrivals uint64
 	purged   uint64 // the number of the head at the last purge
-	unfit    *txpool.Ring
+	unfit    recent.Set[chain.Hash]
 }
 
 type pooled struct {
@@ -135,7 +136,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 		head:    c.State.Status().Head,
 		held:    txpool.NewHeld[*pooled](),
 		senders: map[Address]*queue{},
-		unfit:   txpool.NewRing(unfitKept),
+		unfit:   recent.NewSet[chain.Hash](unfitKept),
 	}
 	p.in = txpool.NewIntake(txpool.Holder{Admit: p.admit, Drop: p.drop, Own: p.Local}, badSignature, c.Logger)
 	if c.Journal == "" {

@@ -40,16 +40,6 @@ func TestAReaderThatLagsLosesTheOldest(t *testing.T) {
 	}
 }
 
-func TestARingForgetsTheOldest(t *testing.T) {
-	r := NewRing(2)
-	for _, b := range []byte{1, 2, 2, 3} {
-		r.Add(chain.Hash{b})
-	}
-	if r.Has(chain.Hash{1}) || !r.Has(chain.Hash{2}) || !r.Has(chain.Hash{3}) {
-		t.Error("of 1, 2, 2, 3 the last two hashes are not those remembered")
-	}
-}
-
 // lane is a sender whose transactions weigh and offer what their bytes say.
 type lane struct{ txs []chain.Tx }
 
