@@ -15,6 +15,7 @@ import (
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
@@ -28,6 +29,8 @@ type place struct {
 	t   *testing.T
 	net *bed.Net
 	end []func()
+	// budget is that of whole nodes; zero: the usual one.
+	budget starling.Budget
 }
 
 func inBubble(t *testing.T, f func(p *place)) {

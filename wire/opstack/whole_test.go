@@ -31,15 +31,19 @@ var anchor = chain.Ref{Hash: chain.Hash{0xa1}}
 // equal numbers are the same.
 func branchOf(parent chain.Ref, count int, branch byte, k codec.Key) (out []chain.Block) {
 	for range count {
-		n := parent.Number + 1
-		e, err := codec.Draft{Version: codec.V4, Parent: parent, Time: genesisTime + 2*n, Txs: [][]byte{fmt.Appendf(nil, "%d of %d", branch, n)}}.Envelope()
-		if err != nil {
-			panic(err)
-		}
-		b := signedBy(k, e)
+		b := signedBy(k, childOf(parent, fmt.Appendf(nil, "%d of %d", branch, parent.Number+1)))
 		out, parent = append(out, b), b.Ref()
 	}
 	return out
+}
+
+// childOf is a payload with one transaction.
+func childOf(parent chain.Ref, tx []byte) *codec.Envelope {
+	e, err := codec.Draft{Version: codec.V4, Parent: parent, Time: genesisTime + 2*(parent.Number+1), Txs: [][]byte{tx}}.Envelope()
+	if err != nil {
+		panic(err)
+	}
+	return e
 }
 
 // whole is a node with its ledger and its sync, on a wire of the place.
@@ -77,7 +81,7 @@ func (p *place) whole(i int, have []chain.Block, change ...func(*Config)) *whole
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	node, err := starling.New(starling.Config{BackwardOnly: true, BlockInterval: 2 * time.Second, AllowPrivate: true, Seed: uint64(i)}, l, w)
+	node, err := starling.New(starling.Config{BackwardOnly: true, BlockInterval: 2 * time.Second, AllowPrivate: true, Seed: uint64(i), Serving: p.budget}, l, w)
 	if err != nil {
 		p.t.Fatal(err)
 	}
