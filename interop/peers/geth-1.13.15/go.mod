@@ -91,3 +91,7 @@ require (
 require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
 
 replace github.com/starlingp2p/starling/interop/peers/steer => ../steer
+
+require github.com/starlingp2p/starling/interop/peers/geth v0.0.0
+
+replace github.com/starlingp2p/starling/interop/peers/geth => ../geth

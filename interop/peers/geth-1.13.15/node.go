@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,14 +21,12 @@ import (
 	"github.com/ethereum/go-ethereum/eth"
 	"github.com/ethereum/go-ethereum/eth/downloader"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
-	"github.com/ethereum/go-ethereum/event"
 	"github.com/ethereum/go-ethereum/log"
 	gethnode "github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/p2p"
-	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/params"
-	"github.com/ethereum/go-ethereum/rlp"
 
+	"github.com/starlingp2p/starling/interop/peers/geth"
 	"github.com/starlingp2p/starling/interop/peers/steer"
 )
 
@@ -54,13 +51,9 @@ type ready struct {
 
 // node is a geth that runs.
 type node struct {
+	geth.Node
 	genesis *core.Genesis
 	faucet  *ecdsa.PrivateKey
-	stack   *gethnode.Node
-	eth     *eth.Ethereum
-	subs    []event.Subscription
-	emit    func(any)
-	done    chan struct{}
 	sealer  sealer
 }
 
@@ -101,30 +94,26 @@ func open(s startParams, emit func(any)) (*node, error) {
 	}
 	signer := crypto.PubkeyToAddress(keys[0].PublicKey)
 	n := &node{
-		genesis: genesis(s, signer, crypto.PubkeyToAddress(keys[1].PublicKey)), faucet: keys[1], emit: emit, done: make(chan struct{}),
+		genesis: genesis(s, signer, crypto.PubkeyToAddress(keys[1].PublicKey)), faucet: keys[1],
 	}
 	cfg := gethnode.Config{Name: "geth", Version: "1.13.15", UseLightweightKDF: true, P2P: p2p.Config{
 		PrivateKey: keys[2], MaxPeers: 50, ListenAddr: s.Listen, NoDiscovery: !s.Discovery,
 	}}
-	for _, text := range s.Bootnodes {
-		b, err := enode.Parse(enode.ValidSchemes, text)
-		if err != nil {
-			return nil, fmt.Errorf("bootnode %q: %w", text, err)
-		}
-		cfg.P2P.BootstrapNodes = append(cfg.P2P.BootstrapNodes, b)
-	}
 	var err error
-	if n.stack, err = gethnode.New(&cfg); err != nil {
+	if cfg.P2P.BootstrapNodes, err = geth.Enodes(s.Bootnodes); err != nil {
+		return nil, err
+	}
+	if n.Stack, err = gethnode.New(&cfg); err != nil {
 		return nil, err
 	}
 	ecfg := ethconfig.Defaults
 	ecfg.Genesis, ecfg.SyncMode, ecfg.NetworkId = n.genesis, downloader.FullSync, s.ChainID
 	ecfg.DatabaseCache, ecfg.TrieCleanCache, ecfg.TrieDirtyCache, ecfg.SnapshotCache = 64, 16, 16, 0
 	ecfg.TxPool.Journal, ecfg.Miner.Etherbase = "", signer
-	if n.eth, err = eth.New(n.stack, &ecfg); err != nil {
-		return nil, errors.Join(err, n.stack.Close())
+	if n.Eth, err = eth.New(n.Stack, &ecfg); err != nil {
+		return nil, errors.Join(err, n.Stack.Close())
 	}
-	engine := n.eth.Engine()
+	engine := n.Eth.Engine()
 	if b, ok := engine.(*beacon.Beacon); ok {
 		engine = b.InnerEngine()
 	}
@@ -134,107 +123,63 @@ func open(s startParams, emit func(any)) (*node, error) {
 		}
 		return crypto.Sign(crypto.Keccak256(message), keys[0])
 	})
-	if err := n.stack.Start(); err != nil {
-		return nil, errors.Join(err, n.stack.Close())
+	if err := n.Stack.Start(); err != nil {
+		return nil, errors.Join(err, n.Stack.Close())
 	}
-	n.watch()
+	n.Watch(emit, func(h core.ChainHeadEvent) *types.Header { return h.Block.Header() })
 	return n, nil
 }
 
-// watch tells of heads, transactions and peers.
-func (n *node) watch() {
-	heads := make(chan core.ChainHeadEvent, 256)
-	txs := make(chan core.NewTxsEvent, 256)
-	peers := make(chan *p2p.PeerEvent, 256)
-	n.subs = []event.Subscription{
-		n.eth.BlockChain().SubscribeChainHeadEvent(heads), n.eth.TxPool().SubscribeTransactions(txs, true),
-		n.stack.Server().SubscribeEvents(peers),
-	}
-	go func() {
-		for {
-			select {
-			case h := <-heads:
-				n.emit(map[string]any{"event": "head", "number": h.Block.NumberU64(), "hash": h.Block.Hash().Hex()})
-			case t := <-txs:
-				n.emit(map[string]any{"event": "txs", "count": len(t.Txs)})
-			case p := <-peers:
-				n.emit(map[string]any{"event": "peer", "what": p.Type, "peer": p.Peer.String(), "error": p.Error})
-			case <-n.done:
-				return
-			}
-		}
-	}()
-}
-
 func (n *node) Close() error {
-	n.eth.StopMining()
-	for _, s := range n.subs {
-		s.Unsubscribe()
-	}
-	close(n.done)
-	return n.stack.Close()
+	n.Eth.StopMining()
+	return n.Node.Close()
 }
 
 func (n *node) ready() ready {
 	genesis, _ := json.Marshal(n.genesis)
-	return ready{Enode: n.stack.Server().Self().URLv4(), Genesis: genesis, Hash: n.eth.BlockChain().Genesis().Hash().Hex()}
+	return ready{Enode: n.Stack.Server().Self().URLv4(), Genesis: genesis, Hash: n.Eth.BlockChain().Genesis().Hash().Hex()}
 }
 
 func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 	switch c.Do {
-	case "connect", "trust":
-		other, err := enode.Parse(enode.ValidSchemes, c.Addr)
-		if err != nil {
-			return nil, err
-		}
-		if c.Do == "trust" {
-			n.stack.Server().AddTrustedPeer(other)
-		}
-		n.stack.Server().AddPeer(other)
-		return true, nil
-	case "peers":
-		return n.stack.Server().PeersInfo(), nil
 	case "head":
-		h := n.eth.BlockChain().CurrentBlock()
-		td := n.eth.BlockChain().GetTd(h.Hash(), h.Number.Uint64())
+		h := n.Eth.BlockChain().CurrentBlock()
+		td := n.Eth.BlockChain().GetTd(h.Hash(), h.Number.Uint64())
 		return map[string]any{"number": h.Number.Uint64(), "hash": h.Hash().Hex(), "td": td.String()}, nil
 	case "block":
-		b := n.eth.BlockChain().GetBlockByNumber(c.Number)
+		b := n.Eth.BlockChain().GetBlockByNumber(c.Number)
 		if b == nil {
 			return nil, fmt.Errorf("no block %d", c.Number)
 		}
-		raw, err := rlp.EncodeToBytes(b)
-		return map[string]any{"hash": b.Hash().Hex(), "rlp": hex.EncodeToString(raw)}, err
+		return geth.Block(b)
 	case "seal":
 		if err := n.sealer.wake(ctx); err != nil {
 			return nil, err
 		}
-		n.eth.SetSynced()
-		n.eth.Miner().Start()
+		n.Eth.SetSynced()
+		n.Eth.Miner().Start()
 		return true, nil
 	case "rest":
-		n.eth.StopMining()
-		return true, n.sealer.rest(ctx, n.eth.BlockChain())
+		n.Eth.StopMining()
+		return true, n.sealer.rest(ctx, n.Eth.BlockChain())
 	case "send":
 		return n.send(c.Count)
-	case "call":
-		return n.call(ctx, c.Params)
 	case "pool":
 		hashes := []string{}
-		for _, txs := range n.eth.TxPool().Pending(txpool.PendingFilter{}) {
+		for _, txs := range n.Eth.TxPool().Pending(txpool.PendingFilter{}) {
 			for _, tx := range txs {
 				hashes = append(hashes, tx.Hash.Hex())
 			}
 		}
 		return hashes, nil
 	}
-	return nil, fmt.Errorf("no command %q", c.Do)
+	return n.Node.Do(ctx, c)
 }
 
 // send puts transfers of the faucet into the pool.
 func (n *node) send(count int) (any, error) {
 	from := crypto.PubkeyToAddress(n.faucet.PublicKey)
-	nonce, signer := n.eth.TxPool().Nonce(from), types.LatestSigner(n.genesis.Config)
+	nonce, signer := n.Eth.TxPool().Nonce(from), types.LatestSigner(n.genesis.Config)
 	hashes := []string{}
 	for k := range count {
 		tx, err := types.SignNewTx(n.faucet, signer, &types.LegacyTx{
@@ -243,25 +188,10 @@ func (n *node) send(count int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if errs := n.eth.TxPool().Add([]*types.Transaction{tx}, true, true); errs[0] != nil {
+		if errs := n.Eth.TxPool().Add([]*types.Transaction{tx}, true, true); errs[0] != nil {
 			return nil, fmt.Errorf("transaction %d: %w", k, errs[0])
 		}
 		hashes = append(hashes, tx.Hash().Hex())
 	}
 	return hashes, nil
-}
-
-// call asks geth's own RPC.
-func (n *node) call(ctx context.Context, params json.RawMessage) (raw json.RawMessage, err error) {
-	var q struct {
-		Method string `json:"method"`
-		Args   []any  `json:"args"`
-	}
-	if err := json.Unmarshal(params, &q); err != nil {
-		return nil, err
-	}
-	client := n.stack.Attach()
-	defer client.Close()
-	err = client.CallContext(ctx, &raw, q.Method, q.Args...)
-	return raw, err
 }

@@ -90,7 +90,7 @@ require (
 	go.opentelemetry.io/otel/metric v1.46.0 // indirect
 	go.opentelemetry.io/otel/trace v1.46.0 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
+	golang.org/x/exp v0.0.0-20231110203233-9a3e6036ecaa // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
@@ -103,3 +103,10 @@ require (
 require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
 
 replace github.com/starlingp2p/starling/interop/peers/steer => ../steer
+
+require github.com/starlingp2p/starling/interop/peers/geth v0.0.0
+
+replace github.com/starlingp2p/starling/interop/peers/geth => ../geth
+
+// What the package geth asks for comes from an older geth; this one is to run with its own.
+replace golang.org/x/exp => golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df

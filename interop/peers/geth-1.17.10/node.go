@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,13 +16,11 @@ import (
 	"github.com/ethereum/go-ethereum/eth"
 	"github.com/ethereum/go-ethereum/eth/catalyst"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
-	"github.com/ethereum/go-ethereum/event"
 	"github.com/ethereum/go-ethereum/log"
 	gethnode "github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/p2p"
-	"github.com/ethereum/go-ethereum/p2p/enode"
-	"github.com/ethereum/go-ethereum/rlp"
 
+	"github.com/starlingp2p/starling/interop/peers/geth"
 	"github.com/starlingp2p/starling/interop/peers/steer"
 )
 
@@ -56,12 +53,8 @@ type ready struct {
 
 // node is a geth that runs.
 type node struct {
+	geth.Node
 	maker *maker
-	stack *gethnode.Node
-	eth   *eth.Ethereum
-	subs  []event.Subscription
-	emit  func(any)
-	done  chan struct{}
 	jwt   string // the Engine API's file; empty: it is off
 }
 
@@ -98,16 +91,12 @@ func open(s startParams, emit func(any)) (*node, error) {
 	if s.JWT != "" {
 		cfg.AuthAddr, cfg.AuthPort, cfg.JWTSecret = "127.0.0.1", s.EnginePort, s.JWT
 	}
-	for _, text := range s.Bootnodes {
-		b, err := enode.Parse(enode.ValidSchemes, text)
-		if err != nil {
-			return nil, fmt.Errorf("bootnode %q: %w", text, err)
-		}
-		cfg.P2P.BootstrapNodes = append(cfg.P2P.BootstrapNodes, b)
-		cfg.P2P.BootstrapNodesV5 = append(cfg.P2P.BootstrapNodesV5, b)
+	if cfg.P2P.BootstrapNodes, err = geth.Enodes(s.Bootnodes); err != nil {
+		return nil, err
 	}
-	n := &node{maker: m, emit: emit, done: make(chan struct{}), jwt: s.JWT}
-	if n.stack, err = gethnode.New(&cfg); err != nil {
+	cfg.P2P.BootstrapNodesV5 = cfg.P2P.BootstrapNodes
+	n := &node{maker: m, jwt: s.JWT}
+	if n.Stack, err = gethnode.New(&cfg); err != nil {
 		return nil, err
 	}
 	ecfg := ethconfig.Defaults
@@ -116,120 +105,73 @@ func open(s startParams, emit func(any)) (*node, error) {
 	ecfg.SlowBlockThreshold = -1
 	ecfg.TxPool.Journal, ecfg.TxPool.PriceLimit = "", 1
 	ecfg.TxPool.AccountSlots, ecfg.TxPool.GlobalSlots, ecfg.TxPool.AccountQueue = 4096, 8192, 4096
-	if n.eth, err = eth.New(n.stack, &ecfg); err != nil {
-		return nil, errors.Join(err, n.stack.Close())
+	if n.Eth, err = eth.New(n.Stack, &ecfg); err != nil {
+		return nil, errors.Join(err, n.Stack.Close())
 	}
 	if s.JWT != "" {
-		if err := catalyst.Register(n.stack, n.eth); err != nil {
-			return nil, errors.Join(err, n.stack.Close())
+		if err := catalyst.Register(n.Stack, n.Eth); err != nil {
+			return nil, errors.Join(err, n.Stack.Close())
 		}
 	}
 	if len(s.Versions) > 0 {
-		srv := n.stack.Server()
+		srv := n.Stack.Server()
 		srv.Protocols = slices.DeleteFunc(srv.Protocols, func(p p2p.Protocol) bool {
 			return p.Name != "eth" || !slices.Contains(s.Versions, p.Version)
 		})
 	}
 	for _, e := range s.Echo {
-		n.stack.Server().Protocols = append(n.stack.Server().Protocols, e.protocol())
+		n.Stack.Server().Protocols = append(n.Stack.Server().Protocols, e.protocol())
 	}
-	if _, err := n.eth.BlockChain().InsertChain(m.blocks); err != nil {
-		return nil, errors.Join(fmt.Errorf("import of the chain: %w", err), n.stack.Close())
+	if _, err := n.Eth.BlockChain().InsertChain(m.blocks); err != nil {
+		return nil, errors.Join(fmt.Errorf("import of the chain: %w", err), n.Stack.Close())
 	}
-	if err := n.stack.Start(); err != nil {
-		return nil, errors.Join(err, n.stack.Close())
+	if err := n.Stack.Start(); err != nil {
+		return nil, errors.Join(err, n.Stack.Close())
 	}
-	n.watch()
+	n.Watch(emit, func(h core.ChainHeadEvent) *types.Header { return h.Header })
 	return n, nil
-}
-
-// watch tells of heads, transactions and peers.
-func (n *node) watch() {
-	heads := make(chan core.ChainHeadEvent, 256)
-	txs := make(chan core.NewTxsEvent, 256)
-	peers := make(chan *p2p.PeerEvent, 256)
-	n.subs = []event.Subscription{
-		n.eth.BlockChain().SubscribeChainHeadEvent(heads), n.eth.TxPool().SubscribeTransactions(txs, true),
-		n.stack.Server().SubscribeEvents(peers),
-	}
-	go func() {
-		for {
-			select {
-			case h := <-heads:
-				n.emit(map[string]any{"event": "head", "number": h.Header.Number.Uint64(), "hash": h.Header.Hash().Hex()})
-			case t := <-txs:
-				n.emit(map[string]any{"event": "txs", "count": len(t.Txs)})
-			case p := <-peers:
-				n.emit(map[string]any{"event": "peer", "what": p.Type, "peer": p.Peer.String(), "error": p.Error})
-			case <-n.done:
-				return
-			}
-		}
-	}()
-}
-
-func (n *node) Close() error {
-	for _, s := range n.subs {
-		s.Unsubscribe()
-	}
-	close(n.done)
-	return n.stack.Close()
 }
 
 func (n *node) ready() ready {
 	genesis, _ := json.Marshal(n.maker.genesis)
-	self := n.stack.Server().Self()
+	self := n.Stack.Server().Self()
 	engine := ""
 	if n.jwt != "" {
-		engine = n.stack.HTTPAuthEndpoint()
+		engine = n.Stack.HTTPAuthEndpoint()
 	}
 	return ready{
 		Engine: engine, Enode: self.URLv4(), ENR: self.String(), Genesis: genesis,
-		Hash: n.eth.BlockChain().Genesis().Hash().Hex(), Head: n.eth.BlockChain().CurrentBlock().Number.Uint64(),
+		Hash: n.Eth.BlockChain().Genesis().Hash().Hex(), Head: n.Eth.BlockChain().CurrentBlock().Number.Uint64(),
 	}
 }
 
 func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 	switch c.Do {
-	case "connect", "trust":
-		other, err := enode.Parse(enode.ValidSchemes, c.Addr)
-		if err != nil {
-			return nil, err
-		}
-		if c.Do == "trust" {
-			n.stack.Server().AddTrustedPeer(other)
-		}
-		n.stack.Server().AddPeer(other)
-		return true, nil
-	case "peers":
-		return n.stack.Server().PeersInfo(), nil
 	case "head":
-		h := n.eth.BlockChain().CurrentBlock()
+		h := n.Eth.BlockChain().CurrentBlock()
 		return map[string]any{"number": h.Number.Uint64(), "hash": h.Hash().Hex()}, nil
 	case "block":
 		return n.block(c.Number)
 	case "target":
 		n.maker.extend(c.Number)
 		head := n.maker.blocks[c.Number-1].Header()
-		return true, n.eth.Downloader().BeaconSync(head, head)
+		return true, n.Eth.Downloader().BeaconSync(head, head)
 	case "extend":
 		n.maker.extend(c.Number)
 		// Those that it has are left out: to import them again rewinds it to them.
-		have := n.eth.BlockChain().CurrentBlock().Number.Uint64()
-		_, err := n.eth.BlockChain().InsertChain(n.maker.blocks[have:max(have, c.Number)])
+		have := n.Eth.BlockChain().CurrentBlock().Number.Uint64()
+		_, err := n.Eth.BlockChain().InsertChain(n.maker.blocks[have:max(have, c.Number)])
 		return true, err
 	case "synced":
-		n.eth.SetSynced()
+		n.Eth.SetSynced()
 		return true, nil
 	case "send":
 		return n.send(c.Count)
-	case "call":
-		return n.call(ctx, c.Params)
 	case "drive":
 		return n.drive(ctx, c)
 	case "pool":
 		hashes := []string{}
-		pending, _ := n.eth.TxPool().Pending(txpool.PendingFilter{})
+		pending, _ := n.Eth.TxPool().Pending(txpool.PendingFilter{})
 		for _, txs := range pending {
 			for _, tx := range txs {
 				hashes = append(hashes, tx.Hash.Hex())
@@ -237,29 +179,25 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		}
 		return hashes, nil
 	}
-	return nil, fmt.Errorf("no command %q", c.Do)
+	return n.Node.Do(ctx, c)
 }
 
 // block gives block number of the chain.
 func (n *node) block(number uint64) (any, error) {
 	n.maker.extend(number)
-	b := n.eth.BlockChain().Genesis()
+	b := n.Eth.BlockChain().Genesis()
 	if number > 0 {
 		b = n.maker.blocks[number-1]
 	}
-	raw, err := rlp.EncodeToBytes(b)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"hash": b.Hash().Hex(), "rlp": hex.EncodeToString(raw), "txs": len(b.Transactions())}, nil
+	return geth.Block(b)
 }
 
 // send puts transfers of the faucet into the pool.
 func (n *node) send(count int) (any, error) {
-	nonce := n.eth.TxPool().PoolNonce(n.maker.from)
+	nonce := n.Eth.TxPool().PoolNonce(n.maker.from)
 	txs := n.maker.transfers(nonce, count)
 	var errs []error
-	for i, err := range n.eth.TxPool().Add([]*types.Transaction(txs), true) {
+	for i, err := range n.Eth.TxPool().Add([]*types.Transaction(txs), true) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("transaction %d: %w", i, err))
 		}
@@ -269,19 +207,4 @@ func (n *node) send(count int) (any, error) {
 		hashes = append(hashes, tx.Hash().Hex())
 	}
 	return hashes, errors.Join(errs...)
-}
-
-// call asks geth's own RPC.
-func (n *node) call(ctx context.Context, params json.RawMessage) (raw json.RawMessage, err error) {
-	var q struct {
-		Method string `json:"method"`
-		Args   []any  `json:"args"`
-	}
-	if err := json.Unmarshal(params, &q); err != nil {
-		return nil, err
-	}
-	client := n.stack.Attach()
-	defer client.Close()
-	err = client.CallContext(ctx, &raw, q.Method, q.Args...)
-	return raw, err
 }
