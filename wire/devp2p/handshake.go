@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
@@ -34,6 +35,8 @@ type knock struct {
 	link     wire.Link
 	outbound bool
 	done     func() // the handshake is over; nil: nobody wants to know
+
+	writing sync.Mutex // of conn, while Status is awaited
 
 	codec  *rlpx.Codec
 	conn   *framed.Conn
@@ -225,19 +228,23 @@ func (k *knock) told(f framed.Frame) error {
 
 // agree exchanges Status and offers the session to the Host. The side that was
 // dialled answers with its own once its Host has taken the session, so that the
-// dialler's Host never takes one that is refused over there.
+// dialler's Host never takes one that is refused over there; to a dialler that
+// waits to be told first, as it may, it does not wait (devp2p eth, §Status: both
+// sides send at once).
 func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 	v := eth.Version(k.eth.Version)
 	ours := k.n.status(v)
-	write := func() error {
-		return k.conn.Write(late, k.eth.Offset+eth.StatusMsg, ours.Append(nil, v))
-	}
+	write := sync.OnceValue(func() error {
+		return k.write(late, k.eth.Offset+eth.StatusMsg, ours.Append(nil, v))
+	})
+	patience := statusPatience
 	if k.outbound {
+		patience = 0
 		if err := write(); err != nil {
 			return nil, err
 		}
 	}
-	theirs, err := k.status(late, v)
+	theirs, err := k.awaitStatus(late, v, patience, write)
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +278,38 @@ func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 	return s, nil
 }
 
+// statusPatience is how long a dialler's Status is waited for before ours is sent.
+const statusPatience = 500 * time.Millisecond
+
+// awaitStatus reads theirs, and sends ours where that does not come soon.
+func (k *knock) awaitStatus(ctx context.Context, v eth.Version, patience time.Duration, send func() error) (eth.Status, error) {
+	if patience <= 0 {
+		return k.status(ctx, v)
+	}
+	came := make(chan struct{})
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		t := time.NewTimer(patience)
+		defer t.Stop()
+		select {
+		case <-came:
+		case <-t.C:
+			send() // whoever writes next hears of an error
+		}
+	})
+	theirs, err := k.status(ctx, v)
+	close(came)
+	sender.Wait()
+	return theirs, err
+}
+
+// write sends a message of the handshake; two may at once.
+func (k *knock) write(ctx context.Context, code uint64, payload []byte) error {
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	return k.conn.Write(ctx, code, payload)
+}
+
 // status reads theirs. What else may come before is answered, or kept.
 func (k *knock) status(ctx context.Context, v eth.Version) (eth.Status, error) {
 	for {
@@ -284,7 +323,7 @@ func (k *knock) status(ctx context.Context, v eth.Version) (eth.Status, error) {
 			return eth.Status{}, k.told(f)
 		case f.Code == base.PingMsg:
 			f.Release()
-			if err := k.conn.Write(ctx, base.PongMsg, []byte{0xc0}); err != nil {
+			if err := k.write(ctx, base.PongMsg, []byte{0xc0}); err != nil {
 				return eth.Status{}, err
 			}
 		case f.Code == k.eth.Offset+eth.StatusMsg:

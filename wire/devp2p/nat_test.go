@@ -182,6 +182,8 @@ func TestAStopDoesNotWaitForARouter(t *testing.T) {
 			t.Errorf("the stop took %v", took)
 		}
 		time.Sleep(2 * time.Hour)
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if r.most != 1 || r.under != 0 || len(r.calls) != 1 {
 			t.Errorf("%d calls at once, %d still, the router was asked %q", r.most, r.under, r.calls)
 		}

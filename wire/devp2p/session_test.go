@@ -17,6 +17,9 @@ import (
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/base"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
+	"github.com/starlingp2p/starling/wire/devp2p/rlpx"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -314,6 +317,59 @@ func TestAnswersEndAtTheFirstThatIsMissing(t *testing.T) {
 		}
 		a.stop(t)
 		b.stop(t)
+	})
+}
+
+// Both sides send their Status without waiting for the other's: to a dialler that
+// is silent first, and to a listener that is, ours comes; then the session opens.
+func TestStatusIsSentWithoutWaitingForTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		a := start(t, n, 1, nil)
+		b := dialBare(t, n, 2, a)
+		b.greet(t, base.Cap{Name: "eth", Version: 70})
+		if f, err := b.read(t); err != nil || f.Code != b.offset+eth.StatusMsg {
+			t.Fatalf("the listener's Status = %+v, %v", f, err)
+		}
+		if len(a.host.Opened()) > 0 {
+			t.Error("a session was opened without the dialler's Status")
+		}
+		b.send(t, b.offset+eth.StatusMsg, status(eth.V70, a).Append(nil, eth.V70))
+		time.Sleep(time.Second)
+		if len(a.host.Opened()) != 1 {
+			t.Errorf("%d sessions were opened", len(a.host.Opened()))
+		}
+		b.Close()
+		time.Sleep(time.Second)
+
+		l, err := n.Host(hostAddr(3)).Listen(t.Context(), "tcp", hostAddr(3).String()+":30303")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialled := make(chan error, 1)
+		go func() {
+			dialled <- a.Dial(t.Context(), addrOf(IDOf(&keyFor(3).PublicKey), hostAddr(3).String(), 30303, 0))
+		}()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		codec, err := rlpx.Respond(c, keyFor(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &bare{Conn: framed.NewConn(c, codec, intake.NewBudget(64<<20)), raw: c, codec: codec, key: 3, offset: base.Offset}
+		s.greet(t, base.Cap{Name: "eth", Version: 70})
+		if f, err := s.read(t); err != nil || f.Code != s.offset+eth.StatusMsg {
+			t.Fatalf("the dialler's Status = %+v, %v", f, err)
+		}
+		s.send(t, s.offset+eth.StatusMsg, status(eth.V70, a).Append(nil, eth.V70))
+		if err := <-dialled; err != nil {
+			t.Errorf("Dial = %v", err)
+		}
+		s.Close()
+		l.Close()
+		time.Sleep(time.Second)
+		a.stop(t)
 	})
 }
 
