@@ -139,6 +139,10 @@ func peerOf(text string) string {
 	if _, id, ok := strings.Cut(text, "/p2p/"); ok {
 		return id
 	}
+	if rest, ok := strings.CutPrefix(text, "enode://"); ok {
+		id, _, _ := strings.Cut(rest, "@")
+		return id
+	}
 	return text
 }
 

@@ -104,7 +104,7 @@ func (c *Core) Node(now time.Time, st *State) Report {
 	if st != nil {
 		r.Tried = tried(st)
 		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Trouble }) && len(st.Peers) > 0 {
-			r.Summary = fmt.Sprintf("all is well: %d peers, head %d, %s", len(st.Peers), st.Status.Chain.Head.Number, st.Status.Sync.Mode)
+			r.Summary = fmt.Sprintf("all is well: %s, head %d, %s", peersInWords(len(st.Peers)), st.Status.Chain.Head.Number, st.Status.Sync.Mode)
 			if n := len(r.Findings); n > 0 {
 				r.Summary += fmt.Sprintf("; %d things that one should know", n)
 			}
@@ -377,4 +377,12 @@ func (q *question) alarmed() {
 			Cause: "alarm: " + a.text, Remedy: "see what it says; the log has more of that time",
 		})
 	}
+}
+
+// peersInWords is a number of peers.
+func peersInWords(n int) string {
+	if n == 1 {
+		return "1 peer"
+	}
+	return fmt.Sprintf("%d peers", n)
 }
