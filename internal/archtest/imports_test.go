@@ -47,7 +47,7 @@ var lgpl = struct {
 	folders []string
 }{
 	"github.com/ethereum/go-ethereum",
-	[]string{"wire/opstack", "wire/devp2p", "wire/internal/discv", "ledger/opstack", "ledger/ethereum"},
+	[]string{"wire/opstack", "wire/devp2p", "wire/internal/discv", "wire/internal/keccak", "ledger/opstack", "ledger/ethereum"},
 }
 
 // place gives the part that a folder belongs to and the number of its tier.

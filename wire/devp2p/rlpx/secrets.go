@@ -9,7 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/crypto/ecies"
 
-	"github.com/starlingp2p/starling/wire/devp2p/rlpx/internal/keccak"
+	"github.com/starlingp2p/starling/wire/internal/keccak"
 )
 
 const (

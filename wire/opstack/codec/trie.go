@@ -4,7 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/wire/opstack/codec/internal/lanes"
+	"github.com/starlingp2p/starling/wire/internal/keccak"
 )
 
 // maxNibbles is the longest path of an item: its index in RLP.
@@ -18,11 +18,11 @@ type forest struct {
 	subs []subtree // by list, then in the order of their paths
 
 	// The nodes that are hashed next.
-	made []byte          // what is encoded of them
-	cuts []int           // where each ends in made
-	of   []lanes.Message // their tails at first
-	whom []int           // of subs
-	sums [][lanes.Size]byte
+	made []byte           // what is encoded of them
+	cuts []int            // where each ends in made
+	of   []keccak.Message // their tails at first
+	whom []int            // of subs
+	sums [][keccak.Size]byte
 }
 
 // subtree is a part of a trie, and what the node above will have of it.
@@ -30,7 +30,7 @@ type subtree struct {
 	path [maxNibbles]byte // of the leaves in it, as far as they share it, and on
 	used uint8            // nibbles that lead to it; 0: it is the whole trie
 	size uint8            // of ref
-	ref  [1 + lanes.Size]byte
+	ref  [1 + keccak.Size]byte
 	list int
 }
 
@@ -40,9 +40,9 @@ func newForest(items int) *forest {
 		subs: make([]subtree, 0, items),
 		made: make([]byte, 0, 16*items),
 		cuts: make([]int, 0, items),
-		of:   make([]lanes.Message, 0, items),
+		of:   make([]keccak.Message, 0, items),
 		whom: make([]int, 0, items),
-		sums: make([][lanes.Size]byte, items),
+		sums: make([][keccak.Size]byte, items),
 	}
 }
 
@@ -61,7 +61,7 @@ func (f *forest) add(list, n int, item func(int) []byte) {
 		s.used = pathOf(&s.path, i)
 		f.whom = append(f.whom, len(f.subs))
 		f.subs = append(f.subs, s)
-		f.of = append(f.of, lanes.Message{Tail: item(i)})
+		f.of = append(f.of, keccak.Message{Tail: item(i)})
 	}
 }
 
@@ -159,7 +159,7 @@ func (f *forest) join(depth uint8) {
 // mark has what was appended to made hashed as the node of a subtree.
 func (f *forest) mark(i int) {
 	f.cuts = append(f.cuts, len(f.made))
-	f.of = append(f.of, lanes.Message{})
+	f.of = append(f.of, keccak.Message{})
 	f.whom = append(f.whom, i)
 }
 
@@ -172,16 +172,16 @@ func (f *forest) hash() {
 		from = to
 	}
 	sums := f.sums[:len(f.of)]
-	lanes.Sum(sums, f.of)
+	keccak.Sum(sums, f.of)
 	for k, m := range f.of {
 		s := &f.subs[f.whom[k]]
-		if n := len(m.Head) + len(m.Tail); n < lanes.Size && s.used > 0 {
+		if n := len(m.Head) + len(m.Tail); n < keccak.Size && s.used > 0 {
 			s.size = uint8(n)
 			copy(s.ref[copy(s.ref[:], m.Head):], m.Tail)
 			continue
 		}
 		s.size = uint8(len(s.ref))
-		s.ref[0] = 0x80 + lanes.Size
+		s.ref[0] = 0x80 + keccak.Size
 		copy(s.ref[1:], sums[k][:])
 	}
 	f.made, f.cuts, f.of, f.whom = f.made[:0], f.cuts[:0], f.of[:0], f.whom[:0]

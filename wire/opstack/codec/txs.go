@@ -10,7 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/trie"
 
 	"github.com/starlingp2p/starling/chain"
-	"github.com/starlingp2p/starling/wire/opstack/codec/internal/lanes"
+	"github.com/starlingp2p/starling/wire/internal/keccak"
 )
 
 const offsetSize = 4
@@ -167,14 +167,14 @@ func TxHashesOf(lists [][]byte) [][]chain.Hash {
 	for _, b := range lists {
 		items += CountTxs(b)
 	}
-	of := make([]lanes.Message, 0, items)
+	of := make([]keccak.Message, 0, items)
 	for _, b := range lists {
 		for _, tx := range Transactions(b) {
-			of = append(of, lanes.Message{Tail: tx})
+			of = append(of, keccak.Message{Tail: tx})
 		}
 	}
 	sums := make([]chain.Hash, items)
-	lanes.Sum(sums, of)
+	keccak.Sum(sums, of)
 	out := make([][]chain.Hash, len(lists))
 	for i, b := range lists {
 		n := CountTxs(b)

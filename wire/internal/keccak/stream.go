@@ -7,11 +7,6 @@ import (
 	"github.com/ethereum/go-ethereum/crypto/keccak"
 )
 
-const (
-	size = 32
-	rate = 136 // bytes that one permutation takes in
-)
-
 // New gives a hash with nothing written to it. Its Sum leaves it as it is.
 func New() hash.Hash {
 	if !fast() {
@@ -57,7 +52,7 @@ func (s *state) Sum(b []byte) []byte {
 	block[s.n] = 0x01 // Keccak's padding, from before SHA-3
 	block[rate-1] |= 0x80
 	absorbBlocks(&a, &s.rc, &block[0], 1)
-	for _, w := range a[:size/8] {
+	for _, w := range a[:Size/8] {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}
 	return b
@@ -67,21 +62,7 @@ func (s *state) Sum(b []byte) []byte {
 func (s *state) Reset() { s.a, s.n = [25]uint64{}, 0 }
 
 // Size implements hash.Hash.
-func (s *state) Size() int { return size }
+func (s *state) Size() int { return Size }
 
 // BlockSize implements hash.Hash.
 func (s *state) BlockSize() int { return rate }
-
-// constants are those of the rounds: bit 2^j-1 of that of round i is bit j+7i of
-// the shift register of FIPS 202, section 3.2.5.
-func constants() (rc [24]uint64) {
-	for bit, register := 0, uint16(1); bit < 7*len(rc); bit++ {
-		if register&1 == 1 {
-			rc[bit/7] |= 1 << (1<<(bit%7) - 1)
-		}
-		if register <<= 1; register > 0xff {
-			register ^= 0x171
-		}
-	}
-	return rc
-}

@@ -1,4 +1,4 @@
-package lanes
+package keccak
 
 import (
 	"encoding/binary"
@@ -6,14 +6,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 )
 
-// Size is the length of a hash.
-const Size = 32
-
-const (
-	width = 8   // lanes
-	rate  = 136 // bytes that one permutation takes in
-	words = rate / 8
-)
+// width is how many states are permuted at once.
+const width = 8
 
 // A Message is Head and Tail in sequence: none needs to be copied to be hashed
 // behind what is put before it.
@@ -118,23 +112,4 @@ func mix(state *[25][width]uint64, i int, block *[rate]byte) {
 	for w := range words {
 		state[w][i] ^= binary.LittleEndian.Uint64(block[8*w:])
 	}
-}
-
-// constants are those of the rounds, from the shift register of FIPS 202,
-// section 3.2.5.
-func constants() (rc [24]uint64) {
-	r := uint8(1)
-	for i := range rc {
-		for j := range 7 {
-			if r&1 != 0 {
-				rc[i] |= 1 << (1<<j - 1)
-			}
-			high := r >> 7
-			r <<= 1
-			if high != 0 {
-				r ^= 0x71
-			}
-		}
-	}
-	return rc
 }
