@@ -30,6 +30,10 @@ type Ethereum struct {
 	Mode           string   `toml:"mode,omitempty" comment:"full: headers and bodies are fetched; fast: receipts too, by a node that begins with an empty ledger, until it is started again" default:"full" example:"fast"`
 	Receipts       bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts in any mode" default:"false"`
 
+	PoolTxs       int      `toml:"pool_txs,omitzero" comment:"how many transactions of others wait for a block at most" default:"16384" example:"5120"`
+	PoolPerSender int      `toml:"pool_per_sender,omitzero" comment:"of one sender" default:"64" example:"64"`
+	PoolLifetime  Duration `toml:"pool_lifetime,omitzero" comment:"how long one of others waits at most" default:"3h" example:"3h"`
+
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
 	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`
 	EngineHosts  []string `toml:"engine_hosts,omitempty" comment:"names that calls there may be for, besides localhost and IP addresses" example:"node.example.org"`
@@ -57,6 +61,7 @@ func (e *Ethereum) check(n *Network, p *problems) {
 	e.checkEngine(p)
 	e.checkMode(p)
 	e.checkPlaces(n, p)
+	e.checkPool(p)
 	if e.DiscoveryPort < 0 || e.DiscoveryPort > 65535 {
 		p.bad("network.ethereum.discovery_port is %d, want 1 to 65535", e.DiscoveryPort)
 	}

@@ -12,7 +12,7 @@ import (
 func gethFlags() []flagName {
 	const (
 		ns, eth   = "network.", "network.ethereum."
-		pool      = "the pool has 64 MiB and 16384 transactions, 64 of a sender, and keeps those of others for 3 h"
+		pool      = "what can be executed is not known, so all that waits has one bound: txpool.globalslots in all, and txpool.accountqueue of a sender"
 		stateless = "nothing is executed and no state is kept; leave it out"
 		door      = "[rpc] listen is the address of HTTP and WebSocket, with a token for what changes something"
 		preset    = "name the network in [[network]]: preset"
@@ -42,12 +42,12 @@ func gethFlags() []flagName {
 		{name: "txpool.rejournal", why: "own transactions are journalled at once"},
 		{name: "txpool.nolocals", only: []string{"false"}, why: "own transactions are kept apart from those of others"},
 		{name: "txpool.locals", why: "what comes by eth_sendRawTransaction is our own"},
-		{name: "txpool.lifetime", only: []string{"3h", "3h0m0s"}, why: pool},
+		{name: "txpool.lifetime", key: eth + "pool_lifetime"},
 		{name: "txpool.pricelimit", why: "whoever bids least makes room; there is no least price"},
 		{name: "txpool.pricebump", only: []string{"10"}, why: "a replacement bids a tenth more, one with blobs twice as much"},
 		{name: "txpool.accountslots", why: pool},
-		{name: "txpool.globalslots", why: pool},
-		{name: "txpool.accountqueue", why: pool},
+		{name: "txpool.globalslots", key: eth + "pool_txs"},
+		{name: "txpool.accountqueue", key: eth + "pool_per_sender"},
 		{name: "txpool.globalqueue", why: pool},
 		{name: "http", why: door},
 		{name: "http.addr", why: door},

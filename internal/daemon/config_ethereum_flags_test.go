@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // withGethFlags is ethConfig with lines in its [network.ethereum] table, and
@@ -20,6 +21,9 @@ func TestGethsFlagsAreTaken(t *testing.T) {
 		want  any
 	}{
 		{`port = 30399`, func(n *Network) any { return n.Listen }, []string{"0.0.0.0:30399"}},
+		{"txpool.globalslots = 5120\ntxpool.accountqueue = 32\ntxpool.lifetime = \"1h\"", func(n *Network) any {
+			return []int{n.Ethereum.PoolTxs, n.Ethereum.PoolPerSender, int(time.Duration(n.Ethereum.PoolLifetime).Hours())}
+		}, []int{5120, 32, 1}},
 		{`maxpeers = 80`, func(n *Network) any { return n.MaxPeers }, 80},
 		{`nodiscover = true`, func(n *Network) any { return n.NoDiscovery }, true},
 		{"discovery.v4 = false\ndiscovery.v5 = true\ndiscovery.port = 30304", func(n *Network) any {
