@@ -61,7 +61,7 @@ func (n *Node) onSync(ev blocksync.Event) {
 		n.bus.publish(SyncChanged{What: "syncing", Detail: fmt.Sprintf("head %v, goal %d", ev.Head, ev.Goal)})
 	case blocksync.Synced:
 		if n.relay != nil {
-			n.relay.Open()
+			n.relay.Synced(ev.Head)
 		}
 		n.bus.publish(SyncChanged{What: "synced", Detail: ev.Head.String()})
 	case blocksync.Stuck:

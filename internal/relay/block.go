@@ -65,6 +65,18 @@ func (c *Core) onImported(ev Imported) {
 	}
 }
 
+// onSynced announces where a sync has ended, as geth's chainSync does: who
+// lacks what is behind it can learn of it from nobody else. On wires that push no
+// blocks, peers tell each other of their chains by other means.
+func (c *Core) onSynced(ev Synced) {
+	if !c.open || !c.cfg.AnnounceBlocks || !c.cfg.PushBlocks {
+		return
+	}
+	for _, p := range c.lackingBlock(ev.Head.Hash) {
+		c.tellBlock(p, news{block: chain.Block{Header: chain.Header{Ref: ev.Head}}})
+	}
+}
+
 func (c *Core) lackingBlock(h chain.Hash) (out []*remote) {
 	for _, p := range c.peers {
 		if !c.blocks.has(p.n, h) {

@@ -154,6 +154,8 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.onChecked(ev)
 	case Imported:
 		c.onImported(ev)
+	case Synced:
+		c.onSynced(ev)
 	case BlockSeen:
 		if p := c.byID[ev.From]; p != nil {
 			c.blocks.note(p.n, ev.Hash)

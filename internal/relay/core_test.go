@@ -353,6 +353,33 @@ func TestBlocksGoToTheRootAndAreAnnouncedOnceCanonical(t *testing.T) {
 	}
 }
 
+// Where a sync has ended is told once, to those that do not have it, and only
+// over a wire whose peers learn of blocks by being told.
+func TestTheEndOfASyncIsAnnounced(t *testing.T) {
+	b := newBench(t, eth, "a", "b", "c")
+	head := chain.Ref{Number: 5, Hash: chain.Hash{5}}
+	b.step(BlockSeen{"a", head.Hash})
+	told := map[peer.ID]bool{}
+	for _, a := range only[AnnounceBlock](b.step(Synced{head})) {
+		told[a.To] = a.Ref == head
+	}
+	if len(told) != 2 || !told["b"] || !told["c"] {
+		t.Errorf("told %v, want b and c", told)
+	}
+	if es := b.step(Synced{head}); len(es) != 0 {
+		t.Errorf("told again: %v", es)
+	}
+	quiet := eth
+	quiet.PushBlocks = false
+	if es := newBench(t, quiet, "a").step(Synced{head}); len(es) != 0 {
+		t.Errorf("told where nobody is pushed to: %v", es)
+	}
+	b.step(Gate{false})
+	if es := b.step(Synced{chain.Ref{Number: 6, Hash: chain.Hash{6}}}); len(es) != 0 {
+		t.Errorf("told while not in sync: %v", es)
+	}
+}
+
 func TestNoBlockIsToldOfWhileNotInSync(t *testing.T) {
 	b := newBench(t, eth, "a", "b")
 	b.step(Gate{false})

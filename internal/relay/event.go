@@ -70,6 +70,8 @@ type (
 	}
 	// Imported: blocks became part of our chain.
 	Imported struct{ Refs []chain.Ref }
+	// Synced: a sync has ended at Head.
+	Synced struct{ Head chain.Ref }
 	// BlockSeen: From has a block.
 	BlockSeen struct {
 		From peer.ID
@@ -92,6 +94,7 @@ func (Fetched) event()   {}
 func (Sent) event()      {}
 func (Pending) event()   {}
 func (Checked) event()   {}
+func (Synced) event()    {}
 func (Imported) event()  {}
 func (BlockSeen) event() {}
 func (Gate) event()      {}

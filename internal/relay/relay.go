@@ -87,6 +87,12 @@ func (r *Relay) Open() {
 	}
 }
 
+// Synced tells that a sync has ended at a head. It opens the gate.
+func (r *Relay) Synced(head chain.Ref) {
+	r.Open()
+	r.mail.offer("synced", letter{event: Synced{head}})
+}
+
 // IsOpen reports whether the gate is open.
 func (r *Relay) IsOpen() bool { return r.open.Load() }
 
