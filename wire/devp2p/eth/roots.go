@@ -94,24 +94,40 @@ func RootsOf(body []byte) (r BodyRoots, err error) {
 	return r, nil
 }
 
+// mostReceipts is how many receipts of one block are hashed: no block's gas pays
+// for more. Each takes 5 bytes at least, and over 260 once its bloom is in.
+const mostReceipts = 1 << 17
+
+// bloomed is a list of receipts, each of which gets its bloom when it is hashed:
+// all at once would take fifty times the memory of what was sent.
+type bloomed struct {
+	of  []receipt
+	err error // of the first whose logs are malformed
+}
+
+// Len implements types.DerivableList.
+func (l *bloomed) Len() int { return len(l.of) }
+
+// EncodeIndex implements types.DerivableList.
+func (l *bloomed) EncodeIndex(i int, b *bytes.Buffer) {
+	item, err := l.of[i].appendBloomed(b.AvailableBuffer(), false)
+	if l.err == nil {
+		l.err = err
+	}
+	b.Write(item)
+}
+
 // ReceiptsRoot computes the root of a block's receipts, in which each has its
 // bloom.
 func ReceiptsRoot(block []byte) (chain.Hash, error) {
 	c := message(block)
-	var items [][]byte
+	l := &bloomed{of: make([]receipt, 0, c.count(mostReceipts))}
 	for c.more() {
-		r := c.receipt()
-		if c.err != nil {
-			break
-		}
-		item, err := r.appendBloomed(nil, false)
-		if err != nil {
-			return chain.Hash{}, err
-		}
-		items = append(items, item)
+		l.of = append(l.of, c.receipt())
 	}
 	if err := c.end("receipts of a block"); err != nil {
 		return chain.Hash{}, err
 	}
-	return Root(items), nil
+	root := types.DeriveSha(l, trie.NewStackTrie(nil))
+	return chain.Hash(root), l.err
 }

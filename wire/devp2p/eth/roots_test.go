@@ -1,7 +1,9 @@
 package eth
 
 import (
+	"bytes"
 	"math/big"
+	"runtime"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -76,6 +78,36 @@ func TestRootsOfMalformedContentsAreErrors(t *testing.T) {
 		}
 		if _, err := ReceiptsRoot(raw); err == nil && len(raw) > 1 {
 			t.Errorf("ReceiptsRoot(%x) passed", raw)
+		}
+	}
+}
+
+// Threat B-05: receipts of nothing grow fiftyfold with their blooms, so they are
+// hashed one at a time, and no more of them than a block has.
+func TestTinyReceiptsCostTheirBytes(t *testing.T) {
+	tiny := []byte{0xc4, 0x80, 0x80, 0x80, 0xc0}
+	blockOf := func(n int) []byte {
+		content := bytes.Repeat(tiny, n)
+		return append(appendHead(nil, len(content)), content...)
+	}
+	if _, err := ReceiptsRoot(blockOf(mostReceipts + 1)); err == nil {
+		t.Error("more receipts are hashed than a block has")
+	}
+	block := blockOf(20_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := ReceiptsRoot(block)
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(30*len(block)); got > most {
+		t.Errorf("receipts of %d bytes allocated %d, at most %d", len(block), got, most)
+	}
+	for _, logs := range [][]byte{{0xc3, 0xc2, 0x01, 0xc0}, {0xc1, 0x01}} {
+		block := append([]byte{0xc3 + byte(len(logs))}, append([]byte{0x80, 0x80, 0x80}, logs...)...)
+		if _, err := ReceiptsRoot(append(appendHead(nil, len(block)), block...)); err == nil {
+			t.Errorf("a receipt with the logs %x has a root", logs)
 		}
 	}
 }
