@@ -33,6 +33,7 @@ type blocks interface {
 type FeederConfig struct {
 	Engine Execution
 	Chain  blocks
+	Heads  *Heads       // tells the safe head; nil: it is the finalized one
 	Logger *slog.Logger // nil: nothing
 }
 
@@ -243,10 +244,19 @@ func (f *Feeder) choose(ctx context.Context, b chain.Block) error {
 		return &ledgerError{err}
 	}
 	final := f.c.Chain.Status().Finalized
+	safe := final
+	if f.c.Heads != nil {
+		if safe, err = f.c.Heads.Safe(ctx); err != nil {
+			return &ledgerError{err}
+		}
+	}
 	if final.Number > b.Ref().Number {
 		final = chain.Ref{}
 	}
-	st, err := f.c.Engine.Forkchoice(ctx, p.Version, b.Ref().Hash, final.Hash, final.Hash)
+	if safe.Number > b.Ref().Number {
+		safe = final
+	}
+	st, err := f.c.Engine.Forkchoice(ctx, p.Version, b.Ref().Hash, safe.Hash, final.Hash)
 	f.count(ctx, "forkchoice", st, err)
 	if err = verdict(b.Ref(), st, err); err == nil {
 		f.reached(b.Ref())

@@ -28,10 +28,13 @@ type client struct {
 	has   map[chain.Hash]chain.Ref
 	par   map[chain.Hash]chain.Hash
 	head  chain.Ref
-	calls []string // "payload 5", "head 5"
-	down  error    // what each call fails with; nil: nothing
-	busy  bool     // it takes no payloads but those that it has: it is syncing by itself
-	bad   uint64   // the number of a block that it finds not valid
+	safe  chain.Hash // as it was told last
+	final chain.Hash
+	heads *opstack.Heads // of the ledger that it is fed from
+	calls []string       // "payload 5", "head 5"
+	down  error          // what each call fails with; nil: nothing
+	busy  bool           // it takes no payloads but those that it has: it is syncing by itself
+	bad   uint64         // the number of a block that it finds not valid
 	hold  chan struct{}
 	takes time.Duration // for a payload
 }
@@ -74,9 +77,10 @@ func (c *client) NewPayload(ctx context.Context, p *codec.Envelope) (opstack.Pay
 	return opstack.PayloadStatus{Status: opstack.StatusValid}, nil
 }
 
-func (c *client) Forkchoice(_ context.Context, _ codec.Version, head, _, _ chain.Hash) (opstack.PayloadStatus, error) {
+func (c *client) Forkchoice(_ context.Context, _ codec.Version, head, safe, final chain.Hash) (opstack.PayloadStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.safe, c.final = safe, final
 	ref, ok := c.has[head]
 	c.calls = append(c.calls, fmt.Sprintf("head %d", ref.Number))
 	switch {
@@ -148,7 +152,8 @@ func fed(t *testing.T, c *client, have []chain.Block, log *slog.Logger, then fun
 	if _, err := l.Import(t.Context(), have); err != nil {
 		t.Fatal(err)
 	}
-	f, err := opstack.NewFeeder(opstack.FeederConfig{Engine: c, Chain: l, Logger: log})
+	c.heads = opstack.NewHeads(l)
+	f, err := opstack.NewFeeder(opstack.FeederConfig{Engine: c, Chain: l, Heads: c.heads, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +206,40 @@ func TestTheClientFollowsTheUnsafeHead(t *testing.T) {
 			if st := f.State(); st.Code != opstack.FeedFollowing || st.Head != all[9].Ref() || st.Trouble() {
 				t.Errorf("state %+v", st)
 			}
+		})
+	})
+}
+
+// Whoever reads L1 tells the safe and finalized heads, and the client hears of
+// them with the next head. None is ever above that.
+func TestTheClientHearsOfAllThreeHeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := blocks(t, family(t), 6)
+		c := newClient(genesis(t))
+		fed(t, c, nil, nil, func(f *opstack.Feeder, l *ledger.Ledger) {
+			next := func(n int, safe, final chain.Hash) {
+				t.Helper()
+				if _, err := l.Import(t.Context(), all[n:n+1]); err != nil {
+					t.Fatal(err)
+				}
+				f.Wake()
+				synctest.Wait()
+				c.set(func(c *client) {
+					if c.head != all[n].Ref() || c.safe != safe || c.final != final {
+						t.Errorf("it was told of %v, safe %v, finalized %v; want %v, %v, %v", c.head, c.safe, c.final, all[n].Ref(), safe, final)
+					}
+				})
+			}
+			next(0, chain.Hash{}, chain.Hash{})
+			if err := c.heads.SetFinalized(t.Context(), all[0].Ref()); err != nil {
+				t.Fatal(err)
+			}
+			next(1, all[0].Ref().Hash, all[0].Ref().Hash)
+			next(2, all[0].Ref().Hash, all[0].Ref().Hash)
+			if err := c.heads.SetSafe(t.Context(), all[2].Ref()); err != nil {
+				t.Fatal(err)
+			}
+			next(3, all[2].Ref().Hash, all[0].Ref().Hash)
 		})
 	})
 }

@@ -48,9 +48,3 @@ func (g Genesis) block() (chain.Block, error) {
 		Body:   []byte{},
 	}, nil
 }
-
-// IsAnchor reports whether a block is a genesis of which only number, hash and
-// time are known: there is no payload to give out.
-func IsAnchor(b chain.Block) bool {
-	return len(b.Header.Bytes) == anchorSize && b.Header.Bytes[0] == anchorTag
-}

@@ -15,17 +15,10 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
 func reader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
-
-func offense(err error) peer.Offense {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		return f.Offense
-	}
-	return ""
-}
 
 // M-03: a length that cannot be is refused before anything is taken for it.
 func TestImpossibleLengthsCostNothing(t *testing.T) {
@@ -47,7 +40,7 @@ func TestImpossibleLengthsCostNothing(t *testing.T) {
 			br.Reset(r)
 			_, err = codec.ReadFrame(br, codec.MaxFrame)
 		})
-		if offense(err) != peer.BadFrame || got > 1<<10 {
+		if wiretest.OffenseOf(err) != peer.BadFrame || got > 1<<10 {
 			t.Errorf("%s: %v, %d bytes allocated", name, err, got)
 		}
 	}
@@ -65,7 +58,7 @@ func TestMemoryIsTakenAsBytesArrive(t *testing.T) {
 			br.Reset(r)
 			_, err = codec.ReadFrame(br, codec.MaxFrame)
 		})
-		if most := uint64(6*arrived + 66<<10); offense(err) != peer.TruncatedFrame || got > most {
+		if most := uint64(6*arrived + 66<<10); wiretest.OffenseOf(err) != peer.TruncatedFrame || got > most {
 			t.Errorf("%d bytes arrived: %v, %d allocated", arrived, err, got)
 		}
 	}
@@ -88,7 +81,7 @@ func TestFramesOfEverySizePass(t *testing.T) {
 		if n == 0 {
 			continue
 		}
-		if _, err := codec.ReadFrame(reader(frame), n-1); offense(err) != peer.BadFrame {
+		if _, err := codec.ReadFrame(reader(frame), n-1); wiretest.OffenseOf(err) != peer.BadFrame {
 			t.Errorf("%d bytes against a cap of %d: %v", n, n-1, err)
 		}
 	}
@@ -99,13 +92,13 @@ func TestCutFramesAreTruncated(t *testing.T) {
 	frame := codec.AppendFrame(nil, make([]byte, 300))
 	for n := range frame {
 		_, err := codec.ReadFrame(reader(frame[:n]), 1<<10)
-		if n == 0 && err != io.EOF || n > 0 && offense(err) != peer.TruncatedFrame {
+		if n == 0 && err != io.EOF || n > 0 && wiretest.OffenseOf(err) != peer.TruncatedFrame {
 			t.Errorf("after %d bytes: %v", n, err)
 		}
 	}
 	packed := codec.AppendPacked(nil, bytes.Repeat([]byte("hello"), 100))
 	for n := 1; n < len(packed); n++ {
-		if _, err := codec.ReadPacked(reader(packed[:n]), 1<<10); offense(err) != peer.TruncatedFrame {
+		if _, err := codec.ReadPacked(reader(packed[:n]), 1<<10); wiretest.OffenseOf(err) != peer.TruncatedFrame {
 			t.Errorf("packed, after %d bytes: %v", n, err)
 		}
 	}
@@ -128,7 +121,7 @@ func (l *lost) Read(p []byte) (int, error) {
 func TestLostConnectionsAreNoFault(t *testing.T) {
 	frame := codec.AppendFrame(nil, make([]byte, 300<<10))
 	for _, n := range []int{1, 2, 3, 100, 64 << 10, 100 << 10} {
-		if _, err := codec.ReadFrame(bufio.NewReader(&lost{frame[:n]}), 1<<20); err == nil || offense(err) != "" {
+		if _, err := codec.ReadFrame(bufio.NewReader(&lost{frame[:n]}), 1<<20); err == nil || wiretest.OffenseOf(err) != "" {
 			t.Errorf("after %d bytes: %v, want no fault", n, err)
 		}
 	}
@@ -147,7 +140,7 @@ func TestSnappyBombsAreRefusedByTheirHeader(t *testing.T) {
 		"no header":        {nil, peer.BadEncoding},
 	} {
 		var err error
-		if got := allocated(func() { _, err = codec.Decompress(tt.in, 10<<20) }); offense(err) != tt.want || got > 1<<10 {
+		if got := allocated(func() { _, err = codec.Decompress(tt.in, 10<<20) }); wiretest.OffenseOf(err) != tt.want || got > 1<<10 {
 			t.Errorf("%s: %v, %d bytes allocated", name, err, got)
 		}
 	}
@@ -156,12 +149,12 @@ func TestSnappyBombsAreRefusedByTheirHeader(t *testing.T) {
 	for _, claim := range []uint64{999, 1001} {
 		_, n := binary.Uvarint(good)
 		bad := append(binary.AppendUvarint(nil, claim), good[n:]...)
-		if _, err := codec.Decompress(bad, 10<<20); offense(err) != peer.BadEncoding {
+		if _, err := codec.Decompress(bad, 10<<20); wiretest.OffenseOf(err) != peer.BadEncoding {
 			t.Errorf("claim of %d: %v", claim, err)
 		}
 	}
 	// S2's own extension is no snappy: it would let two readers differ.
-	if _, err := codec.Decompress([]byte{8, 0x0c, 'a', 'b', 'c', 'd', 0x01, 0x00}, 100); offense(err) != peer.BadEncoding {
+	if _, err := codec.Decompress([]byte{8, 0x0c, 'a', 'b', 'c', 'd', 0x01, 0x00}, 100); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("repeat offset: %v", err)
 	}
 }
@@ -219,7 +212,7 @@ func TestLooseEncodingsAreRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := tt.decode(tt.in); offense(err) != peer.BadEncoding {
+			if err := tt.decode(tt.in); wiretest.OffenseOf(err) != peer.BadEncoding {
 				t.Errorf("decoded with %v, want %s", err, peer.BadEncoding)
 			}
 		})
@@ -228,7 +221,7 @@ func TestLooseEncodingsAreRefused(t *testing.T) {
 	if err := codec.DecodeAnswer([]byte{0x7a, 0}, &a); err != nil {
 		t.Fatal(err)
 	}
-	if err := codec.DecodeAnswer(nil, &a); offense(err) != peer.BadEncoding {
+	if err := codec.DecodeAnswer(nil, &a); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("a frame after the end: %v", err)
 	}
 }
@@ -241,7 +234,7 @@ func decodeBundle(b []byte) error  { _, err := codec.DecodeTxBundle(b); return e
 func decodeRequest(b []byte) error { _, err := codec.DecodeRequest(b); return err }
 func decodeAnswer(b []byte) error  { return codec.DecodeAnswer(b, new(codec.Answer)) }
 func oversized(n int) []byte       { return make([]byte, n) }
-func isBadFrame(err error) bool    { return offense(err) == peer.BadFrame }
+func isBadFrame(err error) bool    { return wiretest.OffenseOf(err) == peer.BadFrame }
 func unknownFields(b []byte) []byte {
 	return append(b, 0xf8, 0x07, 1, 0xfa, 0x07, 2, 9, 9, 0xf9, 0x07, 1, 2, 3, 4, 5, 6, 7, 8, 0xfd, 0x07, 1, 2, 3, 4)
 }

@@ -14,17 +14,9 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
-	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/intake"
+	"github.com/starlingp2p/starling/wire/wiretest"
 )
-
-func offense(err error) peer.Offense {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		return f.Offense
-	}
-	return ""
-}
 
 // Threat M-02: a frame that ends early is a fault at every length, and the end
 // between two frames is none.
@@ -42,7 +34,7 @@ func TestTruncatedFramesAreFaults(t *testing.T) {
 				t.Errorf("an empty link: %v, want io.EOF", err)
 			case n == len(whole) && (err != nil || string(f.Payload) != "hello"):
 				t.Errorf("the whole frame: %q, %v", f.Payload, err)
-			case n > 0 && n < len(whole) && offense(err) != peer.TruncatedFrame:
+			case n > 0 && n < len(whole) && wiretest.OffenseOf(err) != peer.TruncatedFrame:
 				t.Errorf("%d bytes: %v, want %s", n, err, peer.TruncatedFrame)
 			}
 			c.Close()
@@ -61,13 +53,13 @@ func TestLengthsCostLittle(t *testing.T) {
 		_, err := NewConn(a, new(plain), budget).Read(t.Context(), time.Minute)
 		return err
 	}
-	if err := read([]byte{1, 0xff, 0xff, 0xff, 0xff}); offense(err) != peer.BadFrame {
+	if err := read([]byte{1, 0xff, 0xff, 0xff, 0xff}); wiretest.OffenseOf(err) != peer.BadFrame {
 		t.Errorf("a length of 4 GiB: %v", err)
 	}
 	res := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
-			if err := read([]byte{1, 0, 0, 16, 0}); offense(err) != peer.TruncatedFrame {
+			if err := read([]byte{1, 0, 0, 16, 0}); wiretest.OffenseOf(err) != peer.TruncatedFrame {
 				b.Errorf("1 MiB without a body: %v", err)
 			}
 		}

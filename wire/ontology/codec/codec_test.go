@@ -20,15 +20,8 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/wiretest"
 )
-
-func offense(err error) peer.Offense {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		return f.Offense
-	}
-	return ""
-}
 
 // Threat M-03: each command has a bound of its own, and it is checked on the
 // header alone.
@@ -44,7 +37,7 @@ func TestEachCommandHasABound(t *testing.T) {
 		for size, ok := range map[uint32]bool{0: true, uint32(c.MaxPayload()): true, uint32(c.MaxPayload()) + 1: false, 1<<31 - 1: false, 1<<32 - 1: false} {
 			binary.LittleEndian.PutUint32(frame[16:], size)
 			h, err := DecodeHead(frame, MagicMain)
-			if ok != (err == nil) || !ok && offense(err) != peer.BadFrame {
+			if ok != (err == nil) || !ok && wiretest.OffenseOf(err) != peer.BadFrame {
 				t.Errorf("%s of %d bytes: %v", c, size, err)
 			}
 			if ok && h.Command != c {
@@ -62,7 +55,7 @@ func TestHeadersOfFrames(t *testing.T) {
 	if want := "60ab778c" + hex.EncodeToString([]byte("getaddr\x00\x00\x00\x00\x00")) + "00000000" + "5df6e0e2"; hex.EncodeToString(frame) != want {
 		t.Errorf("frame %x, want %s", frame, want)
 	}
-	if _, err := DecodeHead(frame, MagicPolaris); !errors.Is(err, ErrMagic) || offense(err) != "" {
+	if _, err := DecodeHead(frame, MagicPolaris); !errors.Is(err, ErrMagic) || wiretest.OffenseOf(err) != "" {
 		t.Errorf("another network: %v, want no fault", err)
 	}
 	if h, err := DecodeHead(append([]byte{0x60, 0xab, 0x77, 0x8c}, "get\x00addr\x00\x00\x00\x00aaaabbbb"...), MagicMain); err == nil {
@@ -85,7 +78,7 @@ func TestFlippedBitsAreSeen(t *testing.T) {
 	for bit := range 8 * len(payload) {
 		bad := bytes.Clone(payload)
 		bad[bit/8] ^= 1 << (bit % 8)
-		if err := h.Check(bad); !errors.Is(err, ErrChecksum) || offense(err) != peer.BadFrame {
+		if err := h.Check(bad); !errors.Is(err, ErrChecksum) || wiretest.OffenseOf(err) != peer.BadFrame {
 			t.Fatalf("bit %d: %v", bit, err)
 		}
 	}
@@ -94,7 +87,7 @@ func TestFlippedBitsAreSeen(t *testing.T) {
 func TestPaddedVaruintsAreForOldPeersOnly(t *testing.T) {
 	tx := sampleTx(1)
 	padded := bytes.Replace(tx.Raw, []byte{3, 0, 1, 2}, []byte{0xfd, 3, 0, 0, 1, 2}, 1)
-	if _, err := DecodeTx(padded, Strict); offense(err) != peer.BadEncoding {
+	if _, err := DecodeTx(padded, Strict); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("strict: %v", err)
 	}
 	got, err := DecodeTx(padded, Lenient)
@@ -168,7 +161,7 @@ func TestTrailersArePassedOn(t *testing.T) {
 		}
 	}
 	b.Trailer = []byte{1, 2, 3}
-	if _, err := DecodeBlock(b.Append(nil), Strict); offense(err) != peer.BadEncoding {
+	if _, err := DecodeBlock(b.Append(nil), Strict); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("a broken trailer: %v", err)
 	}
 	if got, err := DecodeBlock(b.Append(nil), Lenient); err != nil || len(got.Trailer) > 0 {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
+	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
 // made draws an envelope, whose hash is right.
@@ -117,7 +118,7 @@ func TestBadOffsetsAreRefused(t *testing.T) {
 			p = 32
 		}
 		for n := range good {
-			if _, err := codec.DecodeEnvelope(good[:n], v.version); n < p+508 && codec.OffenseOf(err) == "" {
+			if _, err := codec.DecodeEnvelope(good[:n], v.version); n < p+508 && wiretest.OffenseOf(err) == "" {
 				t.Fatalf("%s cut to %d bytes: %v", v.version, n, err)
 			}
 		}
@@ -177,7 +178,7 @@ func TestListsOfTransactionsAreChecked(t *testing.T) {
 			t.Errorf("%s: %v, want good = %v", tt.name, err, tt.ok)
 		}
 	}
-	if _, err := codec.TxRoot(list(4)); codec.OffenseOf(err) != peer.BadEncoding {
+	if _, err := codec.TxRoot(list(4)); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("the root of a list with an empty transaction: %v", err)
 	}
 }
@@ -193,7 +194,7 @@ func TestManyTinyTransactionsAreRefused(t *testing.T) {
 	if err := codec.CheckTxs(b); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := codec.TxRoot(b); codec.OffenseOf(err) != peer.BadEncoding {
+	if _, err := codec.TxRoot(b); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("TxRoot = %v, want a bad encoding", err)
 	}
 }
@@ -216,14 +217,14 @@ func TestBombsAreRefusedFromTheirHeader(t *testing.T) {
 		if n := allocated(func() { _, err = codec.DecodedLen(b) }); n > 1<<10 {
 			t.Errorf("claim of %d: %d bytes allocated", claim, n)
 		}
-		if codec.OffenseOf(err) != peer.Bomb {
+		if wiretest.OffenseOf(err) != peer.Bomb {
 			t.Errorf("claim of %d: %v, want %s", claim, err, peer.Bomb)
 		}
 	}
-	if _, err := codec.DecodedLen([]byte{65, 0}); codec.OffenseOf(err) != peer.BadEncoding {
+	if _, err := codec.DecodedLen([]byte{65, 0}); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("65 bytes: %v", err)
 	}
-	if _, err := codec.DecodedLen([]byte{0xff}); codec.OffenseOf(err) != peer.BadEncoding {
+	if _, err := codec.DecodedLen([]byte{0xff}); wiretest.OffenseOf(err) != peer.BadEncoding {
 		t.Errorf("no header: %v", err)
 	}
 }
@@ -253,7 +254,7 @@ func TestEndlessAnswersAreCut(t *testing.T) {
 		in := io.MultiReader(bytes.NewReader([]byte{0, 0, 0, 0, 0}), bytes.NewReader(magic), &endless{b: c})
 		var err error
 		n := allocated(func() { _, _, err = codec.ReadAnswer(in, func(bool) codec.Version { return codec.V1 }) })
-		if codec.OffenseOf(err) != peer.Bomb {
+		if wiretest.OffenseOf(err) != peer.Bomb {
 			t.Errorf("%s: %v, want %s", name, err, peer.Bomb)
 		}
 		if n > 4*codec.MaxMessage {
@@ -270,12 +271,12 @@ func TestAnswersOfOneByte(t *testing.T) {
 		}
 	}
 	for _, in := range [][]byte{{}, {0}, {0, 1, 0}, {0, 2, 0, 0, 0}} {
-		if _, _, err := codec.ReadAnswer(bytes.NewReader(in), nil); codec.OffenseOf(err) == "" {
+		if _, _, err := codec.ReadAnswer(bytes.NewReader(in), nil); wiretest.OffenseOf(err) == "" {
 			t.Errorf("%x: %v, want a fault", in, err)
 		}
 	}
 	own := errors.New("line cut")
-	if _, _, err := codec.ReadAnswer(iotest.ErrReader(own), nil); !errors.Is(err, own) || codec.OffenseOf(err) != "" {
+	if _, _, err := codec.ReadAnswer(iotest.ErrReader(own), nil); !errors.Is(err, own) || wiretest.OffenseOf(err) != "" {
 		t.Errorf("a broken line: %v, want no fault", err)
 	}
 }
@@ -288,7 +289,7 @@ func TestRequests(t *testing.T) {
 	if n, err := codec.ReadRequest(bytes.NewReader(raw)); n != 0x0102030405060708 || err != nil {
 		t.Errorf("ReadRequest = %x, %v", n, err)
 	}
-	if _, err := codec.ReadRequest(bytes.NewReader(raw[:7])); codec.OffenseOf(err) != peer.TruncatedFrame {
+	if _, err := codec.ReadRequest(bytes.NewReader(raw[:7])); wiretest.OffenseOf(err) != peer.TruncatedFrame {
 		t.Errorf("7 bytes: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/starlingp2p/starling/peer"
@@ -28,13 +27,3 @@ func fault(o peer.Offense, format string, args ...any) error {
 
 // bad is a fault of encoding.
 func bad(format string, args ...any) error { return fault(peer.BadEncoding, format, args...) }
-
-// OffenseOf is the offense that a decoding error stands for; empty if it is
-// nobody's.
-func OffenseOf(err error) peer.Offense {
-	var f *wire.Fault
-	if errors.As(err, &f) {
-		return f.Offense
-	}
-	return ""
-}
