@@ -67,6 +67,7 @@ func TestBadUsageExitsWithTwoAndOneLine(t *testing.T) {
 		{"help for no verb", []string{"help", "frobnicate"}, []string{"frobnicate", "starling --help"}},
 		{"no pause between blocks", []string{"init", "--datadir", t.TempDir(), "--block-time", "0s"}, []string{"--block-time is 0s", "more than 0"}},
 		{"no name of a network", []string{"init", "--datadir", t.TempDir(), "--name", ""}, []string{"init: network.name is \"\""}},
+		{"a name of a network in two lines", []string{"init", "--datadir", t.TempDir(), "--name", "a\nb"}, []string{"init: network.name is \"a\\nb\""}},
 		{"join without seed", []string{"init", "--datadir", t.TempDir(), "--join", "x.toml"}, []string{"x.toml"}},
 		{"seed without join", []string{"init", "--datadir", t.TempDir(), "--seed", "/ip4/127.0.0.1/tcp/1"}, []string{"--join"}},
 	}

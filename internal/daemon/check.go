@@ -18,6 +18,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/ledger/sequenced"
+	"github.com/starlingp2p/starling/peer"
 )
 
 // Bounds of what a config may say; those of the parts that are configured.
@@ -67,8 +68,8 @@ func (c *Config) validate() error {
 		return errors.Join(p.errs...)
 	}
 	n := &c.Networks[0]
-	if n.Name == "" || len(n.Name) > 64 {
-		p.bad("network.name is %.80q, want 1 to 64 bytes", n.Name)
+	if n.Name == "" || len(n.Name) > 64 || peer.Clean(n.Name) != n.Name {
+		p.bad("network.name is %.80q, want 1 to 64 bytes that can be printed", n.Name)
 	}
 	n.checkLimits(&p)
 	n.checkContradictions(&p)
