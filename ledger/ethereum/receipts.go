@@ -90,7 +90,7 @@ func bloomOf(logs []byte) (bloom types.Bloom, err error) {
 		if log, logs, err = rlp.SplitList(logs); err != nil {
 			return bloom, errors.New("a log is no list")
 		}
-		if address, log, err = rlp.SplitString(log); err != nil {
+		if address, log, err = rlp.SplitString(log); err != nil || len(address) != 20 {
 			return bloom, errors.New("a log has no address")
 		}
 		bloom.Add(address)
@@ -98,8 +98,8 @@ func bloomOf(logs []byte) (bloom types.Bloom, err error) {
 			return bloom, errors.New("a log has no topics")
 		}
 		for len(topics) > 0 {
-			if topic, topics, err = rlp.SplitString(topics); err != nil {
-				return bloom, errors.New("a log has a topic that is no string")
+			if topic, topics, err = rlp.SplitString(topics); err != nil || len(topic) != 32 {
+				return bloom, errors.New("a log has a topic that is no hash")
 			}
 			bloom.Add(topic)
 		}

@@ -12,10 +12,13 @@ func bloomOf(logs []byte) (bloom types.Bloom, err error) {
 	c := message(logs)
 	for c.more() {
 		in := c.list()
-		bloom.Add(in.bytes())
+		address, topic := [20]byte{}, [32]byte{} // of other lengths there are none, so that a hash is paid for with bytes
+		in.fixed(address[:])
+		bloom.Add(address[:])
 		topics := in.list()
 		for topics.more() {
-			bloom.Add(topics.bytes())
+			topics.fixed(topic[:])
+			bloom.Add(topic[:])
 		}
 		in.nested(&topics)
 		in.bytes()
