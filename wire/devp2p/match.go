@@ -26,8 +26,19 @@ func placeBodies(hashes []chain.Hash, headers []chain.Header, bodies [][]byte) (
 	}, eth.RootsOf)
 }
 
-// placeReceipts is placeBodies for receipts.
+// mostBloomed bounds the receipts whose blooms are made to place an answer, some
+// 300 bytes and 2 us each: two million of nothing fit a message (threat B-05).
+const mostBloomed = 1 << 16
+
+// placeReceipts is placeBodies for receipts. False too where there are too many.
 func placeReceipts(hashes []chain.Hash, headers []chain.Header, blocks [][]byte) ([]int, bool) {
+	sum := 0
+	for _, b := range blocks {
+		sum += eth.CountReceipts(b)
+	}
+	if sum > mostBloomed {
+		return nil, false
+	}
 	return place(hashes, headers, blocks, func(h []byte) (chain.Hash, error) {
 		_, r, err := eth.HeaderRoots(h)
 		return r, err

@@ -157,3 +157,16 @@ func TestAnswersThatLeaveBlocksOutAreMatched(t *testing.T) {
 		})
 	}
 }
+
+// Threat B-05: more receipts than blocks have are not hashed to find their place:
+// they are taken for the first ones, and whoever verifies them refuses them.
+func TestTooManyReceiptsAreNotHashed(t *testing.T) {
+	a, b := fullBlock(t, 1, 1), fullBlock(t, 2, 2)
+	hashes, headers := []chain.Hash{a.header.Ref.Hash, b.header.Ref.Hash}, []chain.Header{a.header, b.header}
+	if at, told := placeReceipts(hashes, headers, [][]byte{b.receipts}); !told || !slices.Equal(at, []int{1}) {
+		t.Errorf("receipts of the second block are at %v, %t", at, told)
+	}
+	if at, told := placeReceipts(hashes, headers, [][]byte{receiptsFor(mostBloomed + 1)}); told {
+		t.Errorf("%d receipts are at %v", mostBloomed+1, at)
+	}
+}
