@@ -3,6 +3,7 @@ package p2phost
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	libpeer "github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -81,6 +82,9 @@ func checkPlace(m ma.Multiaddr) error {
 	var codes []int
 	for _, c := range m {
 		codes = append(codes, c.Protocol().Code)
+		if strings.ContainsFunc(c.Value(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return fmt.Errorf("a name in it has characters that no name has, which a terminal would obey")
+		}
 	}
 	if len(codes) == 1 && codes[0] == ma.P_DNSADDR {
 		return nil

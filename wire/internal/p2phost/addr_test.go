@@ -25,6 +25,7 @@ func TestParseAddrTakesWhatAWireDials(t *testing.T) {
 	for _, s := range []string{
 		"/ip4/1.2.3.4/tcp/4001", "/p2p/" + someID, "/ip4/1.2.3.4/p2p/" + someID, "/unix/sock/p2p/" + someID,
 		"/ip4/1.2.3.4/tcp/4001/ws/p2p/" + someID, "/ip4/1.2.3.4/tcp/4001/p2p/" + someID + "/p2p-circuit/p2p/" + someID,
+		"/dns4/a\x1b[2Jb/tcp/4001/p2p/" + someID, "/dnsaddr/a\nb/p2p/" + someID, "/dns/a b/tcp/4001/p2p/" + someID,
 		"1.2.3.4:4001", "/ip4/1.2.3.4/tcp/4001/p2p/" + strings.Repeat("x", 600),
 	} {
 		if a, err := ParseAddr(s); err == nil {
