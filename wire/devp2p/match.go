@@ -26,8 +26,8 @@ func placeBodies(hashes []chain.Hash, headers []chain.Header, bodies [][]byte) (
 	}, eth.RootsOf)
 }
 
-// mostBloomed bounds the receipts whose blooms are made to place an answer, some
-// 300 bytes and 2 us each: two million of nothing fit a message (threat B-05).
+// mostBloomed bounds the receipts that are hashed with their blooms to place an
+// answer, at 2 us each: two million of nothing fit a message (threat B-05).
 const mostBloomed = 1 << 16
 
 // placeReceipts is placeBodies for receipts. False too where there are too many.
