@@ -18,6 +18,20 @@ func (t together) VerifyBodies(bs []chain.Block) []error {
 	return slices.Repeat([]error{t.err}, len(bs))
 }
 
+// terse is one that says nothing where all is well.
+type terse struct{ chain.Chain }
+
+func (terse) VerifyBodies([]chain.Block) []error { return nil }
+
+// A chain that does not say of each body what it is has verified none, and says
+// so in words of the node: no sender pays.
+func TestBodiesOfWhichNothingIsSaidAreNotVerified(t *testing.T) {
+	got := chain.VerifyBodies(importing{Chain: terse{}}, make([]chain.Block, 3))
+	if len(got) != 3 || slices.ContainsFunc(got, func(err error) bool { return err == nil || errors.Is(err, chain.ErrInvalid) }) {
+		t.Errorf("got %v, want three errors that are nobody's fault", got)
+	}
+}
+
 // alone is one that knows no better.
 type alone struct{ chain.Chain }
 

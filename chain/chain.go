@@ -3,6 +3,8 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/starlingp2p/starling/peer"
 )
@@ -98,10 +100,15 @@ type BodiesChecker interface {
 }
 
 // VerifyBodies has bodies verified together by a chain with that role, and one
-// by one by any other.
+// by one by any other. Where a role's answer does not fit, none is verified, and
+// no sender is to blame.
 func VerifyBodies(c Checker, bs []Block) []error {
 	if together, ok := c.(BodiesChecker); ok {
-		return together.VerifyBodies(bs)
+		errs := together.VerifyBodies(bs)
+		if len(errs) != len(bs) {
+			errs = slices.Repeat([]error{fmt.Errorf("chain: VerifyBodies told %d errors of %d blocks, want one each, or nil", len(errs), len(bs))}, len(bs))
+		}
+		return errs
 	}
 	errs := make([]error, len(bs))
 	for i, b := range bs {
