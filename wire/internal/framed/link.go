@@ -76,6 +76,8 @@ type Link struct {
 	q    *queue
 	done chan struct{} // closed when the end is decided
 
+	large Out // the writer's: goes next; without a payload: none
+
 	mu    sync.Mutex // a leaf
 	ended bool
 	end   End

@@ -56,3 +56,23 @@ func TestLargeAnswersWaitForTheirTurn(t *testing.T) {
 		}
 	})
 }
+
+// What was put together before a large answer does not wait for its turn.
+func TestNothingWaitsForTheTurnOfAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca, cb := pair(t, bed.Link{Latency: time.Millisecond})
+		a, b := prepare(ca, Config{}), run(t, cb, Config{})
+		host := busy{free: make(chan struct{})}
+		a.conn.budget.Share(host)
+		send(t, a, wire.LaneBlock, out(7, "block"))
+		send(t, a, wire.LaneSync, out(9, strings.Repeat("x", turns.Bulk)))
+		a.start(t.Context())
+		if f := <-b.got; f.Code != 7 {
+			t.Fatalf("message %d came, want 7", f.Code)
+		}
+		close(host.free)
+		if f := <-b.got; f.Code != 9 {
+			t.Fatalf("message %d came, want 9", f.Code)
+		}
+	})
+}

@@ -52,8 +52,16 @@ func (l *Link) write() bool {
 
 func (l *Link) batch(buf []byte) ([]byte, error) {
 	for len(buf) < batchBytes {
-		m, ok := l.q.next()
+		m, ok := l.large, l.large.Payload != nil
+		if l.large = (Out{}); !ok {
+			m, ok = l.q.next()
+		}
 		if !ok {
+			break
+		}
+		inTurn := len(m.Payload) >= turns.Bulk && !urgent(m.lane)
+		if inTurn && len(buf) > 0 {
+			l.large = m // what is put together goes out before it waits
 			break
 		}
 		if room := len(m.Payload) + len(m.Payload)/6 + sealTax; len(buf) == 0 && cap(buf) < room && room > batchBytes {
@@ -61,10 +69,10 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 			buf = l.conn.budget.Room(room)[:0]
 		}
 		var err error
-		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; len(m.Payload) < turns.Bulk || urgent(m.lane) {
-			seal()
-		} else {
+		if seal := func() { buf, err = l.conn.codec.Seal(buf, m.Code, m.Payload) }; inTurn {
 			l.conn.budget.Turn(seal)
+		} else {
+			seal()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("framed: seal message %d of %d bytes: %w", m.Code, len(m.Payload), err)
