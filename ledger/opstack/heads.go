@@ -2,6 +2,7 @@ package opstack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -71,6 +72,9 @@ func (h *Heads) SetFinalized(ctx context.Context, r chain.Ref) error { return h.
 
 func (h *Heads) canonical(ctx context.Context, r chain.Ref) (bool, error) {
 	got, err := h.l.Header(ctx, chain.Ref{Number: r.Number})
+	if errors.Is(err, chain.ErrNotFound) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

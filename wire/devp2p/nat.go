@@ -145,15 +145,18 @@ func (n *node) mapPort(calls *routerCalls, r Router, m *mapping, now time.Time, 
 		got, err = r.AddMapping(m.protocol, int(outer), int(m.inner), mapName, mapFor)
 		return err
 	})
-	m.cut = 0
 	if err != nil || got == 0 {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		switch {
+		case m.outer != 0, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			m.cut = outer
+		case !errors.Is(err, errRouterBusy):
+			m.cut = 0
 		}
 		m.outer, m.next = 0, now.Add(mapRetry)
 		warn(unmapped)
 		return
 	}
+	m.cut = 0
 	if m.outer != got {
 		n.w.cfg.Logger.Info("a port is mapped", "addr", fmt.Sprintf("%s %d to %d", m.protocol, got, m.inner))
 	}

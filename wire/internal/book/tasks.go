@@ -41,7 +41,7 @@ func (t *Tasks) Go(f func()) bool {
 	return true
 }
 
-// AtEnd has End take down a part that is up.
+// AtEnd has End, which comes later, take down a part that is up.
 func (t *Tasks) AtEnd(down func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -19,7 +19,6 @@ const (
 	MaxHeadersAsked = 1024
 	MaxBlocksAsked  = 256 // and bodies
 	MaxTxsAsked     = 1024
-	MaxAddrsAsked   = 128
 
 	MaxNetwork  = 64  // a network's name
 	MaxAgent    = 256 // an agent

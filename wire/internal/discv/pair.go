@@ -63,10 +63,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 		conn.Close()
 		return nil, fmt.Errorf("discv: node database %q: %w", cfg.DB, err)
 	}
-	v5 := &V5{cfg: cfg.Config, db: p.db, boot: map[enode.ID]bool{}}
-	for _, n := range boot5 {
-		v5.boot[n.ID()] = true
-	}
+	v5 := &V5{cfg: cfg.Config, db: p.db}
 	p.local = v5.local(conn.LocalAddr().(*net.UDPAddr))
 	p.port = p.local.Node().UDP()
 	quiet := slog.DiscardHandler

@@ -73,6 +73,7 @@ type heard struct {
 	bytes   int
 	packets []v4wire.Packet
 	sizes   []int
+	asks    int // how many pings were sent for it: a datagram may be lost
 }
 
 // upToPong reads until the answer to a ping comes. The node answers in the
@@ -84,6 +85,7 @@ func (s *stranger) upToPong(t testing.TB, answer bool) (out heard) {
 	ask := func() {
 		_, hash := s.say(t, s.ping())
 		mine = append(mine, hash)
+		out.asks++
 	}
 	ask()
 	buf := make([]byte, 2048)

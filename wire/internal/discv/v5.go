@@ -35,7 +35,7 @@ type Config struct {
 	// has what others see of us.
 	Advertise    netip.Addr
 	AdvertiseUDP uint16
-	TCP          uint16      // that our record says; 0: none yet, see SetTCP
+	TCP          uint16      // that our record says; 0: none
 	Entries      []enr.Entry // of our record beside these
 	Bootnodes    []string    // enr:… or enode://…
 	NetRestrict  string      // CIDR masks with commas between; empty: no restriction
@@ -51,10 +51,9 @@ type Config struct {
 
 // V5 is a running discv5. Its methods are safe for concurrent use.
 type V5 struct {
-	cfg  Config
-	db   *enode.DB
-	udp  *discover.UDPv5
-	boot map[enode.ID]bool
+	cfg Config
+	db  *enode.DB
+	udp *discover.UDPv5
 }
 
 // Listen opens the socket and starts. Close must be called.
@@ -65,15 +64,12 @@ func Listen(cfg Config) (*V5, error) {
 	if cfg.Filter == nil {
 		cfg.Filter = func(*enode.Node) bool { return true }
 	}
-	v := &V5{cfg: cfg, boot: map[enode.ID]bool{}}
+	v := &V5{cfg: cfg}
 	boot, err := ParseNodes(cfg.Bootnodes)
 	if err != nil {
 		return nil, err
 	}
 	boot = cfg.located(boot)
-	for _, n := range boot {
-		v.boot[n.ID()] = true
-	}
 	var restrict *netutil.Netlist
 	if cfg.NetRestrict != "" {
 		if restrict, err = netutil.ParseNetlist(cfg.NetRestrict); err != nil {
@@ -150,9 +146,6 @@ func ParseNodes(texts []string) ([]*enode.Node, error) {
 // Self is our record. Never blocks.
 func (v *V5) Self() *enode.Node { return v.udp.Self() }
 
-// SetTCP changes what our record says.
-func (v *V5) SetTCP(port uint16) { v.udp.LocalNode().Set(enr.TCP(port)) }
-
 // Set changes an entry of our record.
 func (v *V5) Set(e enr.Entry) { v.udp.LocalNode().Set(e) }
 
@@ -196,9 +189,6 @@ func (v *V5) Discover(ctx context.Context) []*enode.Node {
 	}
 	return found
 }
-
-// IsBootnode reports whether a record is of one of the configured boot nodes.
-func (v *V5) IsBootnode(id enode.ID) bool { return v.boot[id] }
 
 // Close ends it and waits.
 func (v *V5) Close() {

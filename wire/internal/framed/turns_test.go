@@ -76,3 +76,23 @@ func TestNothingWaitsForTheTurnOfAnother(t *testing.T) {
 		}
 	})
 }
+
+// What is urgent passes a large answer of its own session that was put off.
+func TestUrgentMessagesPassALargeAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ca, _ := pair(t, bed.Link{})
+		a := prepare(ca, Config{})
+		send(t, a, wire.LaneSync, out(8, "headers"))
+		send(t, a, wire.LaneSync, out(9, strings.Repeat("x", turns.Bulk)))
+		if _, err := a.batch(nil); err != nil || a.large.Code != 9 {
+			t.Fatalf("message %d was put off, %v; want 9", a.large.Code, err)
+		}
+		send(t, a, wire.LaneTx, out(6, "transactions"))
+		send(t, a, wire.LaneConsensus, out(5, "vote"))
+		for _, want := range []uint64{5, 9, 6} {
+			if m, ok := a.nextOut(); !ok || uint64(m.Code) != want {
+				t.Errorf("message %d goes next, want %d", m.Code, want)
+			}
+		}
+	})
+}

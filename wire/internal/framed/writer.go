@@ -52,10 +52,7 @@ func (l *Link) write() bool {
 
 func (l *Link) batch(buf []byte) ([]byte, error) {
 	for len(buf) < batchBytes {
-		m, ok := l.large, l.large.Payload != nil
-		if l.large = (Out{}); !ok {
-			m, ok = l.q.next()
-		}
+		m, ok := l.nextOut()
 		if !ok {
 			break
 		}
@@ -82,6 +79,20 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 		}
 	}
 	return buf, nil
+}
+
+// nextOut is what goes next: before a large answer that was put off, what stands in
+// no line.
+func (l *Link) nextOut() (Out, bool) {
+	if l.large.Payload == nil {
+		return l.q.next()
+	}
+	if m, ok := l.q.nextUrgent(); ok {
+		return m, true
+	}
+	m := l.large
+	l.large = Out{}
+	return m, true
 }
 
 // urgent tells the lanes that stand in no line with answers, however large their
