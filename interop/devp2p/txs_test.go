@@ -222,15 +222,12 @@ func TestEveryTransactionReachesAll(t *testing.T) {
 
 // TestGethKeepsUsInTraffic: two geths that know only us, one of which makes blocks
 // and sends transactions, as we do, while the other full-syncs from us what we
-// download, block by block: for 20 s in the short form, 2 min, and 10 where
-// STARLING_FULL is set. Neither drops us, and we charge neither.
+// download, block by block: for 2 min, and 10 where STARLING_FULL is set. Neither
+// drops us, and we charge neither.
 func TestGethKeepsUsInTraffic(t *testing.T) {
 	lasts := 2 * time.Minute
-	switch {
-	case os.Getenv("STARLING_FULL") != "":
+	if os.Getenv("STARLING_FULL") != "" {
 		lasts = 10 * time.Minute
-	case testing.Short():
-		lasts = 20 * time.Second
 	}
 	const txs, each = 6, 2
 	ctx, cancel := context.WithTimeout(t.Context(), lasts+2*patience)
