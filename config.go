@@ -61,6 +61,9 @@ type Config struct {
 	BackwardOnly bool
 	// SyncPeers is how many sessions a forward sync waits for; 0: one.
 	SyncPeers int
+	// SyncWait is how long it waits for them at most; 0: until they are there.
+	// geth waits 10 s for 5 (eth/sync.go, forceSyncCycle and defaultMinSyncPeers).
+	SyncWait time.Duration
 	// SyncBytes bounds the blocks held in memory while syncing; 0: 128 MiB, or
 	// a quarter of the memory limit if that is less.
 	SyncBytes int

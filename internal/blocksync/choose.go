@@ -52,7 +52,7 @@ func (c *Core) choose() {
 			return
 		}
 	}
-	if best == nil || len(c.tip.blocks) > 0 || len(c.peers) < c.cfg.MinPeers {
+	if best == nil || len(c.tip.blocks) > 0 || c.awaitsCompany() {
 		return // what is on its way in need not be fetched
 	}
 	// A few blocks behind, gossip is likely to bring them: wait a moment.
@@ -66,6 +66,11 @@ func (c *Core) choose() {
 		}
 	}
 	c.startForward(best)
+}
+
+// awaitsCompany: a forward sync would begin with more peers.
+func (c *Core) awaitsCompany() bool {
+	return len(c.peers) < c.cfg.MinPeers && (c.cfg.MinPeersFor == 0 || c.now.Sub(c.behindSince) < c.cfg.MinPeersFor)
 }
 
 // onlyStaged: what is on disk may be all that is needed.
@@ -231,8 +236,12 @@ func (c *Core) reason() stall {
 		}
 		return c.why(j)
 	}
-	if len(c.peers) > 0 && len(c.peers) < c.cfg.MinPeers && c.bestMaster(nil) != nil {
-		return stall{CauseFewPeers, fmt.Sprintf("waiting for peers: %d of %d (sync_peers)", len(c.peers), c.cfg.MinPeers)}
+	if len(c.peers) > 0 && c.awaitsCompany() && c.bestMaster(nil) != nil {
+		bound := "sync_peers"
+		if c.cfg.MinPeersFor > 0 {
+			bound = fmt.Sprintf("%v at most", c.cfg.MinPeersFor)
+		}
+		return stall{CauseFewPeers, fmt.Sprintf("waiting for peers: %d of %d (%s)", len(c.peers), c.cfg.MinPeers, bound)}
 	}
 	behind := c.target != (chain.Ref{}) || c.loose.len() > len(c.tip.blocks)
 	if !behind {

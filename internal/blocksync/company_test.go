@@ -27,3 +27,32 @@ func TestForwardSyncWaitsForCompany(t *testing.T) {
 		n.innocent(ps...)
 	})
 }
+
+// Where the wait is bounded, the sync begins with those that are there.
+func TestForwardSyncWaitsForCompanyOnlySoLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, fresh := source(300)
+		n := start(t, fresh, func(c *Config) { c.MinPeers, c.MinPeersFor = 5, 10*time.Second })
+		first := newFake("first", full)
+		n.join(first)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := fresh.Head().Header.Ref.Number; got != 0 {
+			t.Errorf("with one peer of five it is at %d after 9 s", got)
+		}
+		if st := n.Status(); st.StuckCause != CauseFewPeers || !strings.Contains(st.StuckReason, "1 of 5 (10s at most)") {
+			t.Errorf("cause %q, reason %q", st.StuckCause, st.StuckReason)
+		}
+		n.reaches(300, 5*time.Second)
+		n.innocent(first)
+	})
+}
+
+func TestForwardSyncBeginsAtOnceInCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		full, fresh := source(300)
+		n := start(t, fresh, func(c *Config) { c.MinPeers, c.MinPeersFor = 5, time.Hour })
+		n.join(names("p", 5, full)...)
+		n.reaches(300, 5*time.Second)
+	})
+}

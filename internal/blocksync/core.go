@@ -20,6 +20,7 @@ type CoreConfig struct {
 	MaxInFlightPerPeer int           // 0: 4; never over Caps.MaxInFlight
 	BackwardOnly       bool          // see Config
 	MinPeers           int           // see Config
+	MinPeersFor        time.Duration // see Config
 }
 
 func (cfg CoreConfig) withDefaults() CoreConfig {

@@ -55,7 +55,7 @@ func (s *Sync) Run(ctx context.Context) error {
 		Sync: s,
 		core: NewCore(CoreConfig{
 			Caps: s.cfg.Caps, Rand: env.NewRand(s.cfg.Seed), BlockInterval: s.cfg.BlockInterval, MaxBytes: s.cfg.MaxBytes,
-			MaxStagedBytes: s.cfg.MaxStagedBytes, MaxInFlightPerPeer: s.cfg.MaxInFlightPerPeer, BackwardOnly: s.cfg.BackwardOnly, MinPeers: s.cfg.MinPeers,
+			MaxStagedBytes: s.cfg.MaxStagedBytes, MaxInFlightPerPeer: s.cfg.MaxInFlightPerPeer, BackwardOnly: s.cfg.BackwardOnly, MinPeers: s.cfg.MinPeers, MinPeersFor: s.cfg.MinPeersFor,
 		}),
 		results:  make(chan Input, s.cfg.Inbox),
 		sessions: map[peer.ID]wire.Session{},

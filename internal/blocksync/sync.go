@@ -45,6 +45,9 @@ type Config struct {
 	// MinPeers is how many sessions there are before a forward sync begins, where
 	// a network's nodes wait for company; 0: 1.
 	MinPeers int
+	// MinPeersFor is how long it waits for them at most, once somebody has more
+	// than we have; 0: until they are there.
+	MinPeersFor time.Duration
 
 	// Queue capacities: 0 is the default, negative none.
 	OfferQueue int // offered blocks; 64, and a quarter of MaxBytes; the furthest ahead is dropped

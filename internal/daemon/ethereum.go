@@ -21,6 +21,13 @@ import (
 // ethBlockTime is about how often Ethereum's networks make a block.
 const ethBlockTime = 12 * time.Second
 
+// A sync by total difficulty begins with as many peers as geth's, which takes
+// the best of them, or after as long (eth/sync.go before the Merge).
+const (
+	ethSyncPeers = 5
+	ethSyncWait  = 10 * time.Second
+)
+
 // openEthereum opens a network of Ethereum's kind on devp2p.
 func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) error {
 	e := network.Ethereum
@@ -49,6 +56,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 		return err
 	}
 	s.chain, s.pool, s.interval, s.backwardOnly = s.ledger, pool, ethBlockTime, fam.NeedsTarget()
+	s.syncPeers, s.syncWait = ethSyncPeers, ethSyncWait
 	if s.backwardOnly {
 		s.findings = append(s.findings, untrusted)
 	}

@@ -36,6 +36,7 @@ type stack struct {
 	minPeers int
 	// syncPeers is how many peers a forward sync waits for; 0: one.
 	syncPeers int
+	syncWait  time.Duration // at most; 0: until they are there
 	// static and trusted are of files beside the config.
 	static, trusted []string
 	wire            nodeWire
