@@ -240,21 +240,11 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 	if err := sequencer.Call(ctx, "sequencer_pause", nil); err != nil {
 		return fmt.Errorf("devnet: pause the sequencer: %w", err)
 	}
-	top, err := sequencer.Status(ctx)
+	top, equal, err := d.together(ctx, trouble)
 	if err != nil {
 		return err
 	}
-	sum.Head, sum.HeadsEqual = top.Head.Number, true
-	for i := range d.Net.Len() {
-		node := d.Net.Node(i)
-		err := await(ctx, node, fmt.Sprintf("head %d and an empty pool", sum.Head), func(s daemon.StatusReply) bool {
-			return s.Head == top.Head && s.PoolTxs == 0
-		})
-		if err != nil {
-			sum.HeadsEqual = false
-			trouble("%v", err)
-		}
-	}
+	sum.Head, sum.HeadsEqual = top.Number, equal
 	late, victim := d.Net.Node(d.Net.Len()-1), d.Net.Node(min(1, d.Net.Len()-1))
 	if sum.LateJoinerSynced, err = sameChain(ctx, sequencer, late, sum.Head); err != nil {
 		trouble("%v", err)
@@ -264,7 +254,7 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		return err
 	}
 	started := victim.current().ready().Number
-	sum.RestartedRecovered = started >= acked && back.Head == top.Head
+	sum.RestartedRecovered = started >= acked && back.Head == top
 	if started < acked {
 		trouble("%s came back at head %d, but had acknowledged %d", victim.Name(), started, acked)
 	}
@@ -285,6 +275,30 @@ func (d *Demo) settle(ctx context.Context, sum *Summary, l *load, acked uint64) 
 		}
 	}
 	return nil
+}
+
+// together waits for all nodes to have the sequencer's head, gives it, and
+// reports whether they have. A block that was under way when the sequencer was
+// paused may still raise it.
+func (d *Demo) together(ctx context.Context, trouble func(string, ...any)) (top daemon.BlockName, equal bool, err error) {
+	s, err := d.Net.Node(0).Status(ctx)
+	for err == nil {
+		top, equal = s.Head, true
+		for i, raised := 0, false; i < d.Net.Len() && !raised; i++ {
+			late := await(ctx, d.Net.Node(i), fmt.Sprintf("head %d and an empty pool", top.Number), func(s daemon.StatusReply) bool {
+				raised = s.Head.Number > top.Number
+				return raised || s.Head == top && s.PoolTxs == 0
+			})
+			if late != nil {
+				equal = false
+				trouble("%v", late)
+			}
+		}
+		if s, err = d.Net.Node(0).Status(ctx); err == nil && s.Head == top {
+			return top, equal, nil
+		}
+	}
+	return top, false, err
 }
 
 // await is Await for as long as a step of the end may take.
