@@ -230,7 +230,10 @@ func TestErrorsOfARunningNodeAreOneLine(t *testing.T) {
 	dir := newDatadir(t)
 	p := launch(t, nil, "run", "--config", configOf(dir), "--json")
 	p.expect(`"event":"ready"`)
-	for address, want := range map[string]int{"hello": exitUsage, "enode://00@127.0.0.1:1": exitUsage, "/ip4/127.0.0.1/tcp/1": exitFailed} {
+	for address, want := range map[string]int{
+		"hello": exitUsage, "enode://00@127.0.0.1:1": exitUsage, "/ip4/127.0.0.1/tcp/1": exitUsage, // it names no peer
+		"/ip4/127.0.0.1/tcp/1/p2p/12D3KooWE6VY7JAqok7YvYVrZZRMKPGvKcfcghsc85m6iW2qCifS": exitFailed,
+	} {
 		_, stderr, code := starling(t, "connect", "--datadir", dir, address)
 		if line := only(t, stderr); code != want || !strings.Contains(line, address) {
 			t.Errorf("connect %s: exit code %d and %q", address, code, line)
