@@ -47,7 +47,6 @@ type lane struct {
 func many[H ~[Size]byte](out []H, of []Message) {
 	var state [25][width]uint64
 	var at [width]lane
-	rc := constants()
 	next, busy := 0, 0
 	for i := range at {
 		at[i].to = -1
@@ -63,7 +62,7 @@ func many[H ~[Size]byte](out []H, of []Message) {
 				at[i].absorb(&state, i)
 			}
 		}
-		permute8(&state, &rc)
+		permute8(&state)
 		for i := range at {
 			l := &at[i]
 			if l.to < 0 || !l.last {

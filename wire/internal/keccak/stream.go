@@ -12,13 +12,12 @@ func New() hash.Hash {
 	if !fast() {
 		return keccak.NewLegacyKeccak256()
 	}
-	return &state{rc: constants()}
+	return new(state)
 }
 
 // state is a hash under way.
 type state struct {
 	a    [25]uint64
-	rc   [24]uint64
 	last [rate]byte // what was written behind the last whole block
 	n    int        // how much that is
 }
@@ -33,11 +32,11 @@ func (s *state) Write(b []byte) (int, error) {
 		if s.n < rate {
 			return written, nil
 		}
-		absorbBlocks(&s.a, &s.rc, &s.last[0], 1)
+		absorbBlocks(&s.a, &s.last[0], 1)
 		s.n = 0
 	}
 	if blocks := len(b) / rate; blocks > 0 {
-		absorbBlocks(&s.a, &s.rc, &b[0], blocks)
+		absorbBlocks(&s.a, &b[0], blocks)
 		b = b[blocks*rate:]
 	}
 	s.n = copy(s.last[:], b)
@@ -51,7 +50,7 @@ func (s *state) Sum(b []byte) []byte {
 	copy(block[:], s.last[:s.n])
 	block[s.n] = 0x01 // Keccak's padding, from before SHA-3
 	block[rate-1] |= 0x80
-	absorbBlocks(&a, &s.rc, &block[0], 1)
+	absorbBlocks(&a, &block[0], 1)
 	for _, w := range a[:Size/8] {
 		b = binary.LittleEndian.AppendUint64(b, w)
 	}

@@ -1,36 +1,14 @@
 #include "textflag.h"
+#include "round_amd64.h"
 
 // A word of the state in each of X0 to X24, of which only the low half counts;
-// X25 to X31 are scratch. Names are those of FIPS 202, section 3.2;
-// VPTERNLOGQ $0x96 is a xor of three, $0xD2 is a ^ (^b & c).
+// X25 to X31 are scratch.
 
-#define PARITY(a, b, c, d, e, to) \
-	VMOVDQA64  a, to            \
-	VPTERNLOGQ $0x96, b, c, to  \
-	VPTERNLOGQ $0x96, d, e, to
-
-#define THETA(left, right, a, b, c, d, e) \
-	VPROLQ     $1, right, X30     \
-	VPTERNLOGQ $0x96, X30, left, a \
-	VPTERNLOGQ $0x96, X30, left, b \
-	VPTERNLOGQ $0x96, X30, left, c \
-	VPTERNLOGQ $0x96, X30, left, d \
-	VPTERNLOGQ $0x96, X30, left, e
-
-#define CHI(a, b, c, d, e) \
-	VMOVDQA64  a, X30            \
-	VMOVDQA64  b, X31            \
-	VPTERNLOGQ $0xD2, c, b, a    \
-	VPTERNLOGQ $0xD2, d, c, b    \
-	VPTERNLOGQ $0xD2, e, d, c    \
-	VPTERNLOGQ $0xD2, X30, e, d  \
-	VPTERNLOGQ $0xD2, X31, X30, e
-
-// func absorbBlocks(state *[25]uint64, rc *[24]uint64, from *byte, blocks int)
-TEXT ·absorbBlocks(SB), NOSPLIT, $0-32
+// func absorbBlocks(state *[25]uint64, from *byte, blocks int)
+TEXT ·absorbBlocks(SB), NOSPLIT, $0-24
 	MOVQ state+0(FP), DI
-	MOVQ from+16(FP), DX
-	MOVQ blocks+24(FP), BX
+	MOVQ from+8(FP), DX
+	MOVQ blocks+16(FP), BX
 
 	VMOVQ 0(DI), X0
 	VMOVQ 8(DI), X1
@@ -77,56 +55,11 @@ block:
 	VPXORQ.BCST 120(DX), X15, X15
 	VPXORQ.BCST 128(DX), X16, X16
 	ADDQ $136, DX
-	MOVQ rc+8(FP), SI
+	LEAQ ·rc(SB), SI
 	MOVQ $24, CX
 
 round:
-	PARITY(X0, X5, X10, X15, X20, X25)
-	PARITY(X1, X6, X11, X16, X21, X26)
-	PARITY(X2, X7, X12, X17, X22, X27)
-	PARITY(X3, X8, X13, X18, X23, X28)
-	PARITY(X4, X9, X14, X19, X24, X29)
-	THETA(X29, X26, X0, X5, X10, X15, X20)
-	THETA(X25, X27, X1, X6, X11, X16, X21)
-	THETA(X26, X28, X2, X7, X12, X17, X22)
-	THETA(X27, X29, X3, X8, X13, X18, X23)
-	THETA(X28, X25, X4, X9, X14, X19, X24)
-
-	// Rho and pi: 24 words move round one cycle.
-	VMOVDQA64 X1, X30
-	VPROLQ $44, X6, X1
-	VPROLQ $20, X9, X6
-	VPROLQ $61, X22, X9
-	VPROLQ $39, X14, X22
-	VPROLQ $18, X20, X14
-	VPROLQ $62, X2, X20
-	VPROLQ $43, X12, X2
-	VPROLQ $25, X13, X12
-	VPROLQ $8, X19, X13
-	VPROLQ $56, X23, X19
-	VPROLQ $41, X15, X23
-	VPROLQ $27, X4, X15
-	VPROLQ $14, X24, X4
-	VPROLQ $2, X21, X24
-	VPROLQ $55, X8, X21
-	VPROLQ $45, X16, X8
-	VPROLQ $36, X5, X16
-	VPROLQ $28, X3, X5
-	VPROLQ $21, X18, X3
-	VPROLQ $15, X17, X18
-	VPROLQ $10, X11, X17
-	VPROLQ $6, X7, X11
-	VPROLQ $3, X10, X7
-	VPROLQ $1, X30, X10
-
-	CHI(X0, X1, X2, X3, X4)
-	CHI(X5, X6, X7, X8, X9)
-	CHI(X10, X11, X12, X13, X14)
-	CHI(X15, X16, X17, X18, X19)
-	CHI(X20, X21, X22, X23, X24)
-
-	// Iota.
-	VPXORQ.BCST (SI), X0, X0
+	ROUND(X0, X1, X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12, X13, X14, X15, X16, X17, X18, X19, X20, X21, X22, X23, X24, X25, X26, X27, X28, X29, X30, X31)
 	ADDQ $8, SI
 	DECQ CX
 	JNZ  round
