@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +89,7 @@ func guessSpoken(ctx context.Context, kinds []wireKind, k wireKind, p wire.Probe
 		if other.find == nil || !other.takes("host:port") {
 			continue
 		}
-		t := ProbeTry{Wire: other.name, Speaks: other.marks != nil && slices.ContainsFunc(p.Peer.Protocols, other.marks)}
+		t := ProbeTry{Wire: other.name, Speaks: other.isSpoken(p.Peer.Protocols)}
 		switch {
 		case t.Speaks && spoken == nil:
 			spoken = &other

@@ -100,6 +100,11 @@ func (k wireKind) takes(form string) bool {
 	return slices.Contains(k.forms, form) || slices.Contains(k.found, form)
 }
 
+// isSpoken reports whether a protocol of the wire is among what somebody speaks.
+func (k wireKind) isSpoken(protocols []string) bool {
+	return k.marks != nil && slices.ContainsFunc(protocols, k.marks)
+}
+
 // refuses says what is wrong with an address that a wire cannot take, by its form.
 func (k wireKind) refuses(text string) error {
 	more := ""

@@ -161,7 +161,7 @@ func proberOf(name, address string, network uint32) (wireKind, error) {
 // that the node speaks belongs.
 func betterProber(asked wireKind, address string, speaks []string) (wireKind, bool) {
 	for _, k := range wires() {
-		if k.name != asked.name && k.marks != nil && k.takes(AddrForm(address)) && slices.ContainsFunc(speaks, k.marks) {
+		if k.name != asked.name && k.takes(AddrForm(address)) && k.isSpoken(speaks) {
 			return k, true
 		}
 	}
