@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,6 +96,37 @@ func TestLinksInDocumentsLead(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(path.Join(path.Dir(doc), m[1])))); err != nil {
 				t.Errorf("%s: a link leads nowhere: %s", doc, m[1])
 			}
+		}
+	}
+}
+
+// record is the form of a decision: its number and title, that it counts, and
+// its three parts.
+var record = regexp.MustCompile(`^# (\d+)\. (.+)\n\nStatus: (?:proposed|accepted|replaced by \d+)\.\n\n## Context\n(?s:.+)\n## Decision\n(?s:.+)\n## Consequences\n`)
+
+func TestDecisionsAreListedAndHaveOneForm(t *testing.T) {
+	docs, names := documents(t), []string{}
+	for name := range docs {
+		if strings.HasPrefix(name, "docs/adr/") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		t.Fatal("no decision is recorded")
+	}
+	for i, name := range names {
+		m := record.FindStringSubmatch(docs[name])
+		if m == nil {
+			t.Errorf("%s has not the form that %s gives", name, names[0])
+			continue
+		}
+		file := path.Base(name)
+		if want := fmt.Sprintf("%04d-", i+1); !strings.HasPrefix(file, want) || m[1] != fmt.Sprint(i+1) {
+			t.Errorf("%s is number %s, want %d in its name and its title", name, m[1], i+1)
+		}
+		if row := fmt.Sprintf("\n| [%d](%s) | %s |\n", i+1, file, m[2]); !strings.Contains(docs[names[0]], row) {
+			t.Errorf("%s does not list %s: want the row %q", names[0], file, strings.TrimSpace(row))
 		}
 	}
 }
