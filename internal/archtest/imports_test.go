@@ -2,7 +2,9 @@ package archtest
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +20,10 @@ var tiers = [][]string{
 	{"internal"}, // leaves that are not listed below
 	{"wire/internal", "wire/wiretest", "sim/bed"},
 	{"wire/opstack/codec", "wire/devp2p/eth", "wire/ontology/codec"},
-	{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery", "wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "ledger"},
+	{"internal/swarm", "internal/relay", "internal/blocksync", "wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "ledger"},
 	{"."},
 	{"internal/eventlog"},
-	{"internal/why", "internal/doctor", "internal/metrics", "internal/rpc", "internal/web", "sim", "networks"},
+	{"internal/why", "internal/doctor", "internal/metrics", "internal/rpc", "networks"},
 	{"internal/daemon"},
 	{"internal/devnet"},
 	{"cmd", "examples", "internal/archtest"},
@@ -37,7 +39,7 @@ var denied = []struct {
 }{
 	{[]string{"."}, []string{"wire/native", "wire/opstack", "wire/devp2p", "wire/ontology", "wire/internal", "ledger"}, "a wire and a chain are handed to the node as values"},
 	{[]string{"ledger"}, []string{"wire/internal"}, "a family may import its wire's codec, not its stack"},
-	{[]string{"internal/swarm", "internal/relay", "internal/blocksync", "internal/discovery"}, []string{"wire/internal", "wire/opstack/codec", "wire/devp2p/eth", "wire/ontology/codec"}, "services choose by Caps; none asks which wire it is on"},
+	{[]string{"internal/swarm", "internal/relay", "internal/blocksync"}, []string{"wire/internal", "wire/opstack/codec", "wire/devp2p/eth", "wire/ontology/codec"}, "services choose by Caps; none asks which wire it is on"},
 	{[]string{"."}, []string{"chain/chaintest", "wire/wiretest", "sim/bed"}, "what is for tests stays out of the product"},
 }
 
@@ -79,9 +81,6 @@ func mayNot(from, to string) string {
 	if !ok || !okay {
 		return ""
 	}
-	if to == "internal/deps" {
-		return "it only holds the versions of modules"
-	}
 	for _, w := range wires {
 		if within(to, w) && !within(from, w) && slices.ContainsFunc(wires, func(own string) bool { return within(from, own) }) {
 			return "a wire never imports another"
@@ -96,6 +95,20 @@ func mayNot(from, to string) string {
 		return fmt.Sprintf("%s is of tier %d and %s of tier %d; only lower tiers may be imported", part, tier, itsPart, itsTier)
 	}
 	return ""
+}
+
+// TestRulesNameFoldersThatExist: a rule about a folder that is not there checks
+// nothing, and tells its reader of a house that does not stand.
+func TestRulesNameFoldersThatExist(t *testing.T) {
+	named := slices.Concat(slices.Concat(tiers...), contracts, wires, lgpl.folders, docless)
+	for _, d := range denied {
+		named = slices.Concat(named, d.from, d.to)
+	}
+	for _, dir := range named {
+		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(dir))); err != nil || !info.IsDir() {
+			t.Errorf("a rule names the folder %s, which is not there", dir)
+		}
+	}
 }
 
 func TestPackagesImportLowerTiersOnly(t *testing.T) {

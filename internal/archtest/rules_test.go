@@ -46,7 +46,7 @@ func TestMayImportFollowsTheTiers(t *testing.T) {
 		{"wire/native", "wire/opstack/codec", false},
 		{"wire/native", ".", false},
 		{"wire/native", "internal/swarm", false},
-		{"wire/native", "internal/coded", true},
+		{"wire/native", "internal/meter", true},
 		{"internal/swarm", "internal/bucket", true},
 		{"internal/swarm", "internal/blocksync", false},
 		{"internal/swarm", "wire/internal/codec", false},
@@ -63,7 +63,6 @@ func TestMayImportFollowsTheTiers(t *testing.T) {
 		{"internal/rpc", "internal/daemon", false},
 		{"cmd/starling", "internal/devnet", true},
 		{"internal/devnet", "cmd/starling", false},
-		{"cmd/starling", "internal/deps", false},
 	}
 	for _, tt := range tests {
 		if why := mayNot(tt.from, tt.to); (why == "") != tt.want {
