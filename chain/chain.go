@@ -185,12 +185,3 @@ type Validator struct {
 	Key  []byte
 	Peer peer.ID
 }
-
-// Proposals is a role: it binds a block's broadcast commitment (root, shape
-// and length of its chunks) to its proposer.
-type Proposals interface {
-	// SignProposal signs a commitment of a block that is ours.
-	SignProposal(commitment []byte) ([]byte, error)
-	// CheckProposal says whether a proposer of this chain signed it. Concurrent, cheap.
-	CheckProposal(commitment, sig []byte) Verdict
-}
