@@ -16,9 +16,10 @@ type Class struct {
 	Workers int   // goroutines at once; 0: 1, which keeps the order
 }
 
-// Inbox is the work of one link that its reader must not wait for. It has no
-// goroutine while there is nothing to do. All methods are safe for concurrent
-// use.
+// Inbox is the work of one link that its reader must not wait for. A class has
+// no goroutine before its first work; those that it has begun wait for more: a
+// new one for each message would have to grow its stack each time. All methods
+// are safe for concurrent use.
 type Inbox struct {
 	fault func(error)
 
@@ -32,7 +33,9 @@ type class struct {
 	Class
 	items   fifo[job]
 	bytes   int
-	workers int // that run
+	busy    int        // workers that work, or were told to
+	idle    int        // workers that wait
+	more    *sync.Cond // tells one of them that there is work
 	dropped uint64
 }
 
@@ -41,14 +44,14 @@ type job struct {
 	work  func(Frame)
 }
 
-// NewInbox makes an inbox. fault is told of work that panicked; it must not
-// block.
+// NewInbox makes an inbox, which Close ends. fault is told of work that
+// panicked; it must not block.
 func NewInbox(fault func(error), classes ...Class) *Inbox {
 	b := &Inbox{fault: fault}
 	for _, c := range classes {
 		c.Queue = c.Queue.withDefaults()
 		c.Workers = max(c.Workers, 1)
-		b.classes = append(b.classes, class{Class: c})
+		b.classes = append(b.classes, class{Class: c, more: sync.NewCond(&b.mu)})
 	}
 	return b
 }
@@ -59,7 +62,8 @@ func NewInbox(fault func(error), classes ...Class) *Inbox {
 func (b *Inbox) Put(index int, f Frame, work func(Frame)) bool {
 	b.mu.Lock()
 	c := &b.classes[index]
-	if idle := c.workers < c.Workers; b.closed || !idle && !c.Queue.room(c.items.len(), c.bytes, f.Size()) {
+	free := c.busy < c.Workers
+	if b.closed || !free && !c.Queue.room(c.items.len(), c.bytes, f.Size()) {
 		if !b.closed {
 			c.dropped++
 		}
@@ -69,9 +73,14 @@ func (b *Inbox) Put(index int, f Frame, work func(Frame)) bool {
 	}
 	c.items.push(job{f, work})
 	c.bytes += f.Size()
-	if c.workers < c.Workers {
-		c.workers++
-		b.wg.Go(func() { b.run(c) })
+	if free {
+		c.busy++
+		if c.idle > 0 {
+			c.idle--
+			c.more.Signal()
+		} else {
+			b.wg.Go(func() { b.run(c) })
+		}
 	}
 	b.mu.Unlock()
 	return true
@@ -84,20 +93,32 @@ func (b *Inbox) Dropped(index int) uint64 {
 	return b.classes[index].dropped
 }
 
-// run works until there is nothing left.
+// run works until the inbox is closed.
 func (b *Inbox) run(c *class) {
 	for {
-		b.mu.Lock()
-		if c.items.len() == 0 || b.closed {
-			c.workers--
-			b.mu.Unlock()
+		j, ok := b.next(c)
+		if !ok {
 			return
 		}
-		j := c.items.pop()
-		c.bytes -= j.frame.Size()
-		b.mu.Unlock()
 		b.do(c.Name, j)
 	}
+}
+
+// next blocks for work; false once the inbox is closed.
+func (b *Inbox) next(c *class) (job, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !b.closed && c.items.len() == 0 {
+		c.busy--
+		c.idle++
+		c.more.Wait() // whoever wakes it counts it as busy
+	}
+	if b.closed {
+		return job{}, false
+	}
+	j := c.items.pop()
+	c.bytes -= j.frame.Size()
+	return j, true
 }
 
 func (b *Inbox) do(name string, j job) {
@@ -121,6 +142,7 @@ func (b *Inbox) Close() {
 			rest = append(rest, c.items.pop().frame)
 		}
 		b.classes[i].bytes = 0
+		b.classes[i].more.Broadcast()
 	}
 	b.mu.Unlock()
 	for _, f := range rest {
