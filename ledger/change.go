@@ -19,6 +19,7 @@ type change struct {
 	blocks []chain.Block     // to be stored whole
 	known  map[chain.Hash]chain.Block
 	bytes  int64        // of blocks
+	undoes bool         // blocks that are canonical
 	listed *listing     // the transactions of what is imported; nil: none is
 	status chain.Status // once committed
 }
@@ -46,6 +47,7 @@ func (c *change) merge(f *change) {
 	}
 	c.blocks = append(c.blocks, f.blocks...)
 	c.bytes += f.bytes
+	c.undoes = c.undoes || f.undoes
 	c.status = f.status
 }
 
@@ -204,7 +206,11 @@ func (c *change) commit(sync bool) error {
 	if err != nil {
 		return ioError("commit", err)
 	}
-	if err := c.l.store.commit(b, sync); err != nil {
+	err = c.l.store.commit(b, sync)
+	if c.undoes {
+		c.l.recent.undone()
+	}
+	if err != nil {
 		// The batch stays with Pebble, which may still hold it.
 		return errors.Join(err, c.l.reloadIfThere())
 	}

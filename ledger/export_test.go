@@ -45,6 +45,7 @@ func (l *Ledger) SetPlace(hash chain.Hash, place []byte) error {
 
 // Unset removes a value.
 func (l *Ledger) Unset(key []byte) error {
+	l.recent = newRecent() // or it would not be missed
 	return l.store.read(func(db *pebble.DB) error { return db.Delete(key, pebble.Sync) })
 }
 

@@ -268,6 +268,7 @@ func (c *change) rewind(to chain.Ref) error {
 		if err := c.removeTxs(b); err != nil {
 			return err
 		}
+		c.undoes = true
 		c.remove(canonKey(n))
 		if !executes {
 			continue

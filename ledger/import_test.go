@@ -157,6 +157,18 @@ func TestRandomHistoryKeepsInvariants(t *testing.T) {
 			if st.Head != m.head.Ref || st.Finalized.Number != m.final || st.Weight != chain.WeightOf(m.weight[m.head.Ref.Hash]) {
 				t.Fatalf("Status = %+v, want head %v, final %d", st, m.head.Ref, m.final)
 			}
+			for h := m.head; ; h = m.blocks[h.Parent].Header {
+				got, err := l.Header(ctx, chain.Ref{Number: h.Ref.Number})
+				if err != nil || got.Ref != h.Ref {
+					t.Fatalf("block %d = %v, %v; want %v", h.Ref.Number, got.Ref, err, h.Ref)
+				}
+				if h.Ref.Number == 0 {
+					break
+				}
+			}
+			if got, err := l.Header(ctx, chain.Ref{Number: m.head.Ref.Number + 1}); !errors.Is(err, chain.ErrNotFound) {
+				t.Fatalf("above the head is %v, %v", got.Ref, err)
+			}
 			refs, err := l.Staged(ctx)
 			if err != nil || len(refs) != len(m.staged) {
 				t.Fatalf("Staged = %v, %v; want %d", refs, err, len(m.staged))

@@ -202,6 +202,7 @@ func (l *Ledger) create() error {
 
 // reload reads the status from the store.
 func (l *Ledger) reload() error {
+	l.recent.undone()
 	return l.store.read(func(db *pebble.DB) error {
 		st, err := readStatus(db, l.spec)
 		if err != nil {

@@ -167,13 +167,17 @@ func (rd reader[T]) at(r pebble.Reader, f Family, ref chain.Ref, k kind) (T, err
 func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, rd reader[T]) (v T, err error) {
 	err = l.view(ctx, func(db *pebble.DB) error {
 		if ref.Hash.IsZero() {
-			h, ok, err := canonical(db, ref.Number)
-			if err != nil {
-				return err
+			h, age, ok := l.recent.number(ref.Number)
+			if !ok {
+				var err error
+				if h, ok, err = canonical(db, ref.Number); err != nil {
+					return err
+				}
+				if ok {
+					l.recent.keepNumber(ref.Number, h, age)
+				}
 			}
-			if ok {
-				ref.Hash = h
-			}
+			ref.Hash = h
 		}
 		var ok bool
 		if v, ok = rd.last(ref.Hash); ok {

@@ -12,6 +12,7 @@ import (
 // What is kept of what was read last: peers that sync ask for the same.
 const (
 	recentHeaders = 4096
+	recentNumbers = 4096
 	recentHeader  = 2 << 10  // bytes; longer ones are not kept
 	recentBytes   = 16 << 20 // of blocks
 	recentBlock   = 1 << 20  // bytes; longer ones are not kept
@@ -19,10 +20,13 @@ const (
 
 // recent is the imported headers and blocks that were read last, by hash: a
 // block never changes, and one that was imported is removed only while the
-// ledger is opened. It is safe for concurrent use; its lock is a leaf.
+// ledger is opened. Canonical hashes by number are kept until a block is undone.
+// It is safe for concurrent use; its lock is a leaf.
 type recent struct {
 	mu      sync.Mutex
 	headers *simplelru.LRU[chain.Hash, chain.Header]
+	numbers *simplelru.LRU[uint64, chain.Hash]
+	age     uint64 // of numbers: how often they were forgotten
 	blocks  *simplelru.LRU[chain.Hash, chain.Block]
 	bytes   int // of blocks
 }
@@ -30,6 +34,7 @@ type recent struct {
 func newRecent() *recent {
 	r := &recent{}
 	r.headers, _ = simplelru.NewLRU[chain.Hash, chain.Header](recentHeaders, nil)
+	r.numbers, _ = simplelru.NewLRU[uint64, chain.Hash](recentNumbers, nil)
 	// As many as would fit if they were empty; bytes are what bounds them.
 	r.blocks, _ = simplelru.NewLRU(recentBytes>>8, func(_ chain.Hash, b chain.Block) { r.bytes -= b.Size() })
 	return r
@@ -48,6 +53,33 @@ func (c *recent) keepHeader(h chain.Header) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.headers.Add(h.Ref.Hash, h)
+}
+
+// number gives the canonical hash of a number, and the age to keep it with that
+// is read where it is not here.
+func (c *recent) number(n uint64) (h chain.Hash, age uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok = c.numbers.Get(n)
+	return h, c.age, ok
+}
+
+// keepNumber keeps a canonical hash, unless blocks were undone since that age.
+func (c *recent) keepNumber(n uint64, h chain.Hash, age uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if age == c.age {
+		c.numbers.Add(n, h)
+	}
+}
+
+// undone forgets which blocks are canonical. It is called once readers see that
+// some no longer are.
+func (c *recent) undone() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.age++
+	c.numbers.Purge()
 }
 
 func (c *recent) block(hash chain.Hash) (chain.Block, bool) {
