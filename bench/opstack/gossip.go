@@ -8,6 +8,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	family "github.com/starlingp2p/starling/ledger/opstack"
+	"github.com/starlingp2p/starling/wire/opstack"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -25,7 +26,7 @@ func judge(c family.Config, msgs [][]byte, copies int) (cost, error) {
 			all[i] = append(all[i], bytes.Clone(m))
 		}
 	}
-	rules, known, topic := f.Rules(), codec.NewCopies(), codec.Topic(chainID, codec.V4)
+	rules, known, topic := f.Rules(), opstack.NewCopies(), codec.Topic(chainID, codec.V4)
 	start := meterFrom(time.Now())
 	for _, same := range all {
 		for _, data := range same {

@@ -206,7 +206,7 @@ func TestRecodedMessagesCostTheirDeliverer(t *testing.T) {
 }
 
 // Threat S-11: ids that are forgotten while a block may still be gossiped would
-// let it be relayed again and again (D4).
+// let it be relayed again and again.
 func TestConfigIsChecked(t *testing.T) {
 	good := Config{Rules: rulesOf(t), Status: func() chain.Status { return chain.Status{} }}
 	if _, err := New(good); err != nil {

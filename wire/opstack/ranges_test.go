@@ -190,7 +190,7 @@ func TestLyingRangesAreFaults(t *testing.T) {
 }
 
 // Threat L-03: of an answer with a hole what is before the hole is taken, and it
-// costs the Starling that left it (P2); an answer that ends early costs nothing.
+// costs the Starling that left it (mid); an answer that ends early costs nothing.
 func TestAnAnswerWithAHoleIsTakenUpToIt(t *testing.T) {
 	inBubble(t, func(p *place) {
 		h := &wiretest.Host{}

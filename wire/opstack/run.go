@@ -37,7 +37,7 @@ type node struct {
 	shared     *reqresp.Shared     // by requests of and to Starlings
 	discv      *discv.V5           // nil: off
 	held       *semaphore.Weighted // by answers to our requests
-	copies     *codec.Copies
+	copies     *Copies
 	doubt      doubt
 	protos     []protocol.ID // of payload_by_number, in our order
 	rangeProto protocol.ID
@@ -63,7 +63,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	shared := reqresp.NewShared(int64(w.cfg.DecodeBudget))
 	n := &node{
-		w: w, host: h, budget: shared.Budget(), shared: shared, rangeProto: rangeProtocol(w.chainID), copies: codec.NewCopies(), held: newHeld(),
+		w: w, host: h, budget: shared.Budget(), shared: shared, rangeProto: rangeProtocol(w.chainID), copies: NewCopies(), held: newHeld(),
 		checks: map[string]chan struct{}{}, doubt: doubt{began: time.Now()}, tasks: book.NewTasks(ctx),
 		meshless: map[string]time.Time{}, prefixes: newPrefixes(rate.Limit(w.cfg.ServeRate), w.cfg.ServeBurst),
 	}

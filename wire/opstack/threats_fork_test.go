@@ -48,7 +48,7 @@ func TestAForkIsFollowedUpToADepth(t *testing.T) {
 }
 
 // Threats L-06 and L-07: a longer branch that the sequencer did not sign moves
-// nothing and is not even asked for; its deliverer pays (P3).
+// nothing and is not even asked for; its deliverer pays (high).
 func TestAForkThatNobodySignedMovesNothing(t *testing.T) {
 	ours := branchOf(anchor, 100, 0, keyOf(1))
 	theirs := append(ours[:90:90], branchOf(ours[89].Ref(), 30, 1, keyOf(2))...)

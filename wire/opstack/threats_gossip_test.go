@@ -101,7 +101,7 @@ func charged(t *testing.T, h *wiretest.Host, want peer.Offense, sev peer.Severit
 }
 
 // Threat X-01: of fifty thousand ids that are announced a bounded number is
-// asked for, and who keeps none of its promises pays (P2), and is not listened
+// asked for, and who keeps none of its promises pays (mid), and is not listened
 // to any more.
 func TestBrokenPromisesAreBoundedAndCharged(t *testing.T) {
 	inBubble(t, func(p *place) {
@@ -165,7 +165,7 @@ func TestAMessageIsGivenThreeTimesAtMostOnDemand(t *testing.T) {
 }
 
 // Threat X-03: grafts for topics that there are not get no answer; those in
-// back-off get a prune until their sender is not listened to, and cost it (P2).
+// back-off get a prune until their sender is not listened to, and cost it (mid).
 func TestGraftsInBackOffAreCharged(t *testing.T) {
 	inBubble(t, func(p *place) {
 		h := &wiretest.Host{}
@@ -235,7 +235,7 @@ func TestDontSendFloodsCountUpToABound(t *testing.T) {
 }
 
 // Threat X-06: of a million topics those of the chain are heard; who goes on
-// about others pays (P3).
+// about others pays (high).
 func TestASubscriptionFloodIsCharged(t *testing.T) {
 	inBubble(t, func(p *place) {
 		h := &wiretest.Host{}

@@ -47,7 +47,7 @@ func (p *place) open(from libhost.Host, to libpeer.ID) network.Stream {
 	return s
 }
 
-// Threat M-02: a request that ends in its middle is a fault (P1), at every
+// Threat M-02: a request that ends in its middle is a fault (low), at every
 // length; one that never began is none.
 func TestRequestsThatAreCutAreCharged(t *testing.T) {
 	h := serving()
@@ -67,7 +67,7 @@ func TestRequestsThatAreCutAreCharged(t *testing.T) {
 }
 
 // Threat Z-01: a request that comes a byte at a time ends at its deadline, and
-// costs its sender (P2); who says nothing at all is ended too, and pays nothing.
+// costs its sender (mid); who says nothing at all is ended too, and pays nothing.
 func TestARequestThatDripsInIsEnded(t *testing.T) {
 	h := serving()
 	withClient(t, h, func(p *place, _ *Wire, client libhost.Host, id libpeer.ID) {
@@ -133,7 +133,7 @@ func TestAnswersThatNobodyReadsAreGivenUp(t *testing.T) {
 }
 
 // Threat Z-06: of ten thousand streams 64 are held, and the rest is charged
-// (P2).
+// (mid).
 func TestStreamsThatAreLeftOpenAreBounded(t *testing.T) {
 	h := serving()
 	withClient(t, h, func(p *place, w *Wire, client libhost.Host, id libpeer.ID) {
@@ -228,7 +228,7 @@ func TestAFloodFromManyIdentitiesKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
-// Threat R-06: pings faster than one a second cost their sender (P1); op-node's
+// Threat R-06: pings faster than one a second cost their sender (low); op-node's
 // pace, one in three minutes, does not.
 func TestPingFloodsAreCharged(t *testing.T) {
 	h := serving()
@@ -278,7 +278,7 @@ func TestStrangeProtocolsAreDeclined(t *testing.T) {
 }
 
 // Threats M-11 and H-11: what a peer says it is is cut and made plain; three
-// thousand protocols are more than anybody speaks (P3), or no session.
+// thousand protocols are more than anybody speaks (high), or no session.
 func TestWhatAPeerSaysOfItselfIsBounded(t *testing.T) {
 	for name, count := range map[string]int{"few": 1, "many": 300, "far too many": 3000} {
 		t.Run(name, func(t *testing.T) {

@@ -3,8 +3,9 @@
 // bind them, the messages of payload_by_number, topics, message ids and the
 // opstack entry of a node record.
 //
-// It is pure: no I/O, no goroutine, no state. wire/opstack and ledger/opstack
-// call it. Where the OP specification and op-node differ it follows op-node
+// It starts no goroutine and keeps no state; requests and answers it reads from
+// and writes to the stream that it is given, whose deadlines are the caller's.
+// wire/opstack and ledger/opstack call it. Where the OP specification and op-node differ it follows op-node
 // v1.19.6, since that is what peers run; testdata holds golden bytes of it.
 //
 // Everything that it decodes may come from a hostile peer. A length is checked

@@ -20,7 +20,7 @@ func list(content []byte) []byte {
 }
 
 // Threat M-08: a header of lists in lists, or of nothing many times, is refused
-// without being gone through, at next to no memory (P4).
+// without being gone through, at next to no memory (fatal).
 func TestNestedHeadersAreRefused(t *testing.T) {
 	deep := []byte{0xc0}
 	for len(deep) < codec.MaxHeader-8 {

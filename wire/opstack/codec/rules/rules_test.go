@@ -334,7 +334,7 @@ func TestJudgeTrustsNobody(t *testing.T) {
 	try("no header", func(b *chain.Block) { b.Header.Bytes = nil }, "hash-mismatch")
 }
 
-// Threat S-11: a window that outlives what is remembered is refused (D4).
+// Threat S-11: a window that outlives what is remembered is refused.
 func TestConfigIsChecked(t *testing.T) {
 	good := rules.Config{ChainID: 1, BlockTime: time.Second}
 	if err := good.Validate(); err != nil {

@@ -1,17 +1,18 @@
-package codec_test
+package opstack_test
 
 import (
 	"bytes"
 	"encoding/binary"
 	"testing"
 
+	"github.com/starlingp2p/starling/wire/opstack"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
 // Threat G-05: copies are known by the bytes that arrive: one is decompressed,
 // and no other.
 func TestCopiesAreDecompressedOnce(t *testing.T) {
-	c := codec.NewCopies()
+	c := opstack.NewCopies()
 	msg := make([]byte, 100<<10)
 	for i := range msg {
 		msg[i] = byte(i * i >> 3)
@@ -71,7 +72,7 @@ func literals(msg []byte, n int) []byte {
 // it is known; who sends two beside the first is found out, and who relays one
 // that others sent is not.
 func TestRecodedCopiesAreFoundOut(t *testing.T) {
-	c := codec.NewCopies()
+	c := opstack.NewCopies()
 	topic, msg := codec.Topic(901, codec.V4), bytes.Repeat([]byte{1, 2, 3}, 100)
 	id := c.ID(topic, codec.Compress(msg))
 	for n := 10; n < 13; n++ {

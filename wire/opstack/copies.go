@@ -1,9 +1,11 @@
-package codec
+package opstack
 
 import (
 	"bytes"
 	"hash/maphash"
 	"sync"
+
+	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
 // maxCopies bounds what Copies holds, in bytes.
@@ -72,9 +74,9 @@ func (c *Copies) ID(topic string, data []byte) string {
 	}
 	e = &copied{topic: topic, data: data}
 	if body, err := decompressAny(data); err == nil {
-		e.id, e.body = MessageID(topic, body), body
+		e.id, e.body = codec.MessageID(topic, body), body
 	} else {
-		e.id = RawMessageID(topic, data)
+		e.id = codec.RawMessageID(topic, data)
 	}
 	c.put(k, e)
 	return e.id
@@ -83,10 +85,10 @@ func (c *Copies) ID(topic string, data []byte) string {
 // decompressAny is what decides which id a message has: unlike the table's, its
 // bound is from above only.
 func decompressAny(data []byte) ([]byte, error) {
-	if n, err := DecodedLen(data); err != nil && (n == 0 || n > MaxMessage) {
+	if n, err := codec.DecodedLen(data); err != nil && (n == 0 || n > codec.MaxMessage) {
 		return nil, err
 	}
-	return Decompress(data)
+	return codec.Decompress(data)
 }
 
 func (c *Copies) put(k uint64, e *copied) {
