@@ -16,6 +16,7 @@
 //
 // The node composes parts that each own their state: internal/swarm the peer
 // table, internal/blocksync the sync state and the only importer of blocks,
+// internal/relay what is told to whom on wires that gossip by session,
 // internal/serve the budgets for answers. The node itself owns the order in
 // which they start and stop, the pools in which gossip is validated, the queue
 // of what waits to be published, and the subscriptions to events. It is the

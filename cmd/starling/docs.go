@@ -57,7 +57,8 @@ func plainBash(print cli.ActionFunc) cli.ActionFunc {
 
 //go:generate go run . docs markdown ../../docs
 
-// docsCommand writes the reference pages: "make docs" and releases use it.
+// docsCommand writes the reference pages: "go generate ./cmd/starling" and
+// releases use it.
 func docsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "docs", Hidden: true, Usage: "write the reference pages of this program",

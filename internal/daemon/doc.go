@@ -1,8 +1,8 @@
 // Package daemon makes a whole node out of a datadir and a config file: it
-// reads the config in its layers (flag, environment, file, default), opens and
-// locks the datadir, opens the ledger, the pool and the wire, registers the
-// sequencer where the node has one, and serves the RPC socket while the node
-// runs.
+// reads the config in its layers (flag, environment, file, preset, default),
+// opens and locks the datadir, opens the ledger, the pool and the wire, registers
+// the sequencer where the node has one, and serves the RPC socket while the node
+// runs; for an Ethereum node that a consensus client leads, the Engine API too.
 //
 // It owns the datadir and its lock, and the order in which these are opened
 // and closed; the log, with a level for each part and a bound on what one cause

@@ -23,6 +23,13 @@
 // and bodies: decoding is strict and bounded by their length, and whatever is
 // wrong wraps chain.ErrInvalid.
 //
+// EngineAPI is what a consensus client calls after the Merge: it names the
+// targets that an Ethereum node syncs to, and what is final. It looks at
+// payloads and executes none, so it calls none valid and builds none. Who calls
+// it has the secret of the listener, which is the daemon's, and is trusted with
+// where the chain is; what it sends is decoded as strictly as a peer's, and 1024
+// heads of it are kept.
+//
 // Sealer makes the empty blocks of a private clique network; FileReader and
 // AppendBlock are the files of geth export; Show is a block as geth's RPC has it.
 //

@@ -123,7 +123,8 @@ func (s *session) tellAddrs() {
 }
 
 // onAddrs passes addresses on to the node, which gives each source a credit
-// and dials whom it likes (defect D9).
+// and dials whom it likes. v1.0.0 dials up to 64 of a message at once, which has
+// it knock wherever a sender likes.
 func (s *session) onAddrs(a codec.Addr) {
 	var all []peer.Addr
 	for _, p := range a.Addrs {

@@ -253,8 +253,9 @@ type claim struct {
 func (s *session) claim() claim { return claim{s.nonce, s.info.Endpoint.Addr()} }
 
 // claim makes s the session with whoever claims its nonce at its address, or says
-// why not. What another address claims neither puts it out nor keeps it out
-// (defect D8): the node then knows the later of the two by its address too.
+// why not. A nonce proves nothing, so what another address claims neither puts it
+// out nor keeps it out: the node then knows the later of the two by its address
+// too. In v1.0.0 whoever claims a nonce first keeps its owner out.
 // From the same address the newer link stays, as in v1.0.0. But where two nodes
 // have dialled each other at once each would close what the other keeps; those
 // that are not of v1.0.0 keep the link that the lower nonce dialled.

@@ -127,7 +127,7 @@ func (s *session) handle(f framed.Frame) error {
 		_, err := codec.DecodeOffline(f.Payload)
 		return err
 	case codec.CmdGetBlocks: // sent by nobody
-	default: // disconnect is never obeyed (defect D8); the handshake is over
+	default: // disconnect, by which v1.0.0 hangs up, is not obeyed; the handshake is over
 		return s.outOfTurn(cmd)
 	}
 	return nil

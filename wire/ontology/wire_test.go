@@ -130,7 +130,7 @@ func TestAVersionTellsTheTime(t *testing.T) {
 	})
 }
 
-// Defect D8: a nonce is a claim. Whoever claims another's puts nobody out and
+// A nonce is a claim. Whoever claims another's puts nobody out and
 // keeps nobody out, whoever came first; each address replaces its own link.
 func TestASquatterPutsNobodyOut(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {
@@ -185,7 +185,7 @@ func TestOurNonceIsOurs(t *testing.T) {
 	})
 }
 
-// Threat M-09, defect D8: what has no business here is counted, read past, and
+// Threat M-09: what has no business here is counted, read past, and
 // in the end too much. Nobody can be made to hang up by "disconnect".
 func TestMessagesOutOfTurn(t *testing.T) {
 	inBed(t, func(t *testing.T, n *bed.Net) {

@@ -14,7 +14,8 @@ func (h Headers) Append(dst []byte) []byte {
 	return dst
 }
 
-// DecodeHeaders reads a payload: at most MaxHeaders headers (defect D10).
+// DecodeHeaders reads a payload: at most MaxHeaders headers, and no more than
+// its bytes can hold. v1.0.0 believes the count and ends only with the bytes.
 func DecodeHeaders(b []byte, d Dialect) (h Headers, err error) {
 	r := newReader("headers", b, d)
 	n := r.counted("count", uint64(r.u32("count")), minHeader, MaxHeaders)
