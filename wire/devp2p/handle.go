@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/base"
@@ -103,13 +102,7 @@ func (s *session) handleEth(f framed.Frame, code uint64) error {
 		if s.version.HasDifficulty() {
 			return s.unknownMessage(f.Code)
 		}
-		u, err := eth.DecodeBlockRangeUpdate(f.Payload)
-		if err != nil {
-			return err
-		}
-		s.served.Store(&u)
-		st := s.node.w.cfg.Status()
-		s.claims(chain.Status{Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: st.Genesis, Head: u.Latest, Earliest: u.Earliest})
+		return s.onRange(f.Payload)
 	default:
 		f.Release()
 		return s.unknownMessage(f.Code)

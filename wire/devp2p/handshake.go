@@ -256,6 +256,7 @@ func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 	}
 	s := newSession(k, cl, v)
 	s.theirs = theirs
+	s.told.Store(&chain.Ref{Number: ours.Latest, Hash: ours.Head})
 	claimed := claims(v, theirs)
 	if k.n.w.cfg.TargetOnly {
 		claimed = chain.Status{Network: claimed.Network, Genesis: claimed.Genesis}

@@ -42,8 +42,10 @@ type session struct {
 	streams  []*Stream     // by their shares' order
 	unknown  framed.Tally
 	unasked  framed.Tally
-	told     atomic.Pointer[chain.Ref]            // the head that the peer was last told of
+	ranges   framed.Tally                         // block ranges that came
+	told     atomic.Pointer[chain.Ref]            // the head that the peer was last told of, in Status at first
 	served   atomic.Pointer[eth.BlockRangeUpdate] // the peer's last; nil: none came
+	news     chan struct{}                        // of capacity 1: there is a new one in served
 
 	ctx  context.Context // ends with the session
 	stop context.CancelFunc
@@ -60,7 +62,7 @@ func newSession(k *knock, cl *claim, v eth.Version) *session {
 	s := &session{
 		node: n, where: k.link, version: v, share: k.eth, claim: cl,
 		keeper: framed.NewKeeper(), requests: framed.NewRequests[question, framed.Frame](maxInFlight),
-		gone: make(chan struct{}),
+		news: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(n.ctx)
 	s.info = peer.Info{
@@ -112,6 +114,9 @@ func (s *session) run() {
 	})
 	if s.version.HasDifficulty() && !s.node.w.cfg.TargetOnly {
 		wg.Go(s.findHead)
+	}
+	if !s.version.HasDifficulty() && !s.node.w.cfg.TargetOnly {
+		wg.Go(s.hearRanges)
 	}
 	for _, st := range s.streams {
 		for _, p := range s.node.w.cfg.Protocols {
