@@ -59,7 +59,8 @@ type Config struct {
 	// BackwardOnly syncs down from trusted blocks only, and never forward on a
 	// peer's word: for chains whose headers prove nothing by themselves.
 	BackwardOnly bool
-	// SyncPeers is how many sessions a forward sync waits for; 0: one.
+	// SyncPeers is how many sessions a forward sync waits for, and no more than
+	// there may be (MaxPeers); 0: one.
 	SyncPeers int
 	// SyncWait is how long it waits for them at most; 0: until they are there.
 	// geth waits 10 s for 5 (eth/sync.go, forceSyncCycle and defaultMinSyncPeers).

@@ -177,7 +177,7 @@ func (n *Node) buildSync() error {
 	n.sync, err = blocksync.New(blocksync.Config{
 		Chain: importing{n.chain, n}, Caps: n.wire.Caps(), Ask: n.request, Wall: n.cfg.Wall, Seed: n.cfg.Seed,
 		Logger: n.log.With("part", "blocksync"), BlockInterval: n.cfg.BlockInterval, MaxBytes: n.cfg.SyncBytes,
-		BackwardOnly: n.cfg.BackwardOnly, MinPeers: n.cfg.SyncPeers, MinPeersFor: n.cfg.SyncWait,
+		BackwardOnly: n.cfg.BackwardOnly, MinPeers: min(n.cfg.SyncPeers, n.cfg.MaxPeers), MinPeersFor: n.cfg.SyncWait,
 		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
 		OnHead: n.onHead, OnEvent: n.onSync,
 	})

@@ -163,9 +163,17 @@ type neighbour struct {
 // run starts a node that knows some others.
 func (st *street) run(t *testing.T, name string, blocks int, known ...string) *neighbour {
 	t.Helper()
+	return st.runAs(t, name, blocks, func(c *starling.Config) { c.Static = known })
+}
+
+// runAs starts one whose config is changed.
+func (st *street) runAs(t *testing.T, name string, blocks int, change func(*starling.Config)) *neighbour {
+	t.Helper()
 	toy, pool := chaintest.NewChain(chaintest.Config{Seed: 1}), chaintest.NewPool()
 	toy.Extend(blocks)
-	n, err := starling.New(starling.Config{Static: known, Pool: pool, AllowPrivate: true, Seed: 1}, toy, st.wire(name, toy.Status))
+	cfg := starling.Config{Pool: pool, AllowPrivate: true, Seed: 1}
+	change(&cfg)
+	n, err := starling.New(cfg, toy, st.wire(name, toy.Status))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,4 +275,20 @@ func TestRelayPolicyIsChecked(t *testing.T) {
 	if want := fmt.Sprintf("%q", "loud"); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("New = %v, want an error that names %s", err, want)
 	}
+}
+
+// Whoever may have fewer peers than a sync waits for does not wait for more.
+func TestASyncWaitsForNoMorePeersThanThereMayBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		old := st.run(t, "old", 300)
+		time.Sleep(time.Second)
+		fresh := st.runAs(t, "fresh", 0, func(c *starling.Config) {
+			c.Static, c.MaxPeers, c.SyncPeers = []string{"old"}, 1, 5
+		})
+		time.Sleep(10 * time.Second)
+		if got, want := fresh.toy.Status().Head, old.toy.Status().Head; got != want {
+			t.Errorf("with all the peers that it may have it is at %v of %v", got, want)
+		}
+	})
 }
