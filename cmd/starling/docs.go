@@ -244,9 +244,15 @@ tables as NAME=VALUE with commas between. A variable that is empty says nothing.
 			flag = "`" + flag + "`"
 		}
 		name := d.Key[strings.LastIndexByte(d.Key, '.')+1:]
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` | %s |\n", name, d.Kind, d.Meaning, strings.ReplaceAll(d.Default, ",", ", "), d.Env, flag)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` | %s |\n", name, d.Kind, d.Meaning, spaced(d.Default), d.Env, flag)
 	}
 	return strings.ReplaceAll(b.String(), "|\n## ", "|\n\n## ") + "\n## A file with every key\n\n```toml\n" + daemon.SampleConfig() + "```\n"
+}
+
+// spaced has one space behind each comma: of a list as it is written, which has
+// none, and of words, which have theirs.
+func spaced(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, ", ", ","), ",", ", ")
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

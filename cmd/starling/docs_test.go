@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/starlingp2p/starling/internal/daemon"
 )
 
 // The reference pages are what the program says of itself.
@@ -16,6 +18,20 @@ func TestReferencePagesAreUpToDate(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
 		if err != nil || string(got) != want {
 			t.Errorf("docs/%s is not what the program says; run: go generate ./cmd/starling (%v)", name, err)
+		}
+	}
+}
+
+// Each key says what it takes and means, and a default is one line of words.
+func TestThePageOfTheConfigIsWhole(t *testing.T) {
+	for _, d := range daemon.Docs() {
+		if d.Kind == "" || d.Meaning == "" {
+			t.Errorf("%s: kind %q, meaning %q; want both", d.Key, d.Kind, d.Meaning)
+		}
+	}
+	for _, tt := range []struct{ in, want string }{{"a,b", "a, b"}, {"a, or b", "a, or b"}, {"", ""}} {
+		if got := spaced(tt.in); got != tt.want {
+			t.Errorf("spaced(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }

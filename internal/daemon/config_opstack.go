@@ -18,7 +18,7 @@ import (
 
 // OPStack is the [network.opstack] table: a chain of the OP Stack.
 type OPStack struct {
-	ChainID        uint64   `toml:"chain_id,omitzero" comment:"the chain's number; this and all below are the same on every node" example:"10"`
+	ChainID        uint64   `toml:"chain_id,omitzero" comment:"the chain's number; this, block_time, the genesis, sequencer, system_config and forks are the same on every node" example:"10"`
 	BlockTime      Duration `toml:"block_time,omitzero" comment:"the pause between two blocks, in whole seconds" default:"2s"`
 	GenesisNumber  uint64   `toml:"genesis_number,omitempty" comment:"the number of the first block" default:"0"`
 	GenesisHash    string   `toml:"genesis_hash,omitempty" comment:"the hash of the first block" example:"0x0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"`

@@ -147,7 +147,7 @@ func Docs() []Doc {
 	var out []Doc
 	for _, f := range fields() {
 		kind := map[reflect.Kind]string{
-			reflect.Bool: "true or false", reflect.Int: "number", reflect.Uint64: "number", reflect.Float64: "number",
+			reflect.Bool: "true or false", reflect.Int: "number", reflect.Uint32: "number", reflect.Uint64: "number", reflect.Float64: "number",
 			reflect.Slice: "list", reflect.Map: "table", reflect.String: "text", reflect.Struct: "time",
 		}[f.typ.Kind()]
 		switch f.typ {
