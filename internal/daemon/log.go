@@ -26,7 +26,7 @@ const libraries = "libp2p"
 // values of the attribute "part".
 func logParts() []string {
 	return []string{
-		"blocksync", "daemon", "discovery", "engine", "ethereum", "ethstats", "ledger", libraries, "metrics", "opstack", "pool", "record", "relay", "rpc", "sealer", "sequenced", "sequencer", "serve", "swarm", "wire",
+		"blocksync", "daemon", "engine", "ethereum", "ethstats", "ledger", libraries, "metrics", "opstack", "pool", "record", "relay", "rpc", "sealer", "sequenced", "sequencer", "serve", "swarm", "wire",
 	}
 }
 
