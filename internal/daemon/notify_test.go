@@ -12,8 +12,19 @@ import (
 	"time"
 )
 
-// manager is a service manager's end of the socket.
-func manager(t *testing.T) (*net.UnixConn, string) {
+// manager is the service manager of the nodes of a test, and wants a sign of life
+// at least as often as watchdog says.
+func manager(t *testing.T, watchdog time.Duration) *net.UnixConn {
+	t.Helper()
+	c, path := socket(t)
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", strconv.FormatInt(watchdog.Microseconds(), 10))
+	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	return c
+}
+
+// socket is a service manager's end of a socket.
+func socket(t *testing.T) (*net.UnixConn, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -38,10 +49,7 @@ func hear(t *testing.T, c *net.UnixConn) []string {
 // A service manager is told when the node is ready, that it lives, and that it
 // stops, over its real socket.
 func TestTheServiceManagerIsTold(t *testing.T) {
-	c, path := manager(t)
-	t.Setenv("NOTIFY_SOCKET", path)
-	t.Setenv("WATCHDOG_USEC", "200000")
-	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
+	c := manager(t, 200*time.Millisecond)
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
 	ended := make(chan error, 1)
@@ -105,7 +113,7 @@ func TestAManagerThatIsDeafIsNoHarm(t *testing.T) {
 	if err := (notifier{socket: filepath.Join(t.TempDir(), "gone")}).tell(notifyReady); err == nil {
 		t.Error("a manager that is not there was told")
 	}
-	_, path := manager(t)
+	_, path := socket(t)
 	n := notifier{socket: path}
 	var failed error
 	for range 10_000 { // until its buffer is full

@@ -75,20 +75,16 @@ func newClient(t *testing.T, transport *http.Transport) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// eventually asks until the answer fits; the node works meanwhile.
-func eventually(t *testing.T, client *http.Client, url string, fits func(int, string) bool) {
+// eventually asks after each sign of life that the node gives its service
+// manager, which follows a look at itself, until the answer fits.
+func eventually(t *testing.T, signs *net.UnixConn, client *http.Client, url string, fits func(int, string) bool) {
 	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(limit)
-	for {
+	for late := time.Now().Add(limit); ; hear(t, signs) {
 		code, body := get(t, client, url)
 		if fits(code, body) {
 			return
 		}
-		select {
-		case <-tick.C:
-		case <-late:
+		if time.Now().After(late) {
 			t.Fatalf("%s says %d %s", url, code, body)
 		}
 	}
@@ -99,14 +95,15 @@ func TestMetricsHealthAndProfilesAreWhereTheConfigSays(t *testing.T) {
 	cfg.RPC.Listen = "127.0.0.1:0"
 	cfg.Metrics = Metrics{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0"}
 	cfg.Health.Alone = true
+	signs := manager(t, time.Second)
 	ev := observed(t, cfg, nil)
 	client := newClient(t, &http.Transport{})
 	for _, base := range []string{ev.RPC, ev.Metrics} {
 		// On a busy machine the loop may not answer within a second at once.
-		eventually(t, client, base+"/healthz", func(code int, body string) bool {
+		eventually(t, signs, client, base+"/healthz", func(code int, body string) bool {
 			return code == http.StatusOK && body == "{\"v\":1,\"ok\":true}\n"
 		})
-		eventually(t, client, base+"/readyz", func(code int, body string) bool { return code == http.StatusOK && strings.Contains(body, `"ok":true`) })
+		eventually(t, signs, client, base+"/readyz", func(code int, body string) bool { return code == http.StatusOK && strings.Contains(body, `"ok":true`) })
 		code, body := get(t, client, base+"/metrics")
 		for _, want := range []string{
 			"\nstarling_chain_head_number ", "\nstarling_build_info{", "\nstarling_loop_busy_ratio{loop=\"swarm\"} ", "\ngo_goroutines ",
@@ -182,9 +179,10 @@ func TestANodeThatIsAloneIsNotReady(t *testing.T) {
 	cfg := newConfig(t)
 	cfg.RPC.Listen = "127.0.0.1:0"
 	cfg.Health.MinPeers = 3
+	signs := manager(t, time.Second)
 	ev := observed(t, cfg, nil)
 	client := newClient(t, &http.Transport{})
-	eventually(t, client, ev.RPC+"/readyz", func(code int, body string) bool {
+	eventually(t, signs, client, ev.RPC+"/readyz", func(code int, body string) bool {
 		var r ReadyReply
 		if err := json.Unmarshal([]byte(body), &r); err != nil {
 			t.Fatal(err)
