@@ -90,13 +90,13 @@ func (s *session) handleEth(f framed.Frame, code uint64) error {
 			s.charge(peer.RequestFlood, peer.None, "more than 64 requests wait")
 		}
 	case eth.TransactionsMsg, eth.NewPooledTransactionHashesMsg:
-		s.inbox.Put(classGossip, f, func(f framed.Frame) { s.finish(s.hear(f, code)) })
+		s.gossip(f, code)
 	case eth.NewBlockHashesMsg, eth.NewBlockMsg:
 		if !s.version.HasDifficulty() {
 			f.Release()
 			return s.unknownMessage(f.Code)
 		}
-		s.inbox.Put(classGossip, f, func(f framed.Frame) { s.finish(s.hear(f, code)) })
+		s.gossip(f, code)
 	case eth.BlockRangeUpdateMsg:
 		defer f.Release()
 		if s.version.HasDifficulty() {
@@ -108,6 +108,14 @@ func (s *session) handleEth(f framed.Frame, code uint64) error {
 		return s.unknownMessage(f.Code)
 	}
 	return nil
+}
+
+// gossip queues what the peer tells unasked. What finds no room is let go:
+// others tell it too.
+func (s *session) gossip(f framed.Frame, code uint64) {
+	if !s.inbox.Put(classGossip, f, func(f framed.Frame) { s.finish(s.hear(f, code)) }) {
+		s.node.host.Report(wire.Dropped{ID: s.info.ID, Queue: "inbox", Count: 1})
+	}
 }
 
 // finish ends the session if work of the inbox found a fault in the message.

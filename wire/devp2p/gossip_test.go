@@ -1,0 +1,54 @@
+package devp2p
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
+	"github.com/starlingp2p/starling/wire/wiretest"
+)
+
+// Gossip that comes quicker than it is checked is let go, and counted.
+func TestGossipWithoutRoomIsCounted(t *testing.T) {
+	const sent = 100
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		release := make(chan struct{})
+		var checked atomic.Int32
+		h := &wiretest.Host{OnCheck: func(context.Context, wire.Session, wire.Message) chain.Verdict {
+			<-release
+			checked.Add(1)
+			return chain.Accepted()
+		}}
+		a, b := besiege(t, n, eth.V68, h)
+		for i := range byte(sent) {
+			if i%2 == 0 {
+				b.send(t, b.offset+eth.TransactionsMsg, eth.Transactions{Txs: [][]byte{txOf(i).Bytes}}.Append(nil))
+			} else {
+				b.send(t, b.offset+eth.NewBlockHashesMsg, eth.NewBlockHashes{Blocks: []chain.Ref{{Number: 1, Hash: chain.Hash{i}}}}.Append(nil))
+			}
+		}
+		time.Sleep(time.Second)
+		close(release)
+		time.Sleep(time.Second)
+		dropped := 0
+		for _, d := range wiretest.Reports[wire.Dropped](a.host) {
+			if d.Queue != "inbox" || d.ID != IDOf(&keyFor(2).PublicKey) {
+				t.Errorf("Dropped = %+v", d)
+			}
+			dropped += d.Count
+		}
+		if got := int(checked.Load()); got < 64 || got+dropped != sent {
+			t.Errorf("of %d messages %d were checked and %d counted as dropped", sent, got, dropped)
+		}
+		charged(t, a, "", peer.None, 0)
+		b.Close()
+		time.Sleep(time.Second)
+		a.stop(t)
+	})
+}
