@@ -2,7 +2,9 @@ package devp2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -18,6 +20,10 @@ func (s *session) hear(f framed.Frame, code uint64) error {
 		m, err := eth.DecodeTransactions(f.Payload)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(m.Txs, func(tx []byte) bool { return eth.TxKind(tx) == blobKind }) {
+			// Before it is hashed, and long before its proofs are verified.
+			return &wire.Fault{Offense: peer.InvalidGossip, Err: errors.New("devp2p: a transaction with blobs was pushed: they are announced, and sent to whoever asks (EIP-4844)")}
 		}
 		if len(m.Txs) > 0 {
 			s.check(wire.Txs{Txs: txsOf(m.Txs)})

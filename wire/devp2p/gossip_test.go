@@ -14,6 +14,34 @@ import (
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
+// Threat T-07: a transaction with blobs that is pushed, with its sidecar or
+// without, alone or among others, costs its deliverer the session before any
+// proof is looked at.
+func TestPushedBlobsAreABreach(t *testing.T) {
+	whole := append([]byte{blobKind, 0xfa, 0x02, 0x00, 0x00}, make([]byte, 128<<10)...)
+	for name, txs := range map[string][][]byte{
+		"with a sidecar": {whole},
+		"without":        {append([]byte{blobKind}, txOf(1).Bytes[1:]...)},
+		"behind others":  {txOf(1).Bytes, txOf(2).Bytes, whole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, n *bed.Net) {
+				h := &wiretest.Host{OnCheck: func(_ context.Context, _ wire.Session, m wire.Message) chain.Verdict {
+					t.Errorf("the Host is asked to check a %T", m)
+					return chain.Accepted()
+				}}
+				a, b := besiege(t, n, eth.V69, h)
+				go b.drain(t)
+				b.send(t, b.offset+eth.TransactionsMsg, eth.Transactions{Txs: txs}.Append(nil))
+				closedWith(t, a, peer.BadScore)
+				charged(t, a, peer.InvalidGossip, peer.High, 1)
+				b.Close()
+				a.stop(t)
+			})
+		})
+	}
+}
+
 // Gossip that comes quicker than it is checked is let go, and counted.
 func TestGossipWithoutRoomIsCounted(t *testing.T) {
 	const sent = 100
