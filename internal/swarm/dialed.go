@@ -149,7 +149,7 @@ func (c *core) fixedDialed(now time.Time, f *fixed, d *dial, ev inDialed, ok boo
 		}
 		f.nextAt = now.Add(c.pause(1, f.addr))
 		c.renameAll()
-	case isForeign(ev.Reason):
+	case isForeign(ev.Reason, ev.Remote):
 		f.marked = ev.Reason
 		f.nextAt = now.Add(retainFor)
 		c.emit(Alarm{Kind: "foreign-peer-configured", ID: f.id, Detail: f.addr.Text + ": " + string(ev.Reason)})
@@ -162,9 +162,11 @@ func (c *core) fixedDialed(now time.Time, f *fixed, d *dial, ev inDialed, ok boo
 	}
 }
 
-// isForeign names what will not change soon: the peer is of another network.
-func isForeign(r peer.Reason) bool {
-	return r == peer.WrongNetwork || r == peer.WrongGenesis || r == peer.NoCommonProto || r == peer.KeyType
+// isForeign names what will not change soon: the peer is of another network. That
+// there is no protocol in common counts where we have seen it; the peer's word for
+// it may be churn.
+func isForeign(r peer.Reason, remote bool) bool {
+	return r == peer.WrongNetwork || r == peer.WrongGenesis || r == peer.NoCommonProto && !remote || r == peer.KeyType
 }
 
 // blame books a failed dial on the address, never on an identity.
@@ -172,10 +174,11 @@ func (c *core) blame(now time.Time, d *dial, e *entry, why peer.Reason, remote b
 	if why == peer.Self && d.ep.IsValid() {
 		c.noteOwn(now, d.ep)
 	}
-	if isForeign(why) || why == peer.Self || why == peer.WrongIdentity || why == peer.Banned && remote {
+	foreign := isForeign(why, remote)
+	if foreign || why == peer.Self || why == peer.WrongIdentity || why == peer.Banned && remote {
 		c.recents = slices.DeleteFunc(c.recents, func(r *recent) bool { return r.addr == d.addr })
 	}
-	if isForeign(why) {
+	if foreign {
 		for _, f := range c.fixed {
 			if f.addr == d.addr || f.ep.IsValid() && f.ep == d.ep {
 				f.marked, f.nextAt = why, now.Add(retainFor)
@@ -186,7 +189,7 @@ func (c *core) blame(now time.Time, d *dial, e *entry, why peer.Reason, remote b
 		return
 	}
 	switch {
-	case isForeign(why) || why == peer.Self:
+	case foreign || why == peer.Self:
 		c.book.mark(now, e, why)
 	case why == peer.WrongIdentity || why == peer.BadAddr:
 		c.book.remove(e)
@@ -285,7 +288,7 @@ func (c *core) connect(now time.Time, ev inConnect) {
 		}
 	}
 	for _, f := range c.fixed {
-		if f.addr == ev.Addr && isForeign(f.marked) {
+		if f.addr == ev.Addr && isForeign(f.marked, false) {
 			f.marked, f.nextAt, f.fails = peer.OK, now, 0
 		}
 	}

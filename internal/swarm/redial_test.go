@@ -49,3 +49,35 @@ func TestAnAddressIsNotRedialledTooSoon(t *testing.T) {
 		}
 	}
 }
+
+// A peer that lets us go as useless, or says that we have no protocol in common,
+// may only be short of places: it is dialled again after a pause, and nobody is
+// alarmed. Where we see ourselves that it is foreign, it is left alone for a day.
+func TestAPeersWordThatWeAreOfNoUseIsChurn(t *testing.T) {
+	for _, tt := range []struct {
+		why   peer.Reason
+		churn bool
+	}{{peer.Useless, true}, {peer.NoCommonProto, true}, {peer.WrongGenesis, false}} {
+		for _, static := range []bool{true, false} {
+			w := newWorld(t, 7)
+			w.hosts[netip.MustParseAddrPort("2.0.0.2:30303")] = &remote{id: "b", refuse: tt.why}
+			var cfg Config
+			if at := []peer.Addr{addrOf("b", "2.0.0.2:30303")}; static {
+				cfg.Static = at
+			} else {
+				cfg.Seeds = at
+			}
+			u := w.unit("a", "1.0.0.1:30303", cfg, memory{})
+			w.run(20 * time.Minute)
+			alarms := 0
+			for _, e := range u.events {
+				if a, ok := e.(Alarm); ok && a.Kind == "foreign-peer-configured" {
+					alarms++
+				}
+			}
+			if (len(w.dials) > 5) != tt.churn || (alarms == 0) != tt.churn {
+				t.Errorf("%s, static %v: %d dials and %d alarms in 20 min", tt.why, static, len(w.dials), alarms)
+			}
+		}
+	}
+}

@@ -144,7 +144,8 @@ func TestReasonsKeepTheirMeaning(t *testing.T) {
 			t.Errorf("a peer that is %s is told %v", why, got)
 		}
 	}
-	if got := UselessPeer.Why(true); got != peer.NoCommonProto {
+	// Before a session too it is churn: what is missing Hello shows by itself.
+	if got := UselessPeer.Why(true); got != peer.Useless {
 		t.Errorf("useless before a session is %s", got)
 	}
 }

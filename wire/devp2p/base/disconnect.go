@@ -103,9 +103,6 @@ func (r Reason) Why(early bool) peer.Reason {
 	case Requested:
 		return peer.Requested
 	case UselessPeer:
-		if early {
-			return peer.NoCommonProto
-		}
 		return peer.Useless
 	case TooManyPeers:
 		return peer.TooManyPeers
