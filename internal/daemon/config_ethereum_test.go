@@ -116,3 +116,12 @@ func TestBadEthereumNetworksAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// Discovery keeps to net_restrict as dials do.
+func TestDiscoveryKeepsToTheRestriction(t *testing.T) {
+	var e Ethereum
+	d, err := e.discovery(Network{NetRestrict: []string{"10.0.0.0/8", "192.168.0.0/16"}}, "", &Datadir{Path: t.TempDir()})
+	if err != nil || d.NetRestrict != "10.0.0.0/8,192.168.0.0/16" {
+		t.Errorf("discovery is restricted to %q, %v", d.NetRestrict, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/starlingp2p/starling"
@@ -181,6 +182,7 @@ func (e *Ethereum) discovery(network Network, listen string, dir *Datadir) (devp
 	}
 	return devp2p.Discovery{
 		Listen: at, NoV4: e.NoDiscV4, NoV5: e.NoDiscV5, BootnodesV4: e.Bootnodes, BootnodesV5: v5, Lists: e.Lists, DB: dir.Sub("peers", "nodes"),
+		NetRestrict: strings.Join(network.NetRestrict, ","),
 	}, nil
 }
 

@@ -25,6 +25,7 @@ type Discovery struct {
 	Lists       []string   // in DNS: enrtree://KEY@example.org
 	Advertise   netip.Addr // that our record says; zero: what others see of us
 	DB          string     // folder of what is known of nodes; empty: in memory
+	NetRestrict string     // CIDR masks with commas between: neither version talks to others; empty: to all
 }
 
 // CheckNodes reports all texts that name no node that discovery could ask.
@@ -63,7 +64,7 @@ func (n *node) startFinder() (*finder, error) {
 			Config: discv.Config{
 				Key: n.key, Listen: cfg.Discovery.Listen, Advertise: cfg.Discovery.Advertise, TCP: uint16(n.port()),
 				Entries: []enr.Entry{entryOf(f.last)}, Bootnodes: cfg.Discovery.BootnodesV5, DB: cfg.Discovery.DB,
-				Filter: n.wanted, Logger: cfg.Logger,
+				NetRestrict: cfg.Discovery.NetRestrict, Filter: n.wanted, Logger: cfg.Logger,
 			},
 			BootnodesV4: cfg.Discovery.BootnodesV4, NoV4: cfg.Discovery.NoV4, NoV5: cfg.Discovery.NoV5,
 		})

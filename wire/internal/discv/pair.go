@@ -53,6 +53,10 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 	if err := errors.Join(err4, err5); err != nil {
 		return nil, err
 	}
+	only, err := cfg.restriction()
+	if err != nil {
+		return nil, err
+	}
 	boot4, boot5 = cfg.located(boot4), cfg.located(boot5)
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
 	if err != nil {
@@ -70,7 +74,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 	if cfg.Logger != nil {
 		quiet = atDebug{cfg.Logger.Handler()}
 	}
-	common := discover.Config{PrivateKey: cfg.Key, ValidSchemes: enode.ValidSchemes, Log: log.NewLogger(quiet)}
+	common := discover.Config{PrivateKey: cfg.Key, NetRestrict: only, ValidSchemes: enode.ValidSchemes, Log: log.NewLogger(quiet)}
 	var shared discover.UDPConn = conn
 	if !cfg.NoV4 {
 		c := common
@@ -80,7 +84,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 			c.Unhandled = ch
 			shared = &discover.SharedUDPConn{UDPConn: conn, Unhandled: ch}
 		}
-		if p.v4, err = discover.ListenV4(conn, p.local, c); err != nil {
+		if p.v4, err = discover.ListenV4(restrict(conn, only), p.local, c); err != nil {
 			conn.Close()
 			p.db.Close()
 			return nil, fmt.Errorf("discv: discv4: %w", err)
@@ -89,7 +93,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 	if !cfg.NoV5 {
 		c := common
 		c.Bootnodes = boot5
-		if v5.udp, err = discover.ListenV5(shared, p.local, c); err != nil {
+		if v5.udp, err = discover.ListenV5(restrict(shared, only), p.local, c); err != nil {
 			p.Close()
 			conn.Close()
 			return nil, fmt.Errorf("discv: discv5: %w", err)

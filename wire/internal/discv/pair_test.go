@@ -78,6 +78,7 @@ func TestPairsAreRefusedForAReason(t *testing.T) {
 		{},
 		{Config: Config{Key: key(t), Listen: at}, NoV4: true, NoV5: true},
 		{Config: Config{Key: key(t), Listen: at}, BootnodesV4: []string{"nonsense"}},
+		{Config: Config{Key: key(t), Listen: at, NetRestrict: "10.0.0.0/99"}},
 		{Config: Config{Key: key(t), Listen: netip.MustParseAddrPort("203.0.113.9:1")}},
 	} {
 		if p, err := ListenPair(c); err == nil {

@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common/mclock"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/p2p/discover/v4wire"
+	"github.com/ethereum/go-ethereum/p2p/discover/v5wire"
+	"github.com/ethereum/go-ethereum/p2p/enode"
 )
 
 // stranger is a UDP socket that says to a node what a test makes it say.
@@ -26,8 +29,33 @@ func newStranger(t testing.TB, k *ecdsa.PrivateKey, ip string, to *Pair) *strang
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	s := &stranger{UDPConn: c, key: k, at: c.LocalAddr().(*net.UDPAddr).AddrPort()}
+	if to != nil {
+		s.aim(to)
+	}
+	return s
+}
+
+// aim says whom it talks to.
+func (s *stranger) aim(to *Pair) {
 	self := to.Self()
-	return &stranger{c, k, c.LocalAddr().(*net.UDPAddr).AddrPort(), netip.AddrPortFrom(self.IPAddr(), uint16(self.UDP()))}
+	s.to = netip.AddrPortFrom(self.IPAddr(), uint16(self.UDP()))
+}
+
+// ping5 is a first packet of discv5's, which is answered by a challenge.
+func ping5(t testing.TB, s *stranger, p *Pair) []byte {
+	t.Helper()
+	db, err := enode.OpenDB("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	codec := v5wire.NewCodec(enode.NewLocalNode(db, s.key), s.key, mclock.System{}, nil)
+	b, _, err := codec.Encode(p.Self().ID(), s.to.String(), &v5wire.Ping{ReqID: []byte{1}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func (s *stranger) send(t testing.TB, b []byte) int {

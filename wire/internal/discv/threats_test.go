@@ -7,9 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common/mclock"
 	"github.com/ethereum/go-ethereum/p2p/discover/v4wire"
-	"github.com/ethereum/go-ethereum/p2p/discover/v5wire"
 	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/p2p/enr"
 )
@@ -64,19 +62,11 @@ func TestAddressesThatAreNotProvenGetLittle(t *testing.T) {
 func TestChallengesAreNoLongerThanWhatTheyAnswer(t *testing.T) {
 	p := listenPair(t, PairConfig{NoV4: true})
 	s := newStranger(t, key(t), "127.0.0.1", p)
-	db, err := enode.OpenDB("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	codec := v5wire.NewCodec(enode.NewLocalNode(db, s.key), s.key, mclock.System{}, nil)
 	buf := make([]byte, 2048)
 	for range 10 {
-		first, _, err := codec.Encode(p.Self().ID(), s.to.String(), &v5wire.Ping{ReqID: []byte{1}}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := ping5(t, s, p)
 		var n int
+		var err error
 		for range 100 {
 			s.send(t, first)
 			s.SetReadDeadline(time.Now().Add(2 * time.Second))

@@ -14,7 +14,6 @@ import (
 	"github.com/ethereum/go-ethereum/p2p/discover"
 	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/p2p/enr"
-	"github.com/ethereum/go-ethereum/p2p/netutil"
 )
 
 // Bounds of one round.
@@ -38,7 +37,7 @@ type Config struct {
 	TCP          uint16      // that our record says; 0: none
 	Entries      []enr.Entry // of our record beside these
 	Bootnodes    []string    // enr:… or enode://…
-	NetRestrict  string      // CIDR masks with commas between; empty: no restriction
+	NetRestrict  string      // CIDR masks with commas between, that alone are talked to; empty: no restriction
 	DB           string      // folder of what is known of nodes; empty: in memory
 	// Filter says which records are of use; nil: all.
 	Filter func(*enode.Node) bool
@@ -70,11 +69,9 @@ func Listen(cfg Config) (*V5, error) {
 		return nil, err
 	}
 	boot = cfg.located(boot)
-	var restrict *netutil.Netlist
-	if cfg.NetRestrict != "" {
-		if restrict, err = netutil.ParseNetlist(cfg.NetRestrict); err != nil {
-			return nil, fmt.Errorf("discv: net restriction %q: %w", cfg.NetRestrict, err)
-		}
+	only, err := cfg.restriction()
+	if err != nil {
+		return nil, err
 	}
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
 	if err != nil {
@@ -93,8 +90,8 @@ func Listen(cfg Config) (*V5, error) {
 	if cfg.Logger != nil {
 		quiet = atDebug{cfg.Logger.Handler()}
 	}
-	v.udp, err = discover.ListenV5(conn, local, discover.Config{
-		PrivateKey: cfg.Key, Bootnodes: boot, NetRestrict: restrict, ValidSchemes: enode.ValidSchemes,
+	v.udp, err = discover.ListenV5(restrict(conn, only), local, discover.Config{
+		PrivateKey: cfg.Key, Bootnodes: boot, NetRestrict: only, ValidSchemes: enode.ValidSchemes,
 		Log: log.NewLogger(quiet),
 	})
 	if err != nil {
