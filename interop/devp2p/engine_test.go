@@ -56,7 +56,6 @@ func (g *gethNode) drive(t *testing.T, s *steertest.Starling, number uint64) dri
 // the next ones name others; before and after the forks that changed the
 // payloads. Nothing is ever VALID, and no block is built.
 func TestAConsensusClientDrivesUs(t *testing.T) {
-	const genesisTime = 1_700_000_000
 	blocks, _ := size()
 	for _, fork := range []struct {
 		name  string

@@ -20,7 +20,9 @@ import (
 
 const (
 	chainID = 90117
-	faucet  = "00000000000000000000000000000000000000000000000000000000000a11ce"
+	// genesisTime is that of a geth's chain, from when on its forks may be.
+	genesisTime = 1_700_000_000
+	faucet      = "00000000000000000000000000000000000000000000000000000000000a11ce"
 )
 
 var lastIP atomic.Uint32

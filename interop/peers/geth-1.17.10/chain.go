@@ -27,6 +27,7 @@ type chainParams struct {
 	Shanghai *uint64 `json:"shanghai"`
 	Cancun   *uint64 `json:"cancun"`
 	Prague   *uint64 `json:"prague"`
+	Osaka    *uint64 `json:"osaka"`
 }
 
 // maker makes the chain's blocks.
@@ -53,7 +54,7 @@ func newMaker(p chainParams) (*maker, error) {
 			ChainID: new(big.Int).SetUint64(p.ChainID), HomesteadBlock: zero, EIP150Block: zero, EIP155Block: zero, EIP158Block: zero,
 			ByzantiumBlock: zero, ConstantinopleBlock: zero, PetersburgBlock: zero, IstanbulBlock: zero, MuirGlacierBlock: zero,
 			BerlinBlock: zero, LondonBlock: zero, ArrowGlacierBlock: zero, GrayGlacierBlock: zero, MergeNetsplitBlock: zero,
-			TerminalTotalDifficulty: zero, ShanghaiTime: p.Shanghai, CancunTime: p.Cancun, PragueTime: p.Prague,
+			TerminalTotalDifficulty: zero, ShanghaiTime: p.Shanghai, CancunTime: p.Cancun, PragueTime: p.Prague, OsakaTime: p.Osaka,
 		},
 		GasLimit: 30_000_000, Difficulty: zero, BaseFee: big.NewInt(params.InitialBaseFee), Timestamp: p.GenesisTime,
 		Alloc: types.GenesisAlloc{from: {Balance: new(big.Int).Lsh(big.NewInt(1), 100)}},

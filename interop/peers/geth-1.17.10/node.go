@@ -167,14 +167,18 @@ func (n *node) Do(ctx context.Context, c steer.Command) (any, error) {
 		return true, nil
 	case "send":
 		return n.send(c.Count)
+	case "blobs":
+		return n.blobs(c)
 	case "drive":
 		return n.drive(ctx, c)
 	case "pool":
 		hashes := []string{}
-		pending, _ := n.Eth.TxPool().Pending(txpool.PendingFilter{})
-		for _, txs := range pending {
-			for _, tx := range txs {
-				hashes = append(hashes, tx.Hash.Hex())
+		for _, blobs := range []bool{false, true} {
+			pending, _ := n.Eth.TxPool().Pending(txpool.PendingFilter{BlobTxs: blobs, BlobVersion: types.BlobSidecarVersion1})
+			for _, txs := range pending {
+				for _, tx := range txs {
+					hashes = append(hashes, tx.Hash.Hex())
+				}
 			}
 		}
 		return hashes, nil
