@@ -85,13 +85,10 @@ func (r *Relay) ask(ctx context.Context, c *courier, f Fetch) Fetched {
 	for i, tx := range f.Txs {
 		req.Hashes[i] = tx.Hash
 	}
-	limit, cancel := context.WithTimeout(ctx, FetchTimeout)
-	res, err := c.session.Request(limit, req)
-	late := limit.Err() != nil
-	cancel()
+	res, silent, err := c.request(ctx, req)
 	list, ok := res.(wire.TxList)
 	if err != nil || !ok {
-		out.Failed, out.Silent = true, late && ctx.Err() == nil
+		out.Failed, out.Silent = true, silent
 		return out
 	}
 	settled := r.cfg.Take(ctx, c.session, list.Txs)
@@ -102,4 +99,13 @@ func (r *Relay) ask(ctx context.Context, c *courier, f Fetch) Fetched {
 		out.Got = append(out.Got, wire.TxID{Hash: tx.Hash, Kind: tx.Kind, Size: uint32(len(tx.Bytes))})
 	}
 	return out
+}
+
+// request asks the session, for FetchTimeout at most. Silent: there was not even
+// a refusal within it.
+func (c *courier) request(ctx context.Context, rq wire.Request) (res wire.Response, silent bool, err error) {
+	limit, cancel := context.WithTimeout(ctx, FetchTimeout)
+	defer cancel()
+	res, err = c.session.Request(limit, rq)
+	return res, err != nil && limit.Err() != nil && ctx.Err() == nil, err
 }
