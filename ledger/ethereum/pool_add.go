@@ -55,8 +55,12 @@ func (p *Pool) admit(b []byte, local bool) (chain.Tx, chain.Verdict) {
 	}
 	if v := j.verdict; v.Reason != "" {
 		p.in.Count(v.Reason, 1)
-		if j.e != nil && p.held.ByHash[j.e.tx.Hash] == nil && (j.lasting || !local && needNotBeFetched(v.Reason)) {
-			p.recent.add(j.e.tx.Hash, v, j.lasting, time.Now())
+		keep := recentFor
+		if !j.lasting {
+			keep = unwantedFor(v.Reason)
+		}
+		if j.e != nil && p.held.ByHash[j.e.tx.Hash] == nil && keep > 0 && (j.lasting || !local) {
+			p.recent.addFor(keep, j.e.tx.Hash, v, j.lasting, time.Now())
 		}
 		return chain.Tx{}, v
 	}
@@ -96,14 +100,16 @@ func (p *Pool) wanted(e *pooled) chain.Verdict {
 	return p.fit(e)
 }
 
-// needNotBeFetched tells the reasons for which a transaction that is not wanted
-// now is not wanted in some minutes either.
-func needNotBeFetched(reason string) bool {
+// unwantedFor says how long a transaction that is ignored for that reason need
+// not be fetched, whoever announces it; zero: it may fit at once.
+func unwantedFor(reason string) time.Duration {
 	switch reason {
 	case underpriced, nonceUsed, underpricedReplacement, nonceTooFar:
-		return true
+		return recentFor
+	case forkNotActive, gasOverBlockLimit, gasOverLimit, gasTooLow, codeTooLarge:
+		return headFor
 	}
-	return false
+	return 0
 }
 
 // Reasons that the pool branches on.
@@ -113,4 +119,9 @@ const (
 	nonceUsed              = "nonce-used"
 	nonceTooFar            = "nonce-too-far-ahead"
 	underpricedReplacement = "underpriced-replacement"
+	forkNotActive          = "fork-not-active"
+	gasOverBlockLimit      = "gas-over-block-limit"
+	gasOverLimit           = "gas-over-limit"
+	gasTooLow              = "gas-too-low"
+	codeTooLarge           = "code-too-large"
 )

@@ -96,7 +96,7 @@ func (p *Pool) judge(b []byte, h head) judged {
 	from, err := types.Sender(p.signer, t)
 	if err != nil {
 		if _, err := types.Sender(types.LatestSignerForChainID(c.ChainID), t); err == nil {
-			out.verdict = chain.Ignored("fork-not-active") // of a fork that this network has not yet set
+			out.verdict = chain.Ignored(forkNotActive) // of a fork that this network has not yet set
 			return out
 		}
 		return fault("bad-signature")
@@ -117,15 +117,15 @@ func (p *Pool) now(t *types.Transaction, h head) chain.Verdict {
 	}
 	switch {
 	case !active[t.Type()]:
-		return chain.Ignored("fork-not-active")
+		return chain.Ignored(forkNotActive)
 	case t.Gas() > h.gasLimit:
-		return chain.Ignored("gas-over-block-limit")
+		return chain.Ignored(gasOverBlockLimit)
 	case c.IsOsaka(h.number, h.time) && !c.IsAmsterdam(h.number, h.time) && t.Gas() > params.MaxTxGas: // EIP-7825
-		return chain.Ignored("gas-over-limit")
+		return chain.Ignored(gasOverLimit)
 	case !c.IsAmsterdam(h.number, h.time) && t.Gas() < leastGas(t): // which prices transactions anew
-		return chain.Ignored("gas-too-low")
+		return chain.Ignored(gasTooLow)
 	case t.To() == nil && c.IsShanghai(h.number, h.time) && !c.IsAmsterdam(h.number, h.time) && len(t.Data()) > params.MaxInitCodeSize: // EIP-3860
-		return chain.Ignored("code-too-large")
+		return chain.Ignored(codeTooLarge)
 	case t.Type() == types.BlobTxType:
 		return p.sidecarNow(t, h)
 	}

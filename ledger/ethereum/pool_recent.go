@@ -11,6 +11,9 @@ const (
 	// the time (geth eth/fetcher: maxTxUnderpricedSetSize and its timeout).
 	recentKept = 32768
 	recentFor  = 5 * time.Minute
+	// headFor is how long what only the rules at a head forbid need not be
+	// fetched: another head may allow it, and in a sync soon does.
+	headFor = time.Minute
 )
 
 // recent remembers the verdicts on hashes that were judged last: of what was
@@ -31,8 +34,12 @@ type remembered struct {
 func newRecent() recent { return recent{of: map[chain.Hash]remembered{}} }
 
 func (r *recent) add(h chain.Hash, v chain.Verdict, lasting bool, now time.Time) {
+	r.addFor(recentFor, h, v, lasting, now)
+}
+
+func (r *recent) addFor(keep time.Duration, h chain.Hash, v chain.Verdict, lasting bool, now time.Time) {
 	if old, ok := r.of[h]; ok {
-		r.of[h] = remembered{v, lasting, now.Add(recentFor), old.slot}
+		r.of[h] = remembered{v, lasting, now.Add(keep), old.slot}
 		return
 	}
 	slot := r.next
@@ -45,7 +52,7 @@ func (r *recent) add(h chain.Hash, v chain.Verdict, lasting bool, now time.Time)
 		r.ring[slot] = h
 	}
 	r.next = (slot + 1) % recentKept
-	r.of[h] = remembered{v, lasting, now.Add(recentFor), slot}
+	r.of[h] = remembered{v, lasting, now.Add(keep), slot}
 }
 
 func (r *recent) get(h chain.Hash, now time.Time) (remembered, bool) {

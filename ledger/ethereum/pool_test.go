@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ethereum/go-ethereum/common"
@@ -226,21 +228,41 @@ func TestPoolRejectsForgeries(t *testing.T) {
 	}
 }
 
-// What another head or fork would allow is nobody's fault.
+// What another head or fork would allow is nobody's fault. It is not fetched
+// again of each who announces it, for a while.
 func TestPoolIgnoresWhatTheHeadForbids(t *testing.T) {
 	cfg := *mergedConfig()
 	cfg.PragueTime, cfg.CancunTime, cfg.BlobScheduleConfig = nil, nil, nil
-	p, _ := poolOf(t, testFamily(t, &cfg))
 	big30, low := dynamic(0, gwei), dynamic(0, gwei)
 	big30.Gas, low.Gas = 30_000_001, 20_999
-	add(t, p, "ignore: gas-over-block-limit", signed(t, key(t, 1), big30))
-	add(t, p, "ignore: gas-too-low", signed(t, key(t, 1), low))
 	auth, _ := types.SignSetCode(key(t, 9), types.SetCodeAuthorization{})
 	set := &types.SetCodeTx{Gas: 100000, AuthList: []types.SetCodeAuthorization{auth}}
 	set.ChainID = uint256.MustFromBig(cfg.ChainID)
 	set.GasFeeCap, set.GasTipCap, set.Value = uint256.NewInt(5*gwei), new(uint256.Int), new(uint256.Int)
-	add(t, p, "ignore: fork-not-active", signed(t, key(t, 1), set))
-	add(t, p, "ignore: "+chain.Unchecked, chain.Tx{Bytes: []byte{0x50, 0xc0}})
+	f := testFamily(t, &cfg)
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := poolOf(t, f)
+		for _, c := range []struct {
+			reason string
+			tx     chain.Tx
+		}{
+			{"gas-over-block-limit", signed(t, key(t, 1), big30)},
+			{"gas-too-low", signed(t, key(t, 1), low)},
+			{"fork-not-active", signed(t, key(t, 1), set)},
+		} {
+			for range 2 { // where it is pushed it is judged anew
+				add(t, p, "ignore: "+c.reason, c.tx)
+			}
+			if !p.Has(c.tx.Hash) {
+				t.Errorf("%s: it would be fetched again at once", c.reason)
+			}
+			time.Sleep(headFor)
+			if p.Has(c.tx.Hash) {
+				t.Errorf("%s: it is not fetched after %v either", c.reason, headFor)
+			}
+		}
+		add(t, p, "ignore: "+chain.Unchecked, chain.Tx{Bytes: []byte{0x50, 0xc0}})
+	})
 }
 
 // Threat T-02: a sender has 64 places, whatever it offers.
