@@ -71,7 +71,9 @@ func checkRejects(e *Env) error {
 	if err != nil {
 		return err
 	}
-	b := e.build(g.Header, 2, 0)[1]
+	// Over a parent that is not known here, a chain whose signers change cannot
+	// tell a forger from somebody who was let in meanwhile.
+	b := e.build(g.Header, 1, 0)[0]
 	names, forged := e.forged(b)
 	for _, name := range names {
 		v := e.Chain.Check(forged[name])
