@@ -210,7 +210,9 @@ func (q *clique) signersAfter(h chain.Header) (*signers, error) {
 }
 
 // vouch says whether a header may be relayed before its parent is known: it is
-// of the right form, and sealed by somebody who may sign as far as we know.
+// of the right form, and sealed by somebody who may sign as far as we know. Where
+// the signers after its parent are not remembered, a stranger may have been voted
+// in meanwhile: errUnknownSigners, which is nobody's fault.
 func (q *clique) vouch(ref chain.Ref, h *types.Header) error {
 	if err := q.form(h); err != nil {
 		return err
@@ -230,7 +232,7 @@ func (q *clique) vouch(ref chain.Ref, h *types.Header) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it is signed by %s, who is no signer", by)
+	return errUnknownSigners
 }
 
 // Seal signs a header of ours with a signer's key: its extra data gets the seal.

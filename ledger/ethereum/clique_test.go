@@ -230,6 +230,52 @@ func TestSignersAreKnownAfterARestart(t *testing.T) {
 	}
 }
 
+// Who signs under a parent that is not known here may have been voted in
+// meanwhile, as in a first sync or after a restart: whoever delivers it is
+// honest. What is certain is charged.
+func TestASignerUnderAnUnknownParentIsNobodysFault(t *testing.T) {
+	f := authority(t, 1, 20, "test")
+	vote := next(t, f.c.Genesis.Header)
+	vote.Coinbase, vote.Nonce = address(t, 2), voteAllow
+	first := sealedBy(t, vote, key(t, 1))
+	by := func(parent chain.Header, signer int, change func(*types.Header)) chain.Block {
+		h := next(t, parent)
+		h.Difficulty = big.NewInt(1)
+		if change != nil {
+			change(h)
+		}
+		return sealedBy(t, h, key(t, signer))
+	}
+	second := by(first.Header, 2, nil)
+	unsigned := by(first.Header, 2, nil)
+	_, h, err := decodeHeader(unsigned.Header.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Extra[len(h.Extra)-1] = 9 // recovers nothing
+	if unsigned.Header, _, err = decodeHeader(encode(t, h)); err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, want string, b chain.Block) {
+		t.Helper()
+		if v := f.Check(b); v.String() != want {
+			t.Errorf("%s: %v, want %s", name, v, want)
+		}
+	}
+	check("a signer of genesis under a known parent", "accept", first)
+	check("one that was voted in, under an unknown parent", "ignore: unknown-signer", second)
+	check("one that was voted in, under an unknown ancestor", "ignore: unknown-signer", by(second.Header, 2, nil))
+	check("a signer of genesis under an unknown parent", "accept", by(second.Header, 1, nil))
+	check("no signature", "reject: bad-seal", unsigned)
+	check("a form that no block has", "reject: bad-seal", by(second.Header, 2, func(h *types.Header) { h.Difficulty = big.NewInt(3) }))
+	check("a stranger under a known parent", "reject: bad-seal", by(f.c.Genesis.Header, 2, nil))
+	if _, err := f.VerifyHeaders(f.c.Genesis.Header, []chain.Header{first.Header}); err != nil {
+		t.Fatal(err)
+	}
+	check("one that was voted in, under a known parent", "accept", second)
+	check("another stranger under that parent", "reject: bad-seal", by(first.Header, 3, nil))
+}
+
 // child is the block of the only signer, with the branch in its vanity.
 func child(t testing.TB, f *Family, parent chain.Header, branch uint64) chain.Block {
 	t.Helper()

@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -113,7 +114,10 @@ func (f *Family) Check(b chain.Block) chain.Verdict {
 	if f.clique == nil {
 		return chain.Ignored("work-not-checked")
 	}
-	if err := f.clique.vouch(b.Header.Ref, h); err != nil {
+	switch err := f.clique.vouch(b.Header.Ref, h); {
+	case errors.Is(err, errUnknownSigners):
+		return chain.Ignored("unknown-signer")
+	case err != nil:
 		return chain.Rejected("bad-seal")
 	}
 	if len(b.Extra) > 0 {
