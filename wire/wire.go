@@ -256,6 +256,7 @@ type Caps struct {
 	// Patience is how long a peer may hold an answer back without fault; 0: no
 	// longer than whoever asks cares to wait.
 	Patience      time.Duration
+	TellsSent     bool // a Request tells when it has left: OnSent
 	ConsensusLink bool // consensus has a link of its own
 	// Of wires that gossip by session: transactions can be announced by hash;
 	// there are messages for a block in full, and for its name.

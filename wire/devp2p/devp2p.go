@@ -79,7 +79,8 @@ func (w *Wire) Caps() wire.Caps {
 		OnlyAnnounced:  blobKind,
 		Goodbye:        true,
 		Duplicate:      wire.FirstFinished,
-		RequestTimeout: requestTime,
+		TellsSent:      true,
+		RequestTimeout: 2 * requestTime, // until it has left, and for the answer
 		MinRedial:      redialTime,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
+	"github.com/starlingp2p/starling/wire/internal/framed"
 )
 
 // question is what a request and its answer have in common: the answer's code
@@ -49,8 +50,8 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 // ask sends a request and gives its answer to decode, on the caller's goroutine.
 func (s *session) ask(ctx context.Context, code uint64, answer uint64, payload func(id uint64) []byte, decode func([]byte) error) error {
 	id := s.asked.Add(1)
-	f, err := s.requests.Do(ctx, question{answer, id}, requestTime, func(ctx context.Context) error {
-		return s.write(ctx, wire.LaneSync, s.share, code, payload(id), 0)
+	f, err := s.requests.Do(ctx, question{answer, id}, requestTime, func(ctx context.Context, m *framed.Mark) error {
+		return s.send(ctx, wire.LaneSync, s.share, framed.Out{Code: code, Payload: payload(id), Mark: m})
 	})
 	if err != nil {
 		return err

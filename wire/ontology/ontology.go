@@ -77,7 +77,8 @@ func (w *Wire) Caps() wire.Caps {
 		ConsensusLink:  true,
 		BlockAnnounce:  true,
 		Duplicate:      wire.PerAddress,
-		RequestTimeout: dataTime + repeatAfter,
+		TellsSent:      true,
+		RequestTimeout: 2*dataTime + repeatAfter, // until it has left, and for the answer
 	}
 }
 

@@ -92,6 +92,11 @@ func (s *session) base(ctx context.Context, h chain.Hash) (chain.Header, error) 
 	return blocks[0].Header, nil
 }
 
+// question queues a question ahead of our answers.
+func (s *session) question(ctx context.Context, m *framed.Mark, c codec.Command, payload []byte) error {
+	return s.link.Send(ctx, wire.LaneSync, framed.Out{Code: uint64(c), Payload: payload, Mark: m})
+}
+
 // ask asks for the headers behind one. Answers carry no number, so one
 // question is under way at a time.
 func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, error) {
@@ -108,8 +113,8 @@ func (s *session) ask(ctx context.Context, base codec.Hash) ([]codec.Header, err
 	s.mu.Lock()
 	s.behind = g.End
 	s.mu.Unlock()
-	v, err := s.asks.Do(ctx, question{codec.CmdHeaders, g.End}, headersTime, func(ctx context.Context) error {
-		return s.post(ctx, wire.LaneSync, codec.CmdGetHeaders, g.Append(nil))
+	v, err := s.asks.Do(ctx, question{codec.CmdHeaders, g.End}, headersTime, func(ctx context.Context, m *framed.Mark) error {
+		return s.question(ctx, m, codec.CmdGetHeaders, g.Append(nil))
 	})
 	if err != nil {
 		return nil, err
@@ -159,11 +164,11 @@ func (s *session) getData(ctx context.Context, kind codec.Kind, answer codec.Com
 	var waits []*framed.Pending[question, any]
 	for _, h := range hashes {
 		hash := codec.HashOf(h)
-		p, err := s.asks.Ask(ctx, question{answer, hash}, func(ctx context.Context) error {
+		p, err := s.asks.Ask(ctx, question{answer, hash}, func(ctx context.Context, m *framed.Mark) error {
 			if err := s.rest(ctx, hash); err != nil {
 				return err
 			}
-			return s.post(ctx, wire.LaneSync, codec.CmdGetData, codec.GetData{Kind: kind, Hash: hash}.Append(nil))
+			return s.question(ctx, m, codec.CmdGetData, codec.GetData{Kind: kind, Hash: hash}.Append(nil))
 		})
 		if err != nil {
 			failed = err
@@ -235,8 +240,8 @@ func (s *session) mayAsk(h codec.Hash) time.Duration {
 
 // getAddrs asks for addresses. The answer is whatever the peer tells next.
 func (s *session) getAddrs(ctx context.Context, most int) (wire.Response, error) {
-	v, err := s.asks.Do(ctx, question{kind: codec.CmdAddr}, headersTime, func(ctx context.Context) error {
-		return s.post(ctx, wire.LaneHousekeeping, codec.CmdGetAddr, nil)
+	v, err := s.asks.Do(ctx, question{kind: codec.CmdAddr}, headersTime, func(ctx context.Context, m *framed.Mark) error {
+		return s.question(ctx, m, codec.CmdGetAddr, nil)
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@
 //	bytes → Conn (header checked, memory granted, deadline) → Config.Handle, on the reader
 //	      → Requests.Answer, Keeper.Pong, or a place in the Inbox
 //	Link.Send → lane (bounded) → the writer, high lanes first → Codec.Seal → bytes
+//	Requests.Ask → Link.Send with a Mark, ahead of answers → the writer opens the question → Requests.Answer
 //
 // # What a hostile peer can do
 //
@@ -23,9 +24,11 @@
 // and bytes and overflow as their policy says: consensus waits briefly and
 // then errs, sync waits for its context, blocks and transactions drop the
 // oldest, housekeeping coalesces and then drops the oldest. Nothing read for
-// 20 s ends the link. Answers that nobody asked for, floods of pings and
-// unknown messages are counted by the wire that meets them. A handler that
-// panics costs the peer a fault and the node nothing.
+// 20 s ends the link. An answer to a question that has not left yet answers
+// nothing, or a peer that reads nothing could have us hold it for good. Answers
+// that nobody asked for, floods of pings and unknown messages are counted by the
+// wire that meets them. A handler that panics costs the peer a fault and the
+// node nothing.
 //
 // The package owns no state beyond its values and logs nothing: it tells the
 // wire through the funcs of Config.

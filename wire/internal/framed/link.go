@@ -76,7 +76,8 @@ type Link struct {
 	q    *queue
 	done chan struct{} // closed when the end is decided
 
-	large Out // the writer's: goes next; without a payload: none
+	large Out     // the writer's: goes next; without a payload: none
+	asked []*Mark // the writer's: of what is being written
 
 	mu    sync.Mutex // a leaf
 	ended bool
@@ -132,6 +133,7 @@ func (l *Link) Send(ctx context.Context, lane wire.Lane, m Out) error {
 	if lane >= wire.NumLanes {
 		return fmt.Errorf("framed: there is no lane %d", lane)
 	}
+	lane = laneOf(lane, m)
 	var late <-chan time.Time
 	for {
 		select {

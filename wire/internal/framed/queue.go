@@ -16,6 +16,9 @@ type Out struct {
 	// Spare says that nobody needs the payload's memory once it is sent, and that
 	// it is of no other slice: it then serves another message.
 	Spare bool
+	// Mark, where it is not nil, makes the message a question of ours: it goes
+	// ahead of the answers on wire.LaneSync, whatever lane it is sent on.
+	Mark *Mark
 
 	lane wire.Lane
 }
@@ -56,10 +59,26 @@ type lane struct {
 	freed   chan struct{} // closed when a place may be free; nil: nobody waits
 }
 
+// asks is the place of our questions among the lanes of a queue. They are small
+// and few, and whoever asks counts the time, so they do not stand in line behind
+// our answers.
+const asks = wire.NumLanes
+
+// order is that of the lanes, the first goes first.
+var order = [...]wire.Lane{wire.LaneConsensus, wire.LaneBlock, wire.LaneTx, asks, wire.LaneSync, wire.LaneHousekeeping}
+
+// laneOf is the place of a message in a queue.
+func laneOf(l wire.Lane, m Out) wire.Lane {
+	if m.Mark != nil {
+		return asks
+	}
+	return l
+}
+
 // queue is the lanes of one link. Its lock is a leaf.
 type queue struct {
 	mu    sync.Mutex
-	lanes [wire.NumLanes]lane
+	lanes [len(order)]lane
 	burst int
 	idle  bool          // the writer waits and nothing else does
 	wake  chan struct{} // of capacity 1: the writer has work
@@ -67,9 +86,10 @@ type queue struct {
 
 func newQueue(bounds [wire.NumLanes]Bound, burst int) *queue {
 	q := &queue{burst: burst, wake: make(chan struct{}, 1)}
-	for i := range q.lanes {
+	for i := range bounds {
 		q.lanes[i].bound = bounds[i].withDefaults()
 	}
+	q.lanes[asks].bound = q.lanes[wire.LaneSync].bound
 	return q
 }
 
@@ -126,16 +146,16 @@ func (q *queue) fits(ln *lane, m Out) bool {
 func (q *queue) next() (Out, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	pick, starved := -1, -1
-	for i := range q.lanes {
-		ln := &q.lanes[i]
+	pick, starved := -1, -1 // in order
+	for i, l := range order {
+		ln := &q.lanes[l]
 		if ln.items.len() == 0 {
 			continue
 		}
 		if pick < 0 {
 			pick = i
 		}
-		if ln.skipped >= q.burst && (starved < 0 || ln.skipped > q.lanes[starved].skipped) {
+		if ln.skipped >= q.burst && (starved < 0 || ln.skipped > q.lanes[order[starved]].skipped) {
 			starved = i
 		}
 	}
@@ -158,22 +178,23 @@ func (q *queue) next() (Out, bool) {
 func (q *queue) nextUrgent() (Out, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i := range q.lanes {
-		if urgent(wire.Lane(i)) && q.lanes[i].items.len() > 0 {
+	for i, l := range order {
+		if urgent(l) && q.lanes[l].items.len() > 0 {
 			return q.take(i), true
 		}
 	}
 	return Out{}, false
 }
 
-// take takes the first message of a lane that has one. The caller holds the lock.
-func (q *queue) take(lane int) Out {
-	for i := lane + 1; i < len(q.lanes); i++ {
-		if q.lanes[i].items.len() > 0 {
-			q.lanes[i].skipped++
+// take takes the first message of a lane that has one, by its place in order.
+// The caller holds the lock.
+func (q *queue) take(place int) Out {
+	for _, l := range order[place+1:] {
+		if q.lanes[l].items.len() > 0 {
+			q.lanes[l].skipped++
 		}
 	}
-	ln := &q.lanes[lane]
+	ln := &q.lanes[order[place]]
 	m := ln.items.pop()
 	ln.bytes -= m.size()
 	ln.skipped = 0
@@ -189,11 +210,15 @@ func (ln *lane) free() {
 	}
 }
 
-// waiting is how many messages wait on a lane.
+// waiting is how many messages wait on a lane; questions count as of sync.
 func (q *queue) waiting(l wire.Lane) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.lanes[l].items.len()
+	n := q.lanes[l].items.len()
+	if l == wire.LaneSync {
+		n += q.lanes[asks].items.len()
+	}
+	return n
 }
 
 // fifo is a queue that gives its memory back when it is empty.

@@ -19,12 +19,18 @@ func TestQueueKeepsItsBounds(t *testing.T) {
 		}
 		burst := rapid.IntRange(1, 5).Draw(t, "burst")
 		q := newQueue(bounds, burst)
-		var model [wire.NumLanes][]uint64 // codes that must come out
-		var passed [wire.NumLanes]int
+		bound := func(l int) Bound { // of questions too
+			if wire.Lane(l) == asks {
+				l = int(wire.LaneSync)
+			}
+			return bounds[l].withDefaults()
+		}
+		var model [len(order)][]uint64 // codes that must come out
+		var passed [len(order)]int
 		next := uint64(0)
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "push") {
-				l := wire.Lane(rapid.IntRange(0, int(wire.NumLanes)-1).Draw(t, "lane"))
+				l := wire.Lane(rapid.IntRange(0, len(order)-1).Draw(t, "lane"))
 				m := Out{Code: next, Payload: make([]byte, rapid.IntRange(0, 500).Draw(t, "size"))}
 				next++
 				ok, freed, old := q.push(l, m)
@@ -56,7 +62,7 @@ func TestQueueKeepsItsBounds(t *testing.T) {
 				case !ok && len(model[i]) > 0:
 					t.Fatalf("nothing came though lane %d has %d messages", i, len(model[i]))
 				case len(model[i]) > 0:
-					if passed[i]++; passed[i] > burst+int(wire.NumLanes)*2 {
+					if passed[i]++; passed[i] > burst+len(order)*2 {
 						t.Fatalf("lane %d was passed over %d times at a burst of %d", i, passed[i], burst)
 					}
 				default:
@@ -65,7 +71,7 @@ func TestQueueKeepsItsBounds(t *testing.T) {
 			}
 		}
 		for i := range q.lanes {
-			ln, b := &q.lanes[i], bounds[i].withDefaults()
+			ln, b := &q.lanes[i], bound(i)
 			if n := ln.items.len(); n != len(model[i]) || n > max(b.Messages, 1) || n > 1 && ln.bytes > b.Bytes {
 				t.Fatalf("lane %d holds %d messages of %d bytes, want %d within %+v", i, n, ln.bytes, len(model[i]), b)
 			}
@@ -75,18 +81,19 @@ func TestQueueKeepsItsBounds(t *testing.T) {
 
 func TestHighLanesGoFirst(t *testing.T) {
 	q := newQueue([wire.NumLanes]Bound{}, 4)
-	for l := range wire.NumLanes {
+	for l := range wire.Lane(len(order)) {
 		for range 10 {
 			q.push(l, Out{Code: uint64(l)})
 		}
 	}
 	var got []uint64
-	for range 8 {
+	for range 9 {
 		m, _ := q.next()
 		got = append(got, m.Code)
 	}
-	// Four of consensus, then each lower lane that was passed over has a turn.
-	want := []uint64{0, 0, 0, 0, 1, 2, 3, 4}
+	// Four of consensus, then each lower lane that was passed over has a turn, our
+	// questions before our answers.
+	want := []uint64{0, 0, 0, 0, 1, 2, uint64(asks), 3, 4}
 	for i := range want {
 		if got[i] != want[i] {
 			t.Fatalf("order %v, want %v", got, want)

@@ -13,7 +13,15 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
-func sent(context.Context) error { return nil }
+// sent is a send whose message leaves at once.
+func sent(_ context.Context, m *Mark) error { m.goes(); return nil }
+
+// goes is what a writer does with a message.
+func (m *Mark) goes() {
+	if m.leaves() {
+		m.left()
+	}
+}
 
 func TestAnswersFindWhoAsked(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -78,7 +86,7 @@ func TestTheSameQuestionIsSentOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := NewRequests[string, int](1)
 		asked := 0
-		send := func(context.Context) error { asked++; return nil }
+		send := func(_ context.Context, m *Mark) error { asked++; m.goes(); return nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -116,7 +124,8 @@ func TestQuestionsInFlightAreBounded(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				_, err := r.Do(t.Context(), i, time.Minute, func(context.Context) error {
+				_, err := r.Do(t.Context(), i, time.Minute, func(_ context.Context, m *Mark) error {
+					m.goes()
 					mu.Lock()
 					now++
 					most = max(most, now)
@@ -139,7 +148,7 @@ func TestQuestionsInFlightAreBounded(t *testing.T) {
 		if most != 2 {
 			t.Errorf("%d were in flight, want 2", most)
 		}
-		if _, err := r.Do(t.Context(), 1, time.Minute, func(context.Context) error { return wire.ErrQueueFull }); !errors.Is(err, wire.ErrQueueFull) {
+		if _, err := r.Do(t.Context(), 1, time.Minute, func(context.Context, *Mark) error { return wire.ErrQueueFull }); !errors.Is(err, wire.ErrQueueFull) {
 			t.Errorf("Do = %v, want what send said", err)
 		}
 	})
@@ -150,7 +159,8 @@ func TestOneGoroutineAsksMany(t *testing.T) {
 		r := NewRequests[int, int](3)
 		var all []*Pending[int, int]
 		for i := range 20 {
-			p, err := r.Ask(t.Context(), i, func(context.Context) error {
+			p, err := r.Ask(t.Context(), i, func(_ context.Context, m *Mark) error {
+				m.goes()
 				time.AfterFunc(time.Second, func() { r.Answer(i, i, nil) })
 				return nil
 			})
@@ -202,10 +212,11 @@ func TestPlacesComeBack(t *testing.T) {
 				wg.Go(func() {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(5+fates[i]*40)*time.Second)
 					defer cancel()
-					v, err := r.Do(ctx, key, 20*time.Second, func(context.Context) error {
+					v, err := r.Do(ctx, key, 20*time.Second, func(_ context.Context, m *Mark) error {
 						if fates[i] == 3 {
 							return wire.ErrQueueFull
 						}
+						m.goes()
 						if fates[i] > 0 {
 							time.AfterFunc(time.Duration(fates[i])*10*time.Second, func() { r.Answer(key, key, nil) })
 						}

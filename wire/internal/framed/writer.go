@@ -47,6 +47,10 @@ func (l *Link) write() bool {
 			l.unsent(err)
 			return false
 		}
+		for _, m := range l.asked {
+			m.left()
+		}
+		l.asked = l.asked[:0]
 	}
 }
 
@@ -60,6 +64,12 @@ func (l *Link) batch(buf []byte) ([]byte, error) {
 		if inTurn && len(buf) > 0 {
 			l.large = m // what is put together goes out before it waits
 			break
+		}
+		if m.Mark != nil {
+			if !m.Mark.leaves() {
+				continue
+			}
+			l.asked = append(l.asked, m.Mark)
 		}
 		if room := len(m.Payload) + len(m.Payload)/6 + sealTax; len(buf) == 0 && cap(buf) < room && room > batchBytes {
 			l.conn.budget.Reuse(buf)
@@ -97,7 +107,9 @@ func (l *Link) nextOut() (Out, bool) {
 
 // urgent tells the lanes that stand in no line with answers, however large their
 // messages are.
-func urgent(l wire.Lane) bool { return l == wire.LaneConsensus || l == wire.LaneBlock }
+func urgent(l wire.Lane) bool {
+	return l == wire.LaneConsensus || l == wire.LaneBlock || l == asks
+}
 
 // flush writes in steps, each within the time that the remote may take to
 // read. Once the link has ended, what is left of it has little time in all.
