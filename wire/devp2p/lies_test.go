@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/big"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,19 +171,27 @@ func runNode(t *testing.T, n *bed.Net, i uint64, m minted) *whole {
 	return out
 }
 
+// liar is a peer that tells lies, or none.
+type liar struct {
+	*running
+	asked atomic.Int64 // requests
+}
+
 // liar runs a wire that tells lies, and claims more than there is.
-func (m minted) liar(t *testing.T, n *bed.Net, i uint64, l lie) *running {
+func (m minted) liar(t *testing.T, n *bed.Net, i uint64, l lie) *liar {
 	t.Helper()
 	return m.liarAt(t, n, i, l, m.blocks[len(m.blocks)-1].Header)
 }
 
 // liarAt is liar for one that claims that head.
-func (m minted) liarAt(t *testing.T, n *bed.Net, i uint64, l lie, head chain.Header) *running {
+func (m minted) liarAt(t *testing.T, n *bed.Net, i uint64, l lie, head chain.Header) *liar {
 	t.Helper()
+	out := &liar{}
 	h := &wiretest.Host{OnServe: func(ctx context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
 		if g, ok := r.(wire.GetHeaders); ok && g.Range.From.Hash == head.Ref.Hash && g.Range.Count == 1 {
 			return wire.Headers{Headers: []chain.Header{head}}, nil
 		}
+		out.asked.Add(1)
 		true, err := m.answer(r)
 		if g, ok := r.(wire.GetHeaders); err != nil || l == nil || ok && g.Range.Count == 1 {
 			return true, err // its head is what it says, and a common ancestor is found
@@ -193,12 +202,13 @@ func (m minted) liarAt(t *testing.T, n *bed.Net, i uint64, l lie, head chain.Hea
 	if l != nil {
 		weight = chain.WeightOf(1 << 41)
 	}
-	return start(t, n, i, h, func(c *Config) {
+	out.running = start(t, n, i, h, func(c *Config) {
 		c.Versions, c.Forks = []eth.Version{eth.V68}, eth.NewForks(m.blocks[0].Ref().Hash, 0, nil, nil)
 		c.Status = func() chain.Status {
 			return chain.Status{Network: "test", Genesis: m.blocks[0].Ref().Hash, Head: head.Ref, Weight: weight}
 		}
 	})
+	return out
 }
 
 // headersOnly lies about headers.
@@ -241,32 +251,33 @@ func (m minted) forged(h chain.Header, up int64) chain.Header {
 	return out
 }
 
-// lies are those of the catalogue, with what each costs under eth/68; none: "".
-func (m minted) lies() map[string]struct {
+// costly is a lie of the catalogue with what it costs under eth/68.
+type costly struct {
 	lie  lie
-	want peer.Offense
-} {
+	want peer.Offense // none: ""
+	most int64        // requests that it is asked in ten minutes; 0: any number
+}
+
+// lies are those of the catalogue.
+func (m minted) lies() map[string]costly {
 	never := func(ctx context.Context, _ wire.Request, _ wire.Response) (wire.Response, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return map[string]struct {
-		lie  lie
-		want peer.Offense
-	}{
-		"L-01 headers of other numbers": {headersOnly(func(hs []chain.Header) []chain.Header { return hs[1:] }), peer.WrongBlock},
+	return map[string]costly{
+		"L-01 headers of other numbers": {headersOnly(func(hs []chain.Header) []chain.Header { return hs[1:] }), peer.WrongBlock, 0},
 		"L-01 bodies of other blocks": {bodiesOnly(func(bs []wire.Body) []wire.Body {
 			slices.Reverse(bs)
 			return bs
-		}), peer.InvalidBlock},
-		"L-03 a header left out":     {headersOnly(func(hs []chain.Header) []chain.Header { return slices.Delete(hs, 2, 3) }), peer.ShortAnswer},
-		"L-03 always a short answer": {bodiesOnly(func(bs []wire.Body) []wire.Body { return bs[:2] }), ""},
-		"L-04 a header twice":        {headersOnly(func(hs []chain.Header) []chain.Header { hs[3] = hs[2]; return hs }), peer.UnorderedAnswer},
-		"L-06 headers without work":  {headersOnly(func(hs []chain.Header) []chain.Header { hs[0] = m.forged(hs[0], 0); return hs[:1] }), peer.InvalidBlock},
-		"Z-03 never an answer":       {never, ""},
+		}), peer.InvalidBlock, 0},
+		"L-03 a header left out":     {headersOnly(func(hs []chain.Header) []chain.Header { return slices.Delete(hs, 2, 3) }), peer.ShortAnswer, 0},
+		"L-03 always a short answer": {bodiesOnly(func(bs []wire.Body) []wire.Body { return bs[:2] }), "", 0},
+		"L-04 a header twice":        {headersOnly(func(hs []chain.Header) []chain.Header { hs[3] = hs[2]; return hs }), peer.UnorderedAnswer, 0},
+		"L-06 headers without work":  {headersOnly(func(hs []chain.Header) []chain.Header { hs[0] = m.forged(hs[0], 0); return hs[:1] }), peer.InvalidBlock, 0},
+		"Z-03 never an answer":       {never, "", 4},
 		"L-05 nothing of what it has": {func(context.Context, wire.Request, wire.Response) (wire.Response, error) {
 			return nil, &wire.Refusal{Code: wire.RefusedNotFound}
-		}, ""},
+		}, "", 4},
 	}
 }
 
@@ -274,34 +285,38 @@ func (m minted) lies() map[string]struct {
 // eth/68 and the rules of Ethereum's ledger: a liar that claims the most work is
 // asked first, and pays what the catalogue says; the honest peer pays nothing,
 // and what it has is what is imported. Empty and short answers are legal in eth,
-// and no answer is charged from the third on.
+// and no answer is charged from the third on: who gives none of what it claims
+// is not charged, and not asked again either.
 func TestLiarsPayAndTheHonestPeerWins(t *testing.T) {
 	m := mint(t, 210)
 	for name, tt := range m.lies() {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *bed.Net) {
 				v := runNode(t, n, 1, m)
-				liar, good := m.liar(t, n, 2, tt.lie), m.liar(t, n, 3, nil)
-				if err := v.client.Connect(t.Context(), liar.Addrs()[0].Text); err != nil {
+				bad, good := m.liar(t, n, 2, tt.lie), m.liar(t, n, 3, nil)
+				if err := v.client.Connect(t.Context(), bad.Addrs()[0].Text); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(500 * time.Millisecond)
 				if err := v.client.Connect(t.Context(), good.Addrs()[0].Text); err != nil {
 					t.Fatal(err)
 				}
-				v.reaches(t, m, 5*time.Minute)
+				v.reaches(t, m, 30*time.Second)
 				time.Sleep(10 * time.Minute) // a claim that nobody has delivered on stays open for a while
-				liarID, goodID := liar.Self(), good.Self()
+				liarID, goodID := bad.Self(), good.Self()
 				v.stop()
-				liar.stop(t)
+				bad.stop(t)
 				good.stop(t)
 				if len(v.charges[goodID]) > 0 {
 					t.Errorf("the honest peer was charged: %v", v.charges[goodID])
 				}
 				got, paid := v.charges[liarID][tt.want]
 				t.Logf("the liar was charged %v", v.charges[liarID])
-				if tt.want != "" && (!paid || got != tt.want.Severity()) {
-					t.Errorf("the liar was charged %v, want %s", v.charges[liarID], tt.want)
+				if tt.want != "" && (!paid || got != tt.want.Severity()) || tt.want == "" && len(v.charges[liarID]) > 0 {
+					t.Errorf("the liar was charged %v, want %q", v.charges[liarID], tt.want)
+				}
+				if n := bad.asked.Load(); tt.most > 0 && n > tt.most {
+					t.Errorf("the liar was asked %d times, want at most %d", n, tt.most)
 				}
 			})
 		})
@@ -317,9 +332,9 @@ func TestAHeadThatIsNotThereIsCharged(t *testing.T) {
 		v := runNode(t, n, 1, m)
 		honest := func(_ context.Context, _ wire.Request, r wire.Response) (wire.Response, error) { return r, nil }
 		top := m.forged(m.blocks[210].Header, 1<<20)
-		liar := m.liarAt(t, n, 2, honest, top)
+		bad := m.liarAt(t, n, 2, honest, top)
 		good := m.liar(t, n, 3, nil)
-		for _, p := range []*running{liar, good} {
+		for _, p := range []*liar{bad, good} {
 			if err := v.client.Connect(t.Context(), p.Addrs()[0].Text); err != nil {
 				t.Fatal(err)
 			}
@@ -327,14 +342,14 @@ func TestAHeadThatIsNotThereIsCharged(t *testing.T) {
 		}
 		v.reaches(t, m, 5*time.Minute)
 		for range 20 { // it says so again, block by block
-			for _, s := range liar.host.Sessions() {
+			for _, s := range bad.host.Sessions() {
 				s.Send(t.Context(), wire.LaneBlock, wire.Block{Block: chain.Block{Header: top, Body: m.blocks[210].Body}, Weight: chain.WeightOf(1 << 41)})
 			}
 			time.Sleep(15 * time.Second)
 		}
-		liarID, goodID := liar.Self(), good.Self()
+		liarID, goodID := bad.Self(), good.Self()
 		v.stop()
-		liar.stop(t)
+		bad.stop(t)
 		good.stop(t)
 		if got := v.charges[liarID]; got[peer.FalseHead] != peer.Mid {
 			t.Errorf("the liar was charged %v, want %s", got, peer.FalseHead)
@@ -353,7 +368,7 @@ func TestOneHonestPeerOfTenWins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, n *bed.Net) {
 				v := runNode(t, n, 1, m)
-				var all []*running
+				var all []*liar
 				for i := range uint64(10) {
 					of := l
 					if i == 9 {

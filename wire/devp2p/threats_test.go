@@ -194,26 +194,30 @@ func TestUnaskedAndUnknownMessagesAreCharged(t *testing.T) {
 	})
 }
 
-// Threats M-07 and T-07: a malformed message ends the session and is charged,
+// Threat M-07: a malformed message ends the session and is charged,
 // whatever its kind.
 func TestMalformedMessagesEndTheSession(t *testing.T) {
-	for code := range uint64(eth.V69.Length()) {
-		if ethTypes[code] == "" || code == eth.StatusMsg || code == eth.NewBlockMsg || code == eth.NewBlockHashesMsg {
-			continue
-		}
-		t.Run(ethTypes[code], func(t *testing.T) {
-			bubble(t, func(t *testing.T, n *bed.Net) {
-				a, b := besiege(t, n, eth.V69, nil)
-				go b.drain(t)
-				b.send(t, b.offset+code, []byte{0xc2, 0x81, 0x00})
-				closedWith(t, a, peer.BadScore)
-				if o := offenses(a); o[peer.BadEncoding] != 1 {
-					t.Errorf("charges = %v", o)
-				}
-				b.Close()
-				a.stop(t)
+	for _, v := range []eth.Version{eth.V68, eth.V69, eth.V70} {
+		for code := range uint64(v.Length()) {
+			if ethTypes[code] == "" || code == eth.StatusMsg ||
+				!v.HasDifficulty() && (code == eth.NewBlockMsg || code == eth.NewBlockHashesMsg) ||
+				v.HasDifficulty() && code == eth.BlockRangeUpdateMsg {
+				continue
+			}
+			t.Run(v.String()+" "+ethTypes[code], func(t *testing.T) {
+				bubble(t, func(t *testing.T, n *bed.Net) {
+					a, b := besiege(t, n, v, nil)
+					go b.drain(t)
+					b.send(t, b.offset+code, []byte{0xc2, 0x81, 0x00})
+					closedWith(t, a, peer.BadScore)
+					if o := offenses(a); o[peer.BadEncoding] != 1 {
+						t.Errorf("charges = %v", o)
+					}
+					b.Close()
+					a.stop(t)
+				})
 			})
-		})
+		}
 	}
 }
 
