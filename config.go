@@ -11,11 +11,13 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
+	"github.com/starlingp2p/starling/internal/relay"
 	"github.com/starlingp2p/starling/internal/serve"
 )
 
-// Config says how a node behaves towards its peers. Its zero value works: a
-// node with it dials nobody that it is not told of, and keeps nothing on disk.
+// Config says how a node behaves towards its peers. Its zero value works, and is
+// for a public network: a node with it dials nobody that it is not told of, and
+// keeps nothing on disk. DevConfig is for several nodes on one machine.
 type Config struct {
 	// Static peers are dialled for ever; Trusted ones also exceed the limits.
 	// Neither is trimmed or banned. Seeds are dialled at start and again when
@@ -76,7 +78,8 @@ type Config struct {
 
 	// Relay is the policy by which transactions are relayed on wires that gossip
 	// by session: "geth" tells everybody at once, "frugal" few at first and the
-	// rest a moment later, for fewer bytes; empty: "geth".
+	// rest a moment later, for fewer bytes; "flood" sends everything to everybody,
+	// as is always done on a wire that cannot announce; empty: "geth".
 	Relay string
 
 	// Pool and Consensus take the place of those roles of the chain; nil: the
@@ -122,11 +125,6 @@ type Budget struct {
 // addresses count as any other, and discovery is quick.
 func DevConfig() Config {
 	return Config{AllowPrivate: true, DiscoveryInterval: 5 * time.Second}
-}
-
-// MainnetConfig is for a public network.
-func MainnetConfig(seeds ...string) Config {
-	return Config{Seeds: seeds, MaxPeers: 50}
 }
 
 func (c Config) withDefaults() Config {
@@ -198,6 +196,15 @@ func (c Config) Validate() error {
 	if c.HoldBlocks < time.Millisecond || c.HoldBlocks > time.Hour {
 		bad("HoldBlocks is %v, want 1ms to 1h (0: BlockInterval)", c.HoldBlocks)
 	}
+	if c.SyncPeers < 0 || c.SyncPeers > 10_000 {
+		bad("SyncPeers is %d, want 0 to 10000 (0: one)", c.SyncPeers)
+	}
+	if c.SyncWait < 0 || c.SyncWait > time.Hour {
+		bad("SyncWait is %v, want 0 to 1h (0: until SyncPeers are there)", c.SyncWait)
+	}
+	if _, err := c.relayPolicy(); err != nil {
+		bad("Relay: %w", err)
+	}
 	if c.SyncBytes < 1<<20 {
 		bad("SyncBytes is %d, want at least %d", c.SyncBytes, 1<<20)
 	}
@@ -225,6 +232,14 @@ func (c Config) Validate() error {
 		bad("Serving.Workers is %d, want at most %d", b.Workers, maxServeWorkers)
 	}
 	return errors.Join(errs...)
+}
+
+// relayPolicy is the policy that Relay names.
+func (c Config) relayPolicy() (relay.Policy, error) {
+	if c.Relay == "" {
+		return relay.Geth(), nil
+	}
+	return relay.PolicyNamed(c.Relay)
 }
 
 // maxServeWorkers bounds Budget.Workers.

@@ -18,16 +18,12 @@ func (n *Node) buildRelay() error {
 	if caps.Gossip != wire.GossipSessions {
 		return nil
 	}
-	name := n.cfg.Relay
-	if name == "" {
-		name = relay.Geth().Name
-	}
-	if !caps.TxAnnounce {
-		name = relay.Flood().Name
-	}
-	policy, err := relay.PolicyNamed(name)
+	policy, err := n.cfg.relayPolicy()
 	if err != nil {
 		return fmt.Errorf("starling: Relay: %w", err)
+	}
+	if !caps.TxAnnounce {
+		policy = relay.Flood()
 	}
 	cfg := relay.Config{
 		Core: relay.CoreConfig{

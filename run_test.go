@@ -157,14 +157,14 @@ func TestAServiceThatEndsBeforeItIsReadyFailsTheStart(t *testing.T) {
 func TestValidateReportsEveryProblem(t *testing.T) {
 	err := Config{
 		MaxPeers: 20_000, MaxInbound: -1, MinScore: 5, DiscoveryInterval: time.Millisecond,
-		SyncBytes: 1, ValidationWorkers: -1, Serving: Budget{PeerRate: -1},
+		SyncPeers: -1, SyncWait: -time.Second, SyncBytes: 1, ValidationWorkers: -1, Serving: Budget{PeerRate: -1}, Relay: "gossip",
 	}.Validate()
-	for _, field := range []string{"MaxPeers", "MaxInbound", "MinScore", "DiscoveryInterval", "SyncBytes", "ValidationWorkers", "PeerRate"} {
-		if err == nil || !strings.Contains(err.Error(), field) {
+	for _, field := range []string{"MaxPeers", "MaxInbound", "MinScore", "DiscoveryInterval", "SyncPeers", "SyncWait", "SyncBytes", "ValidationWorkers", "Serving.PeerRate", "Relay"} {
+		if err == nil || !strings.Contains(err.Error(), "starling: "+field) {
 			t.Errorf("the error does not name %s: %v", field, err)
 		}
 	}
-	for _, cfg := range []Config{{}, DevConfig(), MainnetConfig("seed")} {
+	for _, cfg := range []Config{{}, DevConfig(), {SyncPeers: 5, SyncWait: 10 * time.Second, MaxPeers: 1}, {Relay: "flood"}} {
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%+v: %v", cfg, err)
 		}

@@ -49,7 +49,7 @@ func PolicyNamed(name string) (Policy, error) {
 			return p, nil
 		}
 	}
-	return Policy{}, fmt.Errorf("relay: no policy %.40q; there are geth, frugal and flood", name)
+	return Policy{}, fmt.Errorf("no policy %.40q; there are geth, frugal and flood", name)
 }
 
 // root is the square root of n, rounded up.
