@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -75,14 +76,9 @@ func (c Config) withDefaults() Config {
 	if c.NoListen {
 		c.Listen = nil
 	}
-	most := func(v *int, d int) {
-		if *v <= 0 || *v > d {
-			*v = d
-		}
-	}
-	most(&c.MaxBlockBytes, codec.MaxBlock)
-	most(&c.MaxTxBundleBytes, codec.MaxTxBundle)
-	most(&c.MaxConsensusBytes, codec.MaxConsensus)
+	c.MaxBlockBytes = cmp.Or(c.MaxBlockBytes, codec.MaxBlock)
+	c.MaxTxBundleBytes = cmp.Or(c.MaxTxBundleBytes, codec.MaxTxBundle)
+	c.MaxConsensusBytes = cmp.Or(c.MaxConsensusBytes, codec.MaxConsensus)
 	if c.Wall == nil {
 		c.Wall = env.SystemWall()
 	}
@@ -90,6 +86,55 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// Validate reports all that is wrong with the configuration. It calls Status.
+func (c Config) Validate() error {
+	if c.Status == nil {
+		return errors.New("native: Config.Status is missing: give a func that tells where the chain stands")
+	}
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("native: "+format, args...)) }
+	genesis := c.Status().Genesis
+	if genesis.IsZero() {
+		bad("Config.Status has a zero genesis hash: a network is known by its genesis")
+	}
+	c = c.withDefaults()
+	if len(c.Network) > codec.MaxNetwork {
+		bad("network name %.20q… has %d bytes, at most %d", c.Network, len(c.Network), codec.MaxNetwork)
+	}
+	if len(c.Agent) > codec.MaxAgent {
+		bad("agent %.20q… has %d bytes, at most %d", c.Agent, len(c.Agent), codec.MaxAgent)
+	}
+	names := codec.NamesOf(genesis)
+	for _, t := range c.Topics {
+		if _, err := names.App(t); err != nil {
+			bad("topic %q: %w", t, err)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value int
+		most  int // the wire's bound; 0: none
+	}{
+		{"MaxBlockBytes", c.MaxBlockBytes, codec.MaxBlock},
+		{"MaxTxBundleBytes", c.MaxTxBundleBytes, codec.MaxTxBundle},
+		{"MaxConsensusBytes", c.MaxConsensusBytes, codec.MaxConsensus},
+		{"DecodeBudget", c.DecodeBudget, 0},
+		{"ServeRate", c.ServeRate, 0},
+		{"ServeBurst", c.ServeBurst, 0},
+	} {
+		switch {
+		case f.value < 0:
+			bad("%s is %d, want at least 0 (0: the default)", f.name, f.value)
+		case f.most > 0 && f.value > f.most:
+			bad("%s is %d, want at most %d, which is the most that a peer takes", f.name, f.value, f.most)
+		}
+	}
+	if _, _, err := c.addrs(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // addrs parses listen and advertise addresses; the error names all bad ones.

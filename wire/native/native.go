@@ -2,7 +2,6 @@ package native
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -52,24 +51,11 @@ var (
 
 // New makes a wire that does nothing until Run.
 func New(cfg Config) (*Wire, error) {
-	if cfg.Status == nil {
-		return nil, errors.New("native: Config.Status is missing: give a func that tells where the chain stands")
-	}
-	genesis := cfg.Status().Genesis
-	if genesis.IsZero() {
-		return nil, errors.New("native: Config.Status has a zero genesis hash: a network is known by its genesis")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if len(cfg.Network) > codec.MaxNetwork {
-		return nil, fmt.Errorf("native: network name %.20q… has %d bytes, at most %d", cfg.Network, len(cfg.Network), codec.MaxNetwork)
-	}
-	w := &Wire{cfg: cfg, names: codec.NamesOf(genesis), ready: make(chan struct{}), traffic: meter.NewTraffic()}
-	for _, t := range cfg.Topics {
-		if _, err := w.names.App(t); err != nil {
-			return nil, fmt.Errorf("native: topic %q: %w", t, err)
-		}
-	}
-	return w, nil
+	return &Wire{cfg: cfg, names: codec.NamesOf(cfg.Status().Genesis), ready: make(chan struct{}), traffic: meter.NewTraffic()}, nil
 }
 
 // Caps implements wire.Wire.
@@ -175,8 +161,8 @@ func (w *Wire) status() codec.Status {
 		Time:         uint64(max(w.cfg.Wall.Now().UnixMilli(), 0)),
 		Capabilities: codec.KnownCapsBits,
 		Agent:        w.cfg.Agent,
-		ServeRate:    uint64(max(w.cfg.ServeRate, 0)),
-		ServeBurst:   uint64(max(w.cfg.ServeBurst, 0)),
+		ServeRate:    uint64(w.cfg.ServeRate),
+		ServeBurst:   uint64(w.cfg.ServeBurst),
 	}
 }
 

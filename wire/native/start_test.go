@@ -17,6 +17,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
+	"github.com/starlingp2p/starling/wire/internal/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -79,6 +80,36 @@ func TestBadStartIsOneClearLine(t *testing.T) { // C-06, S-08
 				}
 			}
 		})
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	most := Config{
+		Status: status, MaxBlockBytes: codec.MaxBlock, MaxTxBundleBytes: codec.MaxTxBundle, MaxConsensusBytes: codec.MaxConsensus,
+		Network: strings.Repeat("n", codec.MaxNetwork), Agent: strings.Repeat("a", codec.MaxAgent),
+	}
+	for _, good := range []Config{{Status: status}, most} {
+		if err := good.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "Config.Status is missing") {
+		t.Errorf("without a status: %v", err)
+	}
+	_, err := New(Config{
+		Status:  func() statusOf { return statusOf{} },
+		Network: strings.Repeat("n", codec.MaxNetwork+1), Agent: strings.Repeat("a", codec.MaxAgent+1),
+		MaxBlockBytes: codec.MaxBlock + 1, MaxTxBundleBytes: -1, MaxConsensusBytes: codec.MaxConsensus + 1,
+		DecodeBudget: -2, ServeRate: -3, ServeBurst: -4, Topics: []string{"No Spaces"}, Listen: []string{"127.0.0.1:4001"},
+	})
+	for _, want := range []string{
+		"zero genesis hash", "has 65 bytes, at most 64", "has 257 bytes, at most 256",
+		"MaxBlockBytes is 10485761, want at most 10485760", "MaxTxBundleBytes is -1, want at least 0", "MaxConsensusBytes is 1048577, want at most 1048576",
+		"DecodeBudget is -2", "ServeRate is -3", "ServeBurst is -4", "No Spaces", "127.0.0.1:4001",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q: %v", want, err)
+		}
 	}
 }
 
