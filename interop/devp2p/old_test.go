@@ -14,7 +14,7 @@ func startOld(t *testing.T, period uint64) *gethNode {
 	t.Helper()
 	at := ip()
 	g := runGeth(t, old, map[string]any{
-		"chain_id": chainID, "signer": fmt.Sprintf("%064x", 0x51617e), "faucet": faucet, "period": period,
+		"chain_id": chainID, "signer": fmt.Sprintf("%064x", signerKey), "faucet": faucet, "period": period,
 		"key": fmt.Sprintf("%064x", 0xbeef00+lastKey.Add(1)), "listen": at + ":0",
 	})
 	g.Enode = strings.Replace(g.Enode, "@127.0.0.1:", "@"+at+":", 1)

@@ -1,13 +1,20 @@
 package devp2p
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/interop/peers/steer/steertest"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
 )
+
+// signerKey is that of the clique network's only signer.
+const signerKey = 0x51617e
 
 // TestOldGethFollowsOurSealer: geth 1.13.15, which never seals, follows a clique
 // network whose only signer is a starling process, over that one's restart too.
@@ -18,7 +25,7 @@ func TestOldGethFollowsOurSealer(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "keys", "signer.key"), []byte(fmt.Sprintf("%064x\n", 0x51617e)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "keys", "signer.key"), []byte(fmt.Sprintf("%064x\n", signerKey)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := daemonIn(t, dir, g.Genesis, fmt.Sprintf("static = [%q]", g.Enode), `signer_key = "keys/signer.key"`)
@@ -52,4 +59,56 @@ func TestOldGethFollowsOurSealer(t *testing.T) {
 		t.Errorf("geth dropped us not only when we stopped: %+v", d)
 	}
 	t.Logf("geth followed %d blocks that starling sealed, with %d changes of its head", stood.Number+3, single)
+}
+
+// TestOurBlocksGoInFullToTheRootAndByHashToTheRest: we seal, and four geths have us
+// alone: of each block two get the whole, and two its hash, which they fetch.
+func TestOurBlocksGoInFullToTheRootAndByHashToTheRest(t *testing.T) {
+	const blocks = 8
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	var geths []*gethNode
+	for range 4 {
+		geths = append(geths, startOld(t, 1))
+	}
+	var c ethereum.SealerConfig
+	n := startStarlingAs(t, geths[0].Genesis, func(_ *starling.Config, f *ethereum.Family, l *ledger.Ledger) { c.Family, c.Chain = f, l })
+	for _, g := range geths {
+		if err := n.Client().Connect(ctx, g.Enode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if c.Key, err = ethereum.ParseSealKey(fmt.Sprintf("%064x", signerKey)); err != nil {
+		t.Fatal(err)
+	}
+	c.Submit = n.Client().SubmitBlock
+	sealer, err := ethereum.NewSealer(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealing, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- sealer.Run(sealing) }()
+	all := func(number uint64) {
+		t.Helper()
+		for _, g := range geths {
+			g.Until("a block", func(e event) bool { return e.Event == "head" && e.Number >= number })
+		}
+	}
+	all(3) // from here on each of them takes part in gossip
+	first := n.ledger.Status().Head.Number
+	full, hashes := n.sent("new-block", false), n.sent("new-block-hashes", false)
+	all(first + blocks)
+	stop()
+	<-done
+	last := n.ledger.Status().Head.Number
+	all(last)
+	full, hashes = n.sent("new-block", false)-full, n.sent("new-block-hashes", false)-hashes
+	t.Logf("of %d blocks %d went out in full and %d by hash", last-first, full, hashes)
+	// One may have been under way when the count began, and the last may be yet.
+	if least, most := 2*(last-first-1), 2*(last-first+1); full < least || full > most || hashes < least || hashes > most {
+		t.Errorf("of %d blocks %d went in full and %d by hash, want two of each", last-first, full, hashes)
+	}
+	kept(t, geths, &pooled{node: n})
 }
