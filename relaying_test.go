@@ -38,6 +38,7 @@ type streetWire struct {
 	host   wire.Host
 	ctx    context.Context
 	work   sync.WaitGroup
+	blocks atomic.Int64 // that came in full
 }
 
 func (st *street) wire(name string, status func() chain.Status) *streetWire {
@@ -114,6 +115,9 @@ func (s *streetSession) deliver() {
 			case <-time.After(10 * time.Millisecond):
 			case <-s.to.ctx.Done():
 				return
+			}
+			if _, ok := m.(wire.Block); ok {
+				s.to.blocks.Add(1)
 			}
 			s.to.host.Check(s.to.ctx, s.other, m)
 		case <-s.done:
@@ -226,6 +230,33 @@ func TestBlocksAndTransactionsTravelBySession(t *testing.T) {
 			if b := n.client.Status().BansByScore; b != 0 {
 				t.Errorf("node %d banned %d", i, b)
 			}
+		}
+	})
+}
+
+// A block whose parent nobody here has cannot be weighed, and is sent to nobody;
+// one whose parent is known goes on.
+func TestABlockWithoutAKnownParentIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		a := st.run(t, "a", 0)
+		st.run(t, "b", 0, "a")
+		time.Sleep(30 * time.Second)
+		elsewhere := chaintest.NewChain(chaintest.Config{Seed: 1})
+		made := elsewhere.Extend(3)
+		if _, err := a.client.PublishBlock(t.Context(), made[2]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n := st.at("b").blocks.Load(); n != 0 {
+			t.Errorf("%d blocks without a known parent came", n)
+		}
+		if _, err := a.client.PublishBlock(t.Context(), made[0]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n := st.at("b").blocks.Load(); n != 1 {
+			t.Errorf("%d blocks came, want the one whose parent is known", n)
 		}
 	})
 }
