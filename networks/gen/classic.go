@@ -34,11 +34,15 @@ func classic(files map[string][]byte) error {
 	if err != nil {
 		return fmt.Errorf("classic: %w", err)
 	}
+	bomb, err := classicBomb(lit)
+	if err != nil {
+		return fmt.Errorf("classic: %w", err)
+	}
 	block, err := classicGenesis()
 	if err != nil {
 		return fmt.Errorf("classic: %w", err)
 	}
-	text, err := genesis(block, config, extra)
+	text, err := genesis(block, config, extra, bomb)
 	if err != nil {
 		return err
 	}
@@ -111,6 +115,21 @@ func classicConfig(lit ast.Expr) (*params.ChainConfig, []uint64, error) {
 		}
 	}
 	return c, slices.Sorted(maps.Keys(extra)), c.CheckConfigForkOrder()
+}
+
+// classicBomb is when the difficulty bomb was paused and taken away.
+func classicBomb(lit ast.Expr) (*bomb, error) {
+	var b bomb
+	for name, at := range map[string]*uint64{"ECIP1010PauseBlock": &b.Pause, "ECIP1010Length": &b.Length, "DisposalBlock": &b.End} {
+		field, err := fieldOf(lit, name)
+		if err == nil {
+			*at, err = number(field)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return &b, nil
 }
 
 // classicGenesis is Ethereum's genesis block, once core-geth is seen to make its

@@ -16,6 +16,7 @@ import (
 type genesisFile struct {
 	Config     *params.ChainConfig `json:"config"`
 	ExtraForks []uint64            `json:"extraForks,omitempty"`
+	Bomb       *bomb               `json:"bomb,omitempty"`
 	Nonce      hexutil.Uint64      `json:"nonce"`
 	Timestamp  hexutil.Uint64      `json:"timestamp"`
 	ExtraData  hexutil.Bytes       `json:"extraData"`
@@ -27,14 +28,22 @@ type genesisFile struct {
 	BaseFee    *hexutil.Big        `json:"baseFeePerGas,omitempty"`
 }
 
+// bomb is what became of the difficulty bomb where it was not delayed at
+// Ethereum's forks.
+type bomb struct {
+	Pause  uint64 `json:"pause"`
+	Length uint64 `json:"length"`
+	End    uint64 `json:"end"`
+}
+
 // genesis writes the file of a genesis block.
-func genesis(block *types.Block, config *params.ChainConfig, extra []uint64) ([]byte, error) {
+func genesis(block *types.Block, config *params.ChainConfig, extra []uint64, bomb *bomb) ([]byte, error) {
 	h := block.Header()
 	if h.Number.Sign() != 0 || h.GasUsed != 0 || h.ExcessBlobGas != nil && *h.ExcessBlobGas != 0 || block.Transactions().Len() > 0 {
 		return nil, fmt.Errorf("genesis %v has fields that the file has no room for", block.Hash())
 	}
 	text, err := json.MarshalIndent(genesisFile{
-		Config: config, ExtraForks: extra, Nonce: hexutil.Uint64(h.Nonce.Uint64()), Timestamp: hexutil.Uint64(h.Time), ExtraData: h.Extra,
+		Config: config, ExtraForks: extra, Bomb: bomb, Nonce: hexutil.Uint64(h.Nonce.Uint64()), Timestamp: hexutil.Uint64(h.Time), ExtraData: h.Extra,
 		GasLimit: hexutil.Uint64(h.GasLimit), Difficulty: (*hexutil.Big)(h.Difficulty), Mixhash: h.MixDigest, Coinbase: h.Coinbase,
 		StateHash: h.Root, BaseFee: (*hexutil.Big)(h.BaseFee),
 	}, "", "  ")
@@ -57,7 +66,7 @@ func ethereum(files map[string][]byte) error {
 		if block.Hash() != n.hash {
 			return fmt.Errorf("%s: genesis is %v, want %v", n.name, block.Hash(), n.hash)
 		}
-		text, err := genesis(block, n.genesis.Config, nil)
+		text, err := genesis(block, n.genesis.Config, nil, nil)
 		if err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
