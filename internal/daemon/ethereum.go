@@ -36,7 +36,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if err != nil {
 		return fmt.Errorf("network.ethereum.genesis: %w", err)
 	}
-	fam, err := ethereum.New(ethereum.Config{Network: network.Name, Chain: genesis.Config, ExtraForks: genesis.ExtraForks, Genesis: block, Logger: log.With("part", "ethereum")})
+	fam, err := ethereum.New(ethereum.Config{Network: network.Name, Chain: genesis.Config, ExtraForks: genesis.ExtraForks, Bomb: genesis.Bomb, Engine: genesis.Engine, Genesis: block, Logger: log.With("part", "ethereum")})
 	if err != nil {
 		return fmt.Errorf("network.ethereum.genesis: %w", err)
 	}
@@ -60,6 +60,9 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	s.syncPeers, s.syncWait = ethSyncPeers, ethSyncWait
 	if s.backwardOnly {
 		s.findings = append(s.findings, untrusted)
+	}
+	if !fam.Proven() {
+		s.findings = append(s.findings, unworked(genesis.Engine))
 	}
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf
 	s.pending = func() int { n, _ := pool.Len(); return n }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/why"
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
 )
@@ -46,6 +47,22 @@ func untrusted(n *Node) []why.Finding {
 		Evidence: []string{"the chain is at its first block, and there is no target"},
 		Remedy:   "set network.target to a block that you trust, as NUMBER:HASH, name one over the RPC, starling_target, or have a consensus client name them, network.ethereum.engine_listen",
 	}}
+}
+
+// unworked tells that a forged chain of proof of work costs nothing here, and
+// what of it is checked.
+func unworked(engine string) func(*Node) []why.Finding {
+	checked := "difficulty, links, times, gas and fees of headers are checked, and bodies and receipts against them"
+	if engine != "" {
+		checked = "the consensus is " + peer.Clean(engine) + ", which this node does not know: not even the difficulty is checked, but links, times, gas and fees of headers are, and bodies and receipts against them"
+	}
+	return func(*Node) []why.Finding {
+		return []why.Finding{{
+			Code: "seal-not-checked", Level: why.Notice, Cause: "nothing proves the blocks of this network here: a difficulty that nobody worked for is believed",
+			Evidence: []string{checked, "the heaviest chain that a peer serves is followed, and a stranger can make one at no cost; such blocks are not gossiped on"},
+			Remedy:   "nothing is wrong; where it matters, keep to nodes that you trust, with static and no_discovery, or name a block that you trust as network.target",
+		}}
+	}
 }
 
 // inTheClear tells what it means that a wire's links are in the clear.

@@ -24,6 +24,9 @@ type Config struct {
 	Chain *params.ChainConfig
 	// ExtraForks are the genesis' own: see Genesis.
 	ExtraForks []uint64
+	// Bomb and Engine are the genesis' own too.
+	Bomb   *Bomb
+	Engine string
 	// Genesis is the block that everything descends from: see Genesis.Block.
 	Genesis chain.Block
 	Wall    env.Wall     // nil: the machine's clock

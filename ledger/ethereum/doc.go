@@ -8,14 +8,17 @@
 // it, and one more for each block after the Merge, which has no difficulty.
 //
 // What is checked: the links between headers, their form at each fork, gas
-// limit, base fee and blob fee, difficulty under proof of work, signers under
-// clique; bodies against their transaction, uncle and withdrawals roots, and
-// receipts against theirs and the header's bloom and gas. What is not: the seal
-// of proof of work, uncles' own rules, the state root, and whether a transaction
-// may be executed. Under proof of work a header costs little to forge, so a
-// chain of it proves nothing beyond its claim; after the Merge authenticity is
-// that of the target that the caller trusts (NeedsTarget), and an unanchored
-// header is only linked, never authentic.
+// limit, base fee and blob fee, difficulty under proof of work (Ethereum's rules
+// and Ethereum Classic's), signers under clique; bodies against their
+// transaction, uncle and withdrawals roots, and receipts against theirs and the
+// header's bloom and gas. What is not: the seal of proof of work, uncles' own
+// rules, the state root, and whether a transaction may be executed. Under proof
+// of work the right difficulty is only a number that nobody need have worked for:
+// a header costs nothing to forge, and a chain of it proves nothing beyond its
+// claim. Where a genesis file names a consensus that is not geth's, not even the
+// difficulty is checked. After the Merge authenticity is that of the target that
+// the caller trusts (NeedsTarget), and an unanchored header is only linked, never
+// authentic.
 //
 // The family keeps no chain. Its only state is a bounded cache of clique's
 // signers, which it can always make again from the headers of its Attach'ed

@@ -58,7 +58,7 @@ func (f *Family) Attach(r chain.Reader) {
 
 // Spec implements ledger.Family.
 func (f *Family) Spec() ledger.Spec {
-	return ledger.Spec{Network: f.c.Network, Genesis: f.c.Genesis, Rules: Rules(f.c.Chain, f.c.ExtraForks...)}
+	return ledger.Spec{Network: f.c.Network, Genesis: f.c.Genesis, Rules: append(Rules(f.c.Chain, f.c.ExtraForks...), f.c.Bomb.rules()...)}
 }
 
 // Config is what the family was made of.
@@ -68,6 +68,10 @@ func (f *Family) Config() Config { return f.c }
 // the caller trusts: a network after the Merge must be followed backwards from
 // one, never forwards from what peers claim.
 func (f *Family) NeedsTarget() bool { return f.mayMerge() && f.clique == nil }
+
+// Proven reports whether something proves this network's blocks: signers, or a
+// target. Nothing here proves those of proof of work, whose seal is not checked.
+func (f *Family) Proven() bool { return f.clique != nil || f.NeedsTarget() }
 
 // Weight implements ledger.Weigher: the total difficulty. Blocks after the Merge
 // have none and count one each, so that a longer branch weighs more.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 
@@ -26,6 +27,12 @@ type Genesis struct {
 	// ExtraForks are blocks from which rules change that Config has no place for:
 	// part of fork identifiers all the same. Starling's own; geth's file has none.
 	ExtraForks []uint64
+	// Bomb is Ethereum Classic's; nil: the bomb is delayed at Config's forks, as
+	// Ethereum's was. Starling's own too.
+	Bomb *Bomb
+	// Engine names a consensus that Config has no place for, as the file's
+	// config does. What it asks of a difficulty nobody knows here.
+	Engine string
 
 	Nonce         uint64
 	Timestamp     uint64
@@ -59,6 +66,7 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	var in struct {
 		Config        *params.ChainConfig   `json:"config"`
 		ExtraForks    []uint64              `json:"extraForks"`
+		Bomb          *Bomb                 `json:"bomb"`
 		Nonce         math.HexOrDecimal64   `json:"nonce"`
 		Timestamp     math.HexOrDecimal64   `json:"timestamp"`
 		ExtraData     hexutil.Bytes         `json:"extraData"`
@@ -88,12 +96,38 @@ func ParseGenesis(b []byte) (*Genesis, error) {
 	if len(in.ExtraForks) > maxExtraForks {
 		return nil, fmt.Errorf("ethereum: genesis file: %d extraForks, at most %d", len(in.ExtraForks), maxExtraForks)
 	}
+	engine, err := engineOf(b)
+	if err != nil {
+		return nil, err
+	}
 	return &Genesis{
-		Config: in.Config, ExtraForks: in.ExtraForks, StateHash: in.StateHash, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
+		Config: in.Config, ExtraForks: in.ExtraForks, Bomb: in.Bomb, Engine: engine, StateHash: in.StateHash, Nonce: uint64(in.Nonce), Timestamp: uint64(in.Timestamp), ExtraData: in.ExtraData,
 		GasLimit: uint64(*in.GasLimit), Difficulty: (*big.Int)(in.Difficulty), Mixhash: in.Mixhash, Coinbase: in.Coinbase,
 		Alloc: in.Alloc, Number: uint64(in.Number), GasUsed: uint64(in.GasUsed), ParentHash: in.ParentHash,
 		BaseFee: (*big.Int)(in.BaseFee), ExcessBlobGas: (*uint64)(in.ExcessBlobGas), BlobGasUsed: (*uint64)(in.BlobGasUsed), SlotNumber: (*uint64)(in.SlotNumber),
 	}, nil
+}
+
+// plainObjects are objects in a config that are no consensus: geth's own
+// engines, and what core-geth adds.
+var plainObjects = []string{"ethash", "clique", "blobSchedule", "requireBlockHashes"}
+
+// engineOf is the name of a consensus in a genesis file that is not geth's: in
+// config each is an object under its name. A config that names none is one of
+// proof of work.
+func engineOf(file []byte) (string, error) {
+	var in struct {
+		Config map[string]json.RawMessage `json:"config"`
+	}
+	if err := json.Unmarshal(file, &in); err != nil {
+		return "", fmt.Errorf("ethereum: genesis file: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Config)) {
+		if bytes.HasPrefix(in.Config[name], []byte("{")) && !slices.Contains(plainObjects, name) {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // Header is the genesis block's header, its state root computed from the

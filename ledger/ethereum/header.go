@@ -8,7 +8,6 @@ import (
 	"math/big"
 	"time"
 
-	"github.com/ethereum/go-ethereum/consensus/ethash"
 	"github.com/ethereum/go-ethereum/consensus/misc/eip1559"
 	"github.com/ethereum/go-ethereum/consensus/misc/eip4844"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -112,13 +111,7 @@ func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.He
 	case f.clique != nil:
 		return f.clique.verify(pc, ch, h)
 	}
-	if f.c.Chain.Ethash == nil && f.c.Chain.Clique == nil && !f.mayMerge() {
-		return nil // a chain whose difficulty rule nobody knows here: linkage only
-	}
-	if want := ethash.CalcDifficulty(f.c.Chain, h.Time, parent); want.Cmp(h.Difficulty) != 0 {
-		return fmt.Errorf("its difficulty is %v, want %v", h.Difficulty, want)
-	}
-	return nil
+	return f.checkDifficulty(parent, h)
 }
 
 // afterMerge tells blocks of the beacon chain, which have no difficulty (EIP-3675).

@@ -31,7 +31,7 @@ func preset(t *testing.T, name string) (*Genesis, chain.Block) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Network: name, Chain: g.Config, ExtraForks: g.ExtraForks, Genesis: b}); err != nil {
+	if _, err := New(Config{Network: name, Chain: g.Config, ExtraForks: g.ExtraForks, Bomb: g.Bomb, Engine: g.Engine, Genesis: b}); err != nil {
 		t.Fatal(err)
 	}
 	return g, b
