@@ -69,6 +69,7 @@ func (b *Budget) Room(n int) []byte {
 // collector frees those that are not asked for.
 func (b *Budget) Reuse(buf []byte) {
 	if n := cap(buf); n >= leastScratch && n <= mostScratch {
-		b.scratch[bits.Len(uint(n/leastScratch))-1].Put(&buf)
+		kept := buf // which is allocated here alone
+		b.scratch[bits.Len(uint(n/leastScratch))-1].Put(&kept)
 	}
 }
