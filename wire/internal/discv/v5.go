@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"time"
@@ -149,41 +150,43 @@ func (v *V5) Set(e enr.Entry) { v.udp.LocalNode().Set(e) }
 // Table lists the records that are known and alive.
 func (v *V5) Table() []*enode.Node { return v.udp.AllNodes() }
 
-// Discover does one round: what the table has already, then lookups until ctx
-// ends, RoundTime is over, or enough was found. The records pass the filter,
-// and none is given twice.
+// Discover does one round: half of what it gives is drawn at random from the
+// table, then come lookups for others until ctx ends, RoundTime is over, or
+// enough was found; where they bring too little, more of the table. The records
+// pass the filter, and none is given twice.
 func (v *V5) Discover(ctx context.Context) []*enode.Node {
 	ctx, cancel := context.WithTimeout(ctx, RoundTime)
 	defer cancel()
 	seen := map[enode.ID]bool{v.Self().ID(): true}
 	var found []*enode.Node
-	take := func(n *enode.Node) bool {
-		if n != nil && !seen[n.ID()] {
+	known := v.udp.AllNodes()
+	rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
+	for _, n := range known {
+		seen[n.ID()] = true // a lookup begins with these
+	}
+	draw := func(most int) {
+		for len(known) > 0 && len(found) < most {
+			if v.cfg.Filter(known[0]) {
+				found = append(found, known[0])
+			}
+			known = known[1:]
+		}
+	}
+	draw(RoundFound / 2)
+	it := v.udp.RandomNodes()
+	stop := context.AfterFunc(ctx, it.Close)
+	defer stop()
+	defer it.Close()
+	// A small network has nothing new to give, so all that is looked at counts.
+	for looked := 0; looked < RoundNodes && len(found) < RoundFound && it.Next(); looked++ {
+		if n := it.Node(); !seen[n.ID()] {
 			seen[n.ID()] = true
 			if v.cfg.Filter(n) {
 				found = append(found, n)
 			}
 		}
-		return len(found) < RoundFound && len(seen) <= RoundNodes
 	}
-	for _, n := range v.udp.AllNodes() {
-		if !take(n) {
-			return found
-		}
-	}
-	it := v.udp.RandomNodes()
-	stop := context.AfterFunc(ctx, it.Close)
-	defer stop()
-	defer it.Close()
-	for again := 0; again < RoundNodes && it.Next(); {
-		n := it.Node()
-		if seen[n.ID()] {
-			again++ // a small network has nothing new to give
-		}
-		if !take(n) {
-			break
-		}
-	}
+	draw(RoundFound)
 	return found
 }
 

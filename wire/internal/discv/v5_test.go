@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,38 @@ func TestPeersOfOurNetworkAreFound(t *testing.T) {
 	}
 	if len(one.Table()) == 0 {
 		t.Error("the table is empty")
+	}
+}
+
+// However many fitting nodes are known, a round draws some of them at random and
+// goes on to look for others.
+func TestARoundLooksBeyondTheTable(t *testing.T) {
+	a, far := listen(t, Config{}), listen(t, Config{})
+	for range RoundFound + 4 {
+		n := listen(t, Config{})
+		n.udp.AddKnownNode(far.Self())
+		a.udp.AddKnownNode(n.Self())
+	}
+	if n := len(a.Table()); n < RoundFound {
+		t.Fatalf("%d nodes are known: nothing is shown by that", n)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var first []*enode.Node
+	found, differs := false, false
+	for ctx.Err() == nil && !(found && differs) {
+		round, end := context.WithTimeout(ctx, 2*time.Second)
+		got := a.Discover(round)
+		end()
+		if len(got) > RoundFound {
+			t.Fatalf("a round gave %d nodes", len(got))
+		}
+		found = found || slices.ContainsFunc(got, func(n *enode.Node) bool { return n.ID() == far.Self().ID() })
+		differs = differs || first != nil && !slices.EqualFunc(first, got, func(a, b *enode.Node) bool { return a.ID() == b.ID() })
+		first = got
+	}
+	if !found || !differs {
+		t.Errorf("found what others know: %v; another draw each round: %v", found, differs)
 	}
 }
 
