@@ -208,7 +208,7 @@ func (h *host) take(ctx context.Context, s wire.Session, m wire.Message) {
 	case wire.Txs:
 		h.node.swarm.Useful(s.Peer().ID, swarm.Usefulness{Txs: len(m.Txs)})
 	case wire.BlockAnnounce:
-		h.node.sync.Announced(s.Peer().ID, m.Ref, m.Weight)
+		h.announced(ctx, s.Peer().ID, m)
 	}
 }
 

@@ -38,6 +38,9 @@ func (n *Node) buildRelay() error {
 		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
 		Logger: n.log.With("part", "relay"),
 	}
+	if caps.BlockAnnounce && caps.Skeleton && caps.BodiesApart && caps.ByHash {
+		cfg.Blocks = fetched{n}
+	}
 	if n.cfg.Seed != 0 {
 		cfg.Core.Rand = rand.New(rand.NewPCG(n.cfg.Seed, 'r'))
 	}
@@ -61,6 +64,39 @@ func (h *host) hint(id peer.ID, b chain.Block) chain.Verdict {
 	h.node.sync.Announced(id, b.Ref(), chain.Weight{})
 	return chain.Ignored("not-synced")
 }
+
+// announced has a block fetched that a peer says it has, or takes it for what it
+// says of the peer's chain: where the relay fetches none, where we have it, and
+// where it is too far from our head to be fetched by itself.
+func (h *host) announced(ctx context.Context, id peer.ID, m wire.BlockAnnounce) {
+	n := h.node
+	if n.relay != nil {
+		_, err := n.chain.Header(ctx, m.Ref)
+		if err != nil && n.relay.BlockAnnounced(id, m.Ref, m.Weight, n.chain.Status().Head.Number) {
+			return
+		}
+	}
+	n.sync.Announced(id, m.Ref, m.Weight)
+}
+
+// fetched takes in announced blocks that the relay fetches.
+type fetched struct{ node *Node }
+
+// Place implements relay.BlockTaker.
+func (f fetched) Place(ctx context.Context, h chain.Header) (known, linked bool, head uint64) {
+	n := f.node
+	_, missing := n.chain.Header(ctx, h.Ref)
+	_, loose := n.weigh(ctx, h)
+	return missing == nil, loose == nil, n.chain.Status().Head.Number
+}
+
+// Take implements relay.BlockTaker: a block takes the way of one that was pushed.
+func (f fetched) Take(ctx context.Context, s wire.Session, b chain.Block) chain.Verdict {
+	return f.node.host.Check(ctx, s, wire.Block{Block: b})
+}
+
+// Hint implements relay.BlockTaker.
+func (f fetched) Hint(id peer.ID, ref chain.Ref, w chain.Weight) { f.node.sync.Announced(id, ref, w) }
 
 // relayBlock passes a block on that was accepted, if its parent is known.
 func (n *Node) relayBlock(ctx context.Context, from peer.ID, b chain.Block) {

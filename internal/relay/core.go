@@ -82,6 +82,10 @@ type Core struct {
 
 	checked []candidate // the newest last
 	drops   map[string]uint64
+
+	sought  map[chain.Hash]*sought
+	lines   [numStages]list.List // of *sought in stages that end by themselves, by time
+	askable bool                 // somebody may be asked for a block who could not before
 }
 
 // remote is a peer.
@@ -102,8 +106,9 @@ type remote struct {
 	rests     time.Time
 	misses    int // requests in a row that failed
 	silent    int // requests in a row without an answer
-	flood     int // announcements over the bound, since floodFrom
-	floodFrom time.Time
+	flood     flood
+
+	seek seeker
 }
 
 // NewCore makes a core without peers, its gate shut.
@@ -117,6 +122,7 @@ func NewCore(cfg CoreConfig) *Core {
 	c := &Core{
 		cfg: cfg, byID: make(map[peer.ID]*remote), wants: make(map[chain.Hash]*want),
 		txs: newKnown(maxKnownTxs), blocks: newKnown(maxKnownBlocks), drops: make(map[string]uint64),
+		sought: make(map[chain.Hash]*sought),
 	}
 	for i := range c.key {
 		c.key[i] = byte(cfg.Rand.Uint32())
@@ -152,8 +158,16 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.onPending(ev)
 	case Checked:
 		c.onChecked(ev)
+		c.blockChecked(ev.Block.Ref().Hash)
 	case Imported:
 		c.onImported(ev)
+		c.blocksImported(ev.Refs)
+	case BlockAnnounced:
+		c.onBlockAnnounced(ev)
+	case HeaderFetched:
+		c.onHeaderFetched(ev)
+	case BodiesFetched:
+		c.onBodiesFetched(ev)
 	case Synced:
 		c.onSynced(ev)
 	case BlockSeen:
@@ -166,6 +180,7 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 	}
 	c.widen()
 	c.fetch()
+	c.seek()
 	return c.out
 }
 
@@ -183,9 +198,17 @@ func (c *Core) Next() time.Time {
 	if e := c.waiting.Front(); e != nil {
 		sooner(e.Value.(*want).due)
 	}
+	for s := range numStages {
+		if w := c.firstOf(s); w != nil {
+			sooner(w.due)
+		}
+	}
 	for _, p := range c.peers {
 		if p.asked == nil && p.announced > 0 && p.rests.After(c.now) {
 			sooner(p.rests)
+		}
+		if len(p.seek.sought) > 0 && !p.seek.rests.IsZero() {
+			sooner(p.seek.rests)
 		}
 	}
 	return next
@@ -232,6 +255,7 @@ func (c *Core) onLeft(id peer.ID) {
 	for _, w := range p.claims {
 		c.disclaim(w, p)
 	}
+	c.leaveBlocks(p)
 	if c.drawn == id {
 		c.drawn = ""
 		c.draw()

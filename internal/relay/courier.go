@@ -9,19 +9,20 @@ import (
 )
 
 // courier carries out what the core wants of one session: one goroutine sends,
-// one fetches, so that neither waits for the other.
+// one fetches transactions and one blocks, so that none waits for another.
 type courier struct {
 	id      peer.ID
 	session wire.Session
 	send    chan Effect // room for one of each queue
 	fetch   chan Fetch  // room for one
+	seek    chan Effect // room for one
 	stop    context.CancelFunc
 }
 
 // hire starts a courier. It ends with ctx, or when it is dismissed.
 func (r *Relay) hire(ctx context.Context, s wire.Session) *courier {
 	ctx, stop := context.WithCancel(ctx)
-	c := &courier{id: s.Peer().ID, session: s, send: make(chan Effect, numQueues), fetch: make(chan Fetch, 1), stop: stop}
+	c := &courier{id: s.Peer().ID, session: s, send: make(chan Effect, numQueues), fetch: make(chan Fetch, 1), seek: make(chan Effect, 1), stop: stop}
 	r.workers.Go(func() {
 		for {
 			select {
@@ -38,6 +39,19 @@ func (r *Relay) hire(ctx context.Context, s wire.Session) *courier {
 			select {
 			case f := <-c.fetch:
 				r.mail.force(letter{event: r.ask(ctx, c, f), by: c})
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	if r.cfg.Blocks == nil {
+		return c
+	}
+	r.workers.Go(func() {
+		for {
+			select {
+			case e := <-c.seek:
+				r.mail.force(letter{event: r.seek(ctx, c, e), by: c})
 			case <-ctx.Done():
 				return
 			}

@@ -5,9 +5,9 @@
 // Core is the decider: pure, told what happened (Event), and saying what to do
 // (Effect). It holds hashes, never the bytes of a transaction: those stay in
 // the pool until the moment of sending. Relay is the thin shell around it: one
-// goroutine that owns the core, and for each peer one that sends and one that
-// fetches. The node calls Relay; nothing here calls upwards except through the
-// functions in Config.
+// goroutine that owns the core, and for each peer one that sends, one that
+// fetches transactions and one that fetches blocks. The node calls Relay;
+// nothing here calls upwards except through the functions in Config.
 //
 // # Transactions
 //
@@ -26,7 +26,25 @@
 //
 // A block goes in full to the root of the number of peers that lack it, once it
 // has passed its check and its parent is known, and is announced to the others
-// once it is part of our chain. Fetching announced blocks is the sync's work.
+// once it is part of our chain.
+//
+// A block that a peer announces, and our chain lacks, is fetched as geth fetched
+// it up to v1.13 (eth/fetcher/block_fetcher.go), if its number is at most 7 under
+// our head and 32 over it. It waits half a second for somebody to push it
+// (arriving). Then its header is asked for by hash (fetching), 100 ms later its
+// body together with others (gathering, completing), and the block takes the way
+// of one that was pushed (handed): check, push, import, announcement. A header
+// whose parent is fetched too waits for it to be imported (linking). One peer is
+// asked for a block at a time, and one request is under way with a peer; who does
+// not answer within 5 s rests, and the next who announced the block has its turn.
+// Of one peer 256 announcements wait at the most, and 64 headers without their
+// import. Differently from geth, the body of an empty block is asked for as any
+// other: what is empty is the chain's to know.
+//
+// What is not fetched, or not to its end, is a hint to the sync: what comes before
+// the gate opens, is too far from our head, or over the bounds; whose parent is
+// not known; what nobody delivered. So are those who announced a block, once it is
+// imported.
 //
 // # A new peer
 //
@@ -41,6 +59,14 @@
 // while it answers. It cannot make us ask two peers for one transaction at a
 // time, nor the same peer twice for one. It can lie about kind and size, and
 // pays when it delivers; a peer that announced the same honestly does not.
+//
+// The same holds for blocks: what it announces and does not deliver costs one
+// request each, at a pace that falls to one a minute, and every third silence
+// costs it; another header than that of the hash, or another number than it
+// announced, costs it at once, and a block that the chain rejects costs its
+// deliverer what pushing it would. It can make us hold 64 headers and one answer,
+// and hold one block up for 5 s.
+//
 // Queues to a peer that does not read are bounded, the oldest goes first.
 // Every drop is counted by its reason.
 package relay

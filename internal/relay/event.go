@@ -6,6 +6,13 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
+// Judged is a block that was fetched, and what our chain says of it. One that
+// it accepts is on its way to the import.
+type Judged struct {
+	Hash   chain.Hash
+	Action chain.Action
+}
+
 // Event is what the core is told. The set is sealed.
 type Event interface{ event() }
 
@@ -77,6 +84,34 @@ type (
 		From peer.ID
 		Hash chain.Hash
 	}
+	// BlockAnnounced: From says that it has a block that our chain lacks. Head
+	// is the number of our chain's head.
+	BlockAnnounced struct {
+		From   peer.ID
+		Ref    chain.Ref
+		Weight chain.Weight // of the branch up to it; zero: it did not say
+		Head   uint64
+	}
+	// HeaderFetched: the answer to a FetchHeader. Known: our chain has it by now;
+	// Linked: it has the parent; Head is the number of its head. Failed: there was
+	// no answer; Silent: not even a refusal, within FetchTimeout.
+	HeaderFetched struct {
+		From   peer.ID
+		Header chain.Header
+		Known  bool
+		Linked bool
+		Head   uint64
+		Failed bool
+		Silent bool
+	}
+	// BodiesFetched: the answer to a FetchBodies. Given are the blocks that came,
+	// as they were judged; Failed and Silent are as in HeaderFetched.
+	BodiesFetched struct {
+		From   peer.ID
+		Given  []Judged
+		Failed bool
+		Silent bool
+	}
 	// Gate opens once the chain was in sync. While it is shut, nothing that is
 	// announced is fetched, and no block is told of.
 	Gate struct{ Open bool }
@@ -84,21 +119,24 @@ type (
 	Tick struct{}
 )
 
-func (Joined) event()    {}
-func (Left) event()      {}
-func (Added) event()     {}
-func (Seen) event()      {}
-func (Settled) event()   {}
-func (Announced) event() {}
-func (Fetched) event()   {}
-func (Sent) event()      {}
-func (Pending) event()   {}
-func (Checked) event()   {}
-func (Synced) event()    {}
-func (Imported) event()  {}
-func (BlockSeen) event() {}
-func (Gate) event()      {}
-func (Tick) event()      {}
+func (Joined) event()         {}
+func (Left) event()           {}
+func (Added) event()          {}
+func (Seen) event()           {}
+func (Settled) event()        {}
+func (Announced) event()      {}
+func (Fetched) event()        {}
+func (Sent) event()           {}
+func (Pending) event()        {}
+func (Checked) event()        {}
+func (Synced) event()         {}
+func (Imported) event()       {}
+func (BlockSeen) event()      {}
+func (BlockAnnounced) event() {}
+func (HeaderFetched) event()  {}
+func (BodiesFetched) event()  {}
+func (Gate) event()           {}
+func (Tick) event()           {}
 
 // Queue names what a peer is sent; of each, one is under way at a time.
 type Queue uint8
@@ -160,6 +198,25 @@ type (
 	}
 	// ReadPending asks the pool for all that it holds. Answered by Pending.
 	ReadPending struct{ To peer.ID }
+	// FetchHeader asks a peer for the header of a block, by its hash, within
+	// FetchTimeout. Answered by HeaderFetched.
+	FetchHeader struct {
+		From peer.ID
+		Ref  chain.Ref
+	}
+	// FetchBodies asks a peer for the bodies of blocks, within FetchTimeout, and
+	// has the blocks judged. Answered by BodiesFetched.
+	FetchBodies struct {
+		From    peer.ID
+		Headers []chain.Header
+	}
+	// Hint says of a peer that it claims a block: what it has of its chain is for
+	// the sync to find out.
+	Hint struct {
+		From   peer.ID
+		Ref    chain.Ref
+		Weight chain.Weight
+	}
 	// Charge makes a peer pay.
 	Charge struct {
 		Peer    peer.ID
@@ -173,5 +230,8 @@ func (Announce) effect()      {}
 func (PushBlock) effect()     {}
 func (AnnounceBlock) effect() {}
 func (Fetch) effect()         {}
+func (FetchHeader) effect()   {}
+func (FetchBodies) effect()   {}
+func (Hint) effect()          {}
 func (ReadPending) effect()   {}
 func (Charge) effect()        {}

@@ -59,13 +59,7 @@ func (c *Core) claim(p *remote, tx wire.TxID) {
 	switch {
 	case p.announced >= maxAnnounced:
 		c.drop("announced-too-many", 1)
-		if c.now.Sub(p.floodFrom) >= floodTime {
-			p.flood, p.floodFrom = 0, c.now
-		}
-		if p.flood++; p.flood == floodUnit {
-			p.flood = 0
-			c.do(Charge{p.id, peer.AnnounceFlood, fmt.Sprintf("announced %d transactions within %v more than the %d that may wait", floodUnit, floodTime, maxAnnounced)})
-		}
+		c.over(p, &p.flood, "transactions", maxAnnounced)
 		return
 	case w == nil && len(c.wants) >= maxWants:
 		c.drop("wants-full", 1)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"maps"
 	"sync"
 
@@ -16,6 +17,7 @@ type letter struct {
 	kind    string       // empty: it is never dropped
 	from    peer.ID      // of a kind: which peer causes it; empty: none
 	items   int          // that it tells of
+	most    int          // letters of its kind that one peer may have waiting; 0: peerLetters
 }
 
 // What one peer may have waiting, of each kind: so one that tells faster than
@@ -53,16 +55,16 @@ func (m *mailbox) init(bound int) {
 	m.held, m.of, m.drops = map[string]int{}, map[share]load{}, map[string]uint64{}
 }
 
-// offer takes what may be dropped.
-func (m *mailbox) offer(kind string, l letter) {
+// offer takes what may be dropped. It reports whether it was not.
+func (m *mailbox) offer(kind string, l letter) bool {
 	m.mu.Lock()
 	theirs := share{kind, l.from}
 	had := m.of[theirs]
-	greedy := l.from != "" && (had.letters >= peerLetters || had.letters > 0 && had.items+l.items > peerItems)
+	greedy := l.from != "" && (had.letters >= cmp.Or(l.most, peerLetters) || had.letters > 0 && had.items+l.items > peerItems)
 	if greedy || m.held[kind] >= m.bound {
 		m.drops["mailbox-"+kind]++
 		m.mu.Unlock()
-		return
+		return false
 	}
 	m.held[kind]++
 	if l.from != "" {
@@ -72,6 +74,7 @@ func (m *mailbox) offer(kind string, l letter) {
 	m.queue = append(m.queue, l)
 	m.mu.Unlock()
 	m.ring()
+	return true
 }
 
 // force takes what must not be dropped.

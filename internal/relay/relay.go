@@ -26,6 +26,9 @@ type Config struct {
 	// not in the pool are asked of others otherwise.
 	Take   func(ctx context.Context, s wire.Session, txs []chain.Tx) (settled bool)
 	Charge func(s wire.Session, o peer.Offense, detail string) // never blocks
+	// Blocks judges announced blocks that were fetched, on wires where headers and
+	// bodies can be asked for by hash; nil: none are fetched.
+	Blocks BlockTaker
 	Logger *slog.Logger
 	// Queue bounds the events of each kind that wait for the owner; 0: 1024.
 	// What is over it is dropped and counted; the end of a session never is.
@@ -266,6 +269,12 @@ func (r *Relay) carry(ctx context.Context, e Effect) {
 		r.couriers[e.To].send <- e
 	case Fetch:
 		r.couriers[e.From].fetch <- e
+	case FetchHeader:
+		r.couriers[e.From].seek <- e
+	case FetchBodies:
+		r.couriers[e.From].seek <- e
+	case Hint:
+		r.cfg.Blocks.Hint(e.From, e.Ref, e.Weight)
 	case ReadPending:
 		r.list(ctx, e.To)
 	case Charge:
