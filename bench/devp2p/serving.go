@@ -26,11 +26,12 @@ const width = 8
 // served is what a node did with one kind of question.
 type served struct{ Rate, CPU, Bytes float64 } // requests a second, and seconds and bytes of each
 
-// serveRound is one measurement of each side: of each question, and the p99 of
-// a client alone and in a crowd, in milliseconds.
+// serveRound is one measurement of each side: of each question, the p99 of a
+// client alone and in a crowd, in milliseconds, and what the crowd got meanwhile,
+// in MiB a second.
 type serveRound struct {
-	Served     [2][]served
-	Idle, Held [2]float64
+	Served          [2][]served
+	Idle, Held, Got [2]float64
 }
 
 // serving measures how a chain is served.
@@ -134,7 +135,17 @@ func (o options) isolation(r *serveRound, side int, s *server) error {
 		return err
 	}
 	defer crowd.Stop()
-	r.Held[side], err = c.p99(chain, o.ask)
+	var before, after int64
+	if err := crowd.Try(map[string]any{"do": "got"}, &before); err != nil {
+		return err
+	}
+	began := time.Now()
+	if r.Held[side], err = c.p99(chain, o.ask); err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	err = crowd.Try(map[string]any{"do": "got"}, &after)
+	r.Got[side] = float64(after-before) / (1 << 20) / took
 	return err
 }
 
@@ -178,11 +189,12 @@ func servingReport(rounds []serveRound) string {
 			of(us, spent), of(rival, spent), of(us, spent)/of(rival, spent))
 	}
 	fmt.Fprintf(&b, "\nA client that asks for a header each 2 ms, beside %d greedy ones. At most twice the idle p99, or 5 ms more, is wanted.\n\n", greedy)
-	fmt.Fprintf(&b, "| p99, ms | idle | in the crowd | added |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| p99, ms | idle | in the crowd | added | the crowd got, MiB/s |\n|---|---|---|---|---|\n")
 	for side, name := range []string{us: "Starling, budgets as by default", rival: "geth"} {
 		idle := report.Each(rounds, func(r serveRound) float64 { return r.Idle[side] })
 		held := report.Each(rounds, func(r serveRound) float64 { return r.Held[side] })
-		fmt.Fprintf(&b, "| %s | %.2f | **%.2f** (%.2f to %.2f) | %.2f |\n", name, idle.Median, held.Median, held.Min, held.Max, held.Median-idle.Median)
+		got := report.Each(rounds, func(r serveRound) float64 { return r.Got[side] })
+		fmt.Fprintf(&b, "| %s | %.2f | **%.2f** (%.2f to %.2f) | %.2f | %.0f |\n", name, idle.Median, held.Median, held.Min, held.Max, held.Median-idle.Median, got.Median)
 	}
 	return b.String()
 }
