@@ -57,71 +57,33 @@ func (s *session) handle(f framed.Frame) error {
 		}
 		return s.onPing(s.link, p)
 	case codec.CmdPong:
-		p, err := codec.DecodePong(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.keeper.Ponged()
-		s.claimed(p.Height)
+		return on(func(p codec.Pong) {
+			s.keeper.Ponged()
+			s.claimed(p.Height)
+		})(codec.DecodePong(f.Payload, dialect))
 	case codec.CmdInv:
-		i, err := codec.DecodeInv(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.onInv(i)
+		return on(s.onInv)(codec.DecodeInv(f.Payload, dialect))
 	case codec.CmdGetData:
-		g, err := codec.DecodeGetData(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.work(workServe, func() { s.serveData(g) })
+		return on(func(g codec.GetData) { s.work(workServe, func() { s.serveData(g) }) })(codec.DecodeGetData(f.Payload, dialect))
 	case codec.CmdGetHeaders:
-		g, err := codec.DecodeGetHeaders(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.work(workServe, func() { s.serveHeaders(g) })
+		return on(func(g codec.GetHeaders) { s.work(workServe, func() { s.serveHeaders(g) }) })(codec.DecodeGetHeaders(f.Payload, dialect))
 	case codec.CmdNotFound:
-		m, err := codec.DecodeNotFound(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.onNotFound(m.Hash)
+		return on(func(m codec.NotFound) { s.onNotFound(m.Hash) })(codec.DecodeNotFound(f.Payload, dialect))
 	case codec.CmdGetAddr:
 		if err := codec.DecodeGetAddr(f.Payload, dialect); err != nil {
 			return err
 		}
 		s.tellAddrs()
 	case codec.CmdAddr:
-		a, err := codec.DecodeAddr(f.Payload, dialect)
-		if err != nil {
-			return err
-		}
-		s.onAddrs(a)
+		return on(s.onAddrs)(codec.DecodeAddr(f.Payload, dialect))
 	case codec.CmdFindNode:
-		m, err := codec.DecodeFindNode(f.Payload)
-		if err != nil {
-			return err
-		}
-		s.tellClosest(m.Target)
+		return on(func(m codec.FindNode) { s.tellClosest(m.Target) })(codec.DecodeFindNode(f.Payload))
 	case codec.CmdFindNodeAck:
-		m, err := codec.DecodeFindNodeAck(f.Payload)
-		if err != nil {
-			return err
-		}
-		s.onClosest(m)
+		return on(s.onClosest)(codec.DecodeFindNodeAck(f.Payload))
 	case codec.CmdGetMembers:
-		m, err := codec.DecodeGetMembers(f.Payload)
-		if err != nil {
-			return err
-		}
-		s.onGetMembers(m)
+		return on(s.onGetMembers)(codec.DecodeGetMembers(f.Payload))
 	case codec.CmdMembers:
-		m, err := codec.DecodeMembers(f.Payload)
-		if err != nil {
-			return err
-		}
-		s.onMembers(m)
+		return on(s.onMembers)(codec.DecodeMembers(f.Payload))
 	case codec.CmdOffline:
 		// Among members of the consensus subnet, who act on it and pass it on.
 		_, err := codec.DecodeOffline(f.Payload)
@@ -131,6 +93,16 @@ func (s *session) handle(f framed.Frame) error {
 		return s.outOfTurn(cmd)
 	}
 	return nil
+}
+
+// on makes of what is done about a message what takes a decoder's result.
+func on[M any](do func(M)) func(M, error) error {
+	return func(m M, err error) error {
+		if err == nil {
+			do(m)
+		}
+		return err
+	}
 }
 
 // outOfTurn counts a message that has no business here.
