@@ -31,10 +31,12 @@ source <(starling completion bash)
 try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); __starling_bash_autocomplete; echo "${COMPREPLY[@]}"; }
 try starling sta
 try starling config ""
-try starling run --max`)
+try starling run --max
+try starling run --discovery.
+try starling run --cach`)
 	cmd.Env = append(os.Environ(), asProgram+"=1", "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
-	if want := "status\ndump check docs\n--max-peers\n"; err != nil || string(out) != want {
+	if want := "status\ndump check docs flags\n--max-peers --maxpeers --maxpendpeers\n--discovery.port --discovery.v4 --discovery.v5 --discovery.dns\n\n"; err != nil || string(out) != want {
 		t.Errorf("bash says %q, %v, want %q", out, err, want)
 	}
 }

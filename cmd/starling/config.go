@@ -17,7 +17,7 @@ import (
 func configCommand() *cli.Command {
 	return &cli.Command{
 		Name: "config", Category: categoryTool, Usage: "show, check and explain the config",
-		Commands: []*cli.Command{configDumpCommand(), configCheckCommand(), configDocsCommand()},
+		Commands: []*cli.Command{configDumpCommand(), configCheckCommand(), configDocsCommand(), configFlagsCommand()},
 	}
 }
 

@@ -150,14 +150,13 @@ is told on one line that is written over, cut to the window; where that cannot b
 		verbPage(&b, c, "starling")
 	}
 	b.WriteString("### `starling completion SHELL`\n\nPrints a completion script for bash, zsh, fish or powershell.\n\n")
-	b.WriteString("## Flags of other programs\n\n`run` and `config` take these too, where they mean the same.\n\n| theirs | of | ours |\n|---|---|---|\n")
-	for _, s := range spellings() {
-		ours := s.ours
-		if s.fixed != "" {
-			ours += " " + s.fixed
-		}
-		fmt.Fprintf(&b, "| `--%s` | %s | `--%s` |\n", s.theirs, s.of, ours)
-	}
+	b.WriteString("## " + ofOthers + `
+
+` + "`run`, `import`, `export`, `doctor` and `config`" + ` take the flags of geth and op-node by their names too, and the config file takes
+them in ` + "`[network.ethereum]` and `[network.opstack]`" + `. What a flag means is what the network's wire has it mean: ` + "`--bootnodes`" + ` are
+those of discovery on a network of Ethereum's, over UDP, and seeds to dial on others. What has no counterpart is refused by its
+name, with what to do. ` + "`starling config flags`" + ` lists them, and so does [networks.md](networks.md#with-geths-flags).
+`)
 	return b.String()
 }
 
@@ -173,7 +172,7 @@ func verbPage(b *strings.Builder, c *cli.Command, above string) {
 		}
 		for _, f := range c.Flags {
 			d, ok := f.(cli.DocGenerationFlag)
-			if !ok {
+			if !ok || isOfOthers(f) {
 				continue
 			}
 			value, usage := flagValue(d.GetUsage())

@@ -61,30 +61,6 @@ func TestRunHasFewFlags(t *testing.T) {
 	}
 }
 
-// Flags of other programs lead to flags that there are, with values as ours
-// has them.
-func TestFlagsOfOthersAreTaken(t *testing.T) {
-	known := map[string]bool{}
-	for _, f := range configFlags() {
-		known[f.Names()[0]] = true
-	}
-	for _, s := range spellings() {
-		if !known[s.ours] {
-			t.Errorf("--%s leads to --%s, which there is not", s.theirs, s.ours)
-		}
-	}
-	got := strings.Join(spelt(strings.Fields("starling run --maxpeers 3 --verbosity=4 --nodiscover --p2p.static /a --config x --log.level WARN")), " ")
-	if want := "starling run --max-peers 3 --log-level=debug --no-discovery --static /a --config x --log-level warn"; got != want {
-		t.Errorf("read as %q, want %q", got, want)
-	}
-	if got := strings.Join(spelt(strings.Fields("starling run --sepolia --config x")), " "); got != "starling run --network=sepolia --config x" {
-		t.Errorf("a network of geth's is read as %q", got)
-	}
-	if got := strings.Join(spelt(strings.Fields("starling ban --maxpeers 3")), " "); got != "starling ban --maxpeers 3" {
-		t.Errorf("another verb's flags were changed: %q", got)
-	}
-}
-
 // Every verb says what it is for, and none has two flags of one name.
 func TestEveryVerbIsDescribed(t *testing.T) {
 	var look func(above string, cs []*cli.Command)

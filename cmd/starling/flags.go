@@ -61,7 +61,7 @@ func configFlags() []cli.Flag {
 			flags = append(flags, &cli.StringFlag{Name: f.name, Usage: usage, Hidden: f.quiet})
 		}
 	}
-	return flags
+	return append(flags, spellingFlags(flags)...)
 }
 
 // layers is where the config lies and what counts for more than it: the
@@ -111,6 +111,7 @@ func layers(cmd *cli.Command) (path string, over []daemon.Override) {
 		}
 		over = append(over, o)
 	}
+	over = append(over, spelt(cmd)...)
 	if cmd.IsSet("port") {
 		over = append(over, daemon.Override{Key: "network.listen", Origin: "flag --port", Change: withPort(cmd.Int("port"))})
 	}
@@ -142,94 +143,4 @@ func withPort(port int) func(string) string {
 func loadConfig(cmd *cli.Command) (daemon.Config, error) {
 	path, over := layers(cmd)
 	return daemon.LoadLayers(path, over...)
-}
-
-// A spelling is a flag of other software that means the same as one of ours.
-type spelling struct {
-	theirs, ours, of string
-	fixed            string              // what it says: it takes no value of its own
-	value            func(string) string // nil: as it is
-}
-
-func spellings() []spelling {
-	level := func(v string) string { // geth's verbosity
-		if n, err := strconv.Atoi(v); err == nil {
-			return []string{"error", "error", "warn", "info", "debug"}[min(max(n, 0), 4)]
-		}
-		return v
-	}
-	format := func(v string) string {
-		if v == "terminal" || v == "logfmt" {
-			return "text"
-		}
-		return v
-	}
-	lower := func(v string) string {
-		if v = strings.ToLower(v); v == "trace" {
-			return "debug"
-		}
-		return v
-	}
-	return []spelling{
-		{theirs: "mainnet", ours: "network", of: "geth", fixed: "ethereum"},
-		{theirs: "sepolia", ours: "network", of: "geth", fixed: "sepolia"},
-		{theirs: "hoodi", ours: "network", of: "geth", fixed: "hoodi"},
-		{theirs: "classic", ours: "network", of: "core-geth", fixed: "classic"},
-		{theirs: "maxpeers", ours: "max-peers", of: "geth"},
-		{theirs: "bootnodes", ours: "seed", of: "geth"},
-		{theirs: "netrestrict", ours: "net-restrict", of: "geth"},
-		{theirs: "nodiscover", ours: "no-discovery", of: "geth"},
-		{theirs: "nodekey", ours: "key-file", of: "geth"},
-		{theirs: "verbosity", ours: "log-level", of: "geth", value: level},
-		{theirs: "log.format", ours: "log-format", of: "geth and op-node", value: format},
-		{theirs: "log.level", ours: "log-level", of: "op-node", value: lower},
-		{theirs: "p2p.static", ours: "static", of: "op-node"},
-		{theirs: "p2p.bootnodes", ours: "seed", of: "op-node"},
-		{theirs: "p2p.peers.hi", ours: "max-peers", of: "op-node"},
-		{theirs: "p2p.netrestrict", ours: "net-restrict", of: "op-node"},
-		{theirs: "p2p.no-discovery", ours: "no-discovery", of: "op-node"},
-		{theirs: "p2p.priv.path", ours: "key-file", of: "op-node"},
-		{theirs: "p2p.listen.tcp", ours: "port", of: "op-node"},
-	}
-}
-
-// spelt writes the flags of others as ours, for the verbs that take a config.
-func spelt(args []string) []string {
-	if len(args) < 2 || args[1] != "run" && args[1] != "config" {
-		return args
-	}
-	known := map[string]spelling{}
-	for _, s := range spellings() {
-		known[s.theirs] = s
-	}
-	out := append([]string(nil), args...)
-	for i := 2; i < len(out) && out[i] != "--"; i++ {
-		name, ok := strings.CutPrefix(out[i], "--")
-		if !ok {
-			continue
-		}
-		name, value, given := strings.Cut(name, "=")
-		s, ok := known[name]
-		if !ok {
-			continue
-		}
-		change := s.value
-		if change == nil {
-			change = func(v string) string { return v }
-		}
-		switch {
-		case s.fixed != "":
-			out[i] = "--" + s.ours + "=" + s.fixed
-		case given:
-			out[i] = "--" + s.ours + "=" + change(value)
-		case s.ours == "no-discovery":
-			out[i] = "--" + s.ours
-		default:
-			if out[i] = "--" + s.ours; i+1 < len(out) {
-				i++
-				out[i] = change(out[i])
-			}
-		}
-	}
-	return out
 }

@@ -37,7 +37,7 @@ func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := interrupts(context.Background(), stderr)
 	defer stop()
-	return report(command(stdout, stderr).Run(ctx, spelt(args)), stderr)
+	return report(command(stdout, stderr).Run(ctx, args), stderr)
 }
 
 // sameSignal is how long after the first a second signal is taken for the same
@@ -165,6 +165,9 @@ func prepare(cmd *cli.Command) {
 	cmd.OnUsageError = func(_ context.Context, cmd *cli.Command, err error, _ bool) error { return badFlag(cmd, err) }
 	cmd.ExitErrHandler = func(context.Context, *cli.Command, error) {}
 	cmd.HideHelpCommand = true
+	if slices.ContainsFunc(cmd.Flags, isOfOthers) {
+		cmd.ShellComplete = completeFlags
+	}
 	if len(cmd.Commands) > 0 && cmd.Action == nil {
 		cmd.Action = func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {

@@ -27,7 +27,7 @@ func runCommand() *cli.Command {
 		Category: categoryRun,
 		Usage:    "run a node until it is told to stop (Ctrl-C; twice: at once)",
 		Description: "Everything that has no flag is in the config file and the environment: see \"starling config docs\".\n" +
-			"Flags of geth and op-node that mean the same are taken too, --maxpeers and --p2p.static for example.\n" +
+			"Flags of geth and op-node are taken too, --maxpeers and --p2p.static for example: \"starling config flags\".\n" +
 			"At SIGHUP the node reads its config again and takes over static, trusted and seeds, and the log levels.",
 		Flags: append(configFlags(), &cli.BoolFlag{Name: "json", Usage: "print events as JSON lines", HideDefault: true}),
 		Action: func(ctx context.Context, cmd *cli.Command) error {

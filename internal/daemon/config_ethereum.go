@@ -7,13 +7,16 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
 
 // Ethereum is the [network.ethereum] table: a network of Ethereum's kind.
 type Ethereum struct {
+	Identity       string   `toml:"identity,omitempty" comment:"a name of this node's own, which others see with the program's" default:"none" example:"harbour-1"`
 	Genesis        string   `toml:"genesis,omitempty" comment:"the network's genesis.json, as geth init takes it; a preset has its own" example:"genesis.json"`
 	NetworkID      uint64   `toml:"network_id,omitzero" comment:"the number that peers compare" default:"the genesis' chain id" example:"1337"`
 	Versions       []uint64 `toml:"versions,omitempty" comment:"of the eth protocol that are offered" default:"all that this program has" example:"68,69"`
@@ -41,6 +44,17 @@ type Ethereum struct {
 	Places map[string]uint64 `toml:"places,omitempty" comment:"sessions, of max_peers, that are kept for peers that speak a version of a protocol" example:"eth/69=8"`
 }
 
+// mostIdentity bounds a name of one's own, in bytes: Hello has 2 KiB for all.
+const mostIdentity = 64
+
+// agent is what the node calls itself.
+func (e *Ethereum) agent() string {
+	if e.Identity == "" {
+		return "starling/" + Version
+	}
+	return "starling/" + e.Identity + "/" + Version
+}
+
 func (e *Ethereum) check(n *Network, p *problems) {
 	if e.Genesis == "" && n.Preset == "" {
 		p.bad("network.ethereum.genesis is missing; name the network's genesis.json, or a preset in [[network]]")
@@ -57,6 +71,9 @@ func (e *Ethereum) check(n *Network, p *problems) {
 	}
 	if _, err := parseStats(e.Ethstats); e.Ethstats != "" && err != nil {
 		p.bad("network.ethereum.ethstats: %w", err)
+	}
+	if len(e.Identity) > mostIdentity || peer.Clean(e.Identity) != e.Identity || strings.Contains(e.Identity, "/") {
+		p.bad("network.ethereum.identity is %.80q, want at most %d bytes that can be printed, and no slash", e.Identity, mostIdentity)
 	}
 	e.checkEngine(p)
 	e.checkMode(p)

@@ -17,7 +17,7 @@ const (
 
 // joinFlags makes what several flags say together.
 func (c *Config) joinFlags(g flagValues, set setFlag, bad badFlag) {
-	ip, port := g.or("p2p.listen.ip", opNodeIP), g.or("p2p.listen.tcp", opNodeTCP)
+	ip, port := g.or("p2p.listen.ip", c.listenIP(opNodeIP)), g.or("p2p.listen.tcp", opNodeTCP)
 	if flag := g.first("p2p.listen.ip", "p2p.listen.tcp"); flag != "" {
 		addr, err := netip.ParseAddr(ip)
 		if err != nil {
@@ -69,6 +69,21 @@ func (c *Config) joinFlags(g flagValues, set setFlag, bad badFlag) {
 	default:
 		bad("p2p.security", "p2p.security is %.80q, want noise, tls, noise,tls or none", text)
 	}
+}
+
+// listenIP is where the node listens as far as that is said, as whoever gives a
+// port alone means it.
+func (c *Config) listenIP(byDefault string) string {
+	for _, text := range c.Networks[0].Listen {
+		if m, err := ma.NewMultiaddr(text); err == nil {
+			for _, code := range []int{ma.P_IP4, ma.P_IP6} {
+				if ip, err := m.ValueForProtocol(code); err == nil {
+					return ip
+				}
+			}
+		}
+	}
+	return byDefault
 }
 
 // multiaddr is where a TCP port of an address is.

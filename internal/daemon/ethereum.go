@@ -143,7 +143,7 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 		NetworkID: e.networkID(genesis), Network: network.Name, Chain: genesis.Config, Status: l.Status, HeadTime: headTime(l),
 		Forks: eth.NewForks(block.Ref().Hash, genesis.Timestamp, blocks, times), Versions: versions, WithReceipts: e.withReceipts(l.Status(), log.With("part", "ethereum")), TargetOnly: targetOnly,
 		Discovery: disc, Places: e.places(),
-		Listen: listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: "starling/" + Version,
+		Listen: listen, NoListen: network.NoListen, Advertise: advertise, Router: router, KeyFile: dir.resolve(keyFile), Agent: e.agent(),
 		Logger: log.With("part", "wire"),
 	})
 }

@@ -15,26 +15,75 @@ import (
 // together make something of ours.
 type flagName struct {
 	name string
-	// key is what the flag stands for here.
-	key string
+	// key is what the flag stands for here, and value makes of what the flag says
+	// what the key takes; nil: it is the same.
+	key   string
+	value func(string) string
+	// bare: it takes no value on a command line, which means true.
+	bare bool
+	// file: it names a file, which on a command line is seen from where that is
+	// typed.
+	file bool
 	// only are the values that say what is always so here. Another one, and any
 	// where there is none, is refused, and why says why, and what to use.
 	only []string
 	why  string
 	// with is what the flag is a part of, in words.
 	with string
-	// secret: what it says is shown nowhere.
+	// secret: what it says is shown nowhere, and belongs on no command line, where
+	// everybody on the machine can read it.
 	secret bool
+}
+
+// says is what a flag says, as its key takes it.
+func (f flagName) says(text string) string {
+	if f.value != nil {
+		return f.value(text)
+	}
+	return text
 }
 
 // flagTable is a table of the config that takes such flags.
 type flagTable struct {
-	table string // below [network]
-	of    string // whose flags they are
-	flags []flagName
-	mine  func(name string) bool // whether an unknown key is to be one of them
+	table   string // below [network]
+	program string // whose flags they are
+	of      string // the same in words, with what of its flags
+	flags   []flagName
+	mine    func(name string) bool // whether an unknown key is to be one of them
+	// elsewhere are those that on a network of another wire stand for a key that
+	// is common to all.
+	elsewhere map[string]string
 	// join makes what several flags say together; nil: none do.
 	join func(c *Config, path string, given flagValues, set setFlag, bad badFlag)
+}
+
+// find is the flag of that name.
+func (t flagTable) find(name string) (flagName, bool) {
+	for _, f := range t.flags {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return flagName{}, false
+}
+
+// flagPlace is where flags stand.
+type flagPlace struct {
+	path   string // of the config
+	line   func(flag string) int
+	dashes string // that stand before a flag there
+	origin func(flag string) Origin
+	// over: they count for more than what the config says so far, but not than
+	// what other flags of the command line say.
+	over bool
+}
+
+// in is where the flags of a table stand in a config file.
+func (t flagTable) in(path string, lines map[string]int) flagPlace {
+	line := func(flag string) int { return lines[t.keyOf(flag)] }
+	return flagPlace{path: path, line: line, origin: func(flag string) Origin {
+		return Origin(fmt.Sprintf("flag %s at %s:%d", flag, path, line(flag)))
+	}}
 }
 
 // setFlag puts what a flag says into a key, and badFlag says what is wrong.
@@ -83,7 +132,7 @@ next:
 				return left, &ConfigError{Line: lines[t.keyOf(root)], Err: fmt.Errorf("network.%s.%w", t.table, err)}
 			}
 		}
-		if err := t.lay(c, given, lines, path); len(given) > 0 && err != nil {
+		if err := t.lay(c, given, t.in(path, lines)); len(given) > 0 && err != nil {
 			return left, err
 		}
 	}
@@ -118,52 +167,73 @@ func (g flagValues) flatten(name string, v any) error {
 }
 
 // lay writes what flags say into the config. All that is wrong is told.
-func (t flagTable) lay(c *Config, given flagValues, lines map[string]int, path string) error {
+func (t flagTable) lay(c *Config, given flagValues, at flagPlace) error {
 	var bads []*ConfigError
 	bad := func(flag, format string, args ...any) {
-		bads = append(bads, &ConfigError{Line: lines[t.keyOf(flag)], Err: fmt.Errorf(format, args...)})
-	}
-	from := func(flag string) Origin {
-		return Origin(fmt.Sprintf("flag %s at %s:%d", flag, path, lines[t.keyOf(flag)]))
+		bads = append(bads, &ConfigError{Line: at.line(flag), Err: fmt.Errorf(at.dashes+format, args...)})
 	}
 	set := func(flag, key, text string) {
-		if text == "" {
+		if text == "" && !at.over {
 			return
 		}
 		f, ok := fieldOf(key)
-		if was := c.origins[key]; was != "" || !ok {
-			bad(flag, "%s says the same, and %s is set too; leave one of them out", flag, key)
+		was := c.origins[key]
+		if !ok || was != "" && (!at.over || was.typed()) {
+			other := key
+			if was.typed() {
+				other = was.source()
+			}
+			bad(flag, "%s says the same, and %s is set too; leave one of them out", flag, other)
 			return
 		}
-		if err := f.set(c, text); err != nil {
-			bad(flag, "%w", err)
+		if text == "" { // on a command line: none
+			f.in(c).SetZero()
+		} else if err := f.set(c, text); err != nil {
+			bad(flag, "%s: %w", flag, err)
 			return
 		}
-		c.origins[key] = from(flag)
+		c.origins[key] = at.origin(flag)
 	}
-	known := map[string]bool{}
 	for _, f := range t.flags {
-		known[f.name] = true
 		text, ok := given[f.name]
 		switch {
 		case !ok:
 		case f.key != "":
-			set(f.name, f.key, text)
+			set(f.name, f.key, f.says(text))
 		case f.with != "": // below
-		case f.secret:
-			bad(f.name, "%s has no counterpart here: %s", f.name, f.why)
-		case !slices.Contains(f.only, strings.ReplaceAll(text, " ", "")):
-			bad(f.name, "%s = %.80q has no counterpart here: %s", f.name, text, f.why)
+		default:
+			if why := f.refuses(text); why != "" {
+				bad(f.name, "%s", why)
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if !known[name] {
+		if _, known := t.find(name); !known {
 			bad(name, "%s is no flag of %s; docs/networks.md lists them", name, t.of)
 		}
 	}
 	if t.join != nil {
-		t.join(c, path, given, set, bad)
+		t.join(c, at.path, given, set, bad)
 	}
+	return joined(bads)
+}
+
+// refuses says why a flag that stands for nothing here is not taken; empty: what
+// it says is always so.
+func (f flagName) refuses(text string) string {
+	switch {
+	case f.secret:
+		return fmt.Sprintf("%s has no counterpart here: %s", f.name, f.why)
+	case slices.Contains(f.only, strings.ReplaceAll(text, " ", "")):
+		return ""
+	case f.bare && text == "true":
+		return fmt.Sprintf("%s has no counterpart here: %s", f.name, f.why)
+	}
+	return fmt.Sprintf("%s = %.80q has no counterpart here: %s", f.name, text, f.why)
+}
+
+// joined are all of them as one, each with its line; nil: none.
+func joined(bads []*ConfigError) error {
 	switch len(bads) {
 	case 0:
 		return nil
@@ -172,7 +242,11 @@ func (t flagTable) lay(c *Config, given flagValues, lines map[string]int, path s
 	}
 	var errs []error
 	for _, b := range bads {
-		errs = append(errs, fmt.Errorf("line %d: %w", b.Line, b.Err))
+		err := b.Err
+		if b.Line > 0 {
+			err = fmt.Errorf("line %d: %w", b.Line, err)
+		}
+		errs = append(errs, err)
 	}
 	return &ConfigError{Err: errors.Join(errs...)}
 }

@@ -21,6 +21,7 @@ type Origin string
 // Override is a value that counts for more than the file's.
 type Override struct {
 	Key    string
+	Flag   string                    // in place of Key: a flag of other software, one of Spellings
 	Value  string                    // as the environment has it: items of lists separated by commas
 	Change func(value string) string // in place of Value: what to make of the value below
 	Origin Origin
@@ -86,6 +87,10 @@ func LoadConfig(path string) (Config, error) { return LoadLayers(path) }
 // LoadLayers reads a config file and lets overrides count for more, the last
 // of a key the most. Every error is a *ConfigError.
 func LoadLayers(path string, over ...Override) (Config, error) {
+	over, err := resolveFlags(over)
+	if err != nil {
+		return Config{}, &ConfigError{Path: path, Err: err}
+	}
 	raw, err := readConfig(path)
 	if err != nil {
 		return Config{}, &ConfigError{Path: path, Err: err}
@@ -146,12 +151,15 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		return c, p.located(origins, lines)
 	}
 	for _, o := range over {
+		if o.Flag != "" { // below: it takes the network to say what it means
+			continue
+		}
 		f, ok := fieldOf(o.Key)
 		if !ok {
 			return c, &ConfigError{Err: fmt.Errorf("%s: there is no key %q", o.Origin, o.Key)}
 		}
 		if o.Change != nil {
-			below := f.example
+			below := c.exampleOf(f)
 			if len(c.Networks) > 0 && !f.in(&c).IsZero() {
 				below = textOf(f.in(&c).Interface())
 			}
@@ -162,10 +170,23 @@ func parse(raw []byte, path string, over []Override) (Config, error) {
 		}
 		c.origins[o.Key] = o.Origin
 	}
+	if err := c.layFlags(path, over); err != nil {
+		return c, err
+	}
 	c.withdraw()
 	c.zeros(&p)
 	p.add(c.validate())
 	return c, p.located(c.origins, lines)
+}
+
+// exampleOf is how a key of the network is written on its wire.
+func (c *Config) exampleOf(f field) string {
+	if len(c.Networks) == 1 && f.key == "network.listen" {
+		if w, ok := c.Networks[0].kind(); ok && w.listens != "" {
+			return w.listens
+		}
+	}
+	return f.example
 }
 
 // source is an origin without the word that says of which kind it is.
@@ -173,6 +194,12 @@ func (o Origin) source() string {
 	_, rest, _ := strings.Cut(string(o), " ")
 	return rest
 }
+
+// typed reports whether a flag of the command line says it.
+func (o Origin) typed() bool { return strings.HasPrefix(string(o), typedOrigin) }
+
+// typedOrigin is how the origin of what was typed begins.
+const typedOrigin = "flag --"
 
 // zeros refuses a zero that is written down where zero stands for the default:
 // whoever writes max_peers = 0 does not want 50.

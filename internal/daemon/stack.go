@@ -97,6 +97,9 @@ type wireKind struct {
 	// check reports what is wrong with the tables of the wire's chain.
 	check func(n *Network, p *problems)
 	addrs addrParser
+	// listens is where a node listens that is told a port alone; empty: as the
+	// example of network.listen.
+	listens string
 	// listen checks what a node listens on and what it tells others: the key,
 	// "listen" or "advertise", and the text.
 	listen func(key, text string) error
@@ -135,7 +138,7 @@ func wires() []wireKind {
 			probe: func(ctx context.Context, address, agent string, _ uint32) (wire.Probed, error) {
 				return devp2p.Probe(ctx, address, agent)
 			},
-			check: func(n *Network, p *problems) { n.Ethereum.check(n, p) }, addrs: new(devp2p.Wire), listen: checkHostPort,
+			check: func(n *Network, p *problems) { n.Ethereum.check(n, p) }, addrs: new(devp2p.Wire), listens: "0.0.0.0:30303", listen: checkHostPort,
 		},
 		{
 			name: ontology.Name, table: "network.ontology", open: openOntology, protocols: ontProtocols,
@@ -144,7 +147,7 @@ func wires() []wireKind {
 				return ontology.Probe(ctx, address, network)
 			},
 			byNetwork: true,
-			check:     func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listen: checkHostPort,
+			check:     func(n *Network, p *problems) { n.Ontology.check(n, p) }, addrs: new(ontology.Wire), listens: "0.0.0.0:20338", listen: checkHostPort,
 		},
 	}
 }
