@@ -167,8 +167,7 @@ func (b *Budget) cutIdle(now time.Time) {
 	}
 	b.mu.Unlock()
 	for _, g := range idle {
-		g.late.Store(true)
-		g.cut()
+		g.cutNow()
 	}
 }
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,12 +14,16 @@ const paceWindow = 2 * time.Second
 // Grant is memory for what a peer is sending. While others wait for memory it
 // is cut if what it was granted for comes in too slowly. One goroutine uses
 // it, but for Came and Late, and gives it back. What it is for is ended by its
-// cut, which is called once at most and must not block.
+// cut, which is called once at most, and must neither block nor use the grant.
 type Grant struct {
 	b    *Budget
 	cut  func()
 	got  atomic.Int64
 	late atomic.Bool
+
+	cutting sync.Mutex // held during a cut; a leaf, but for what cut itself locks
+	over    bool       // it is not cut any more; under cutting
+
 	want int64 // bytes asked for
 	size int64 // bytes held: as many, but at most the whole budget
 
@@ -95,11 +100,26 @@ func (g *Grant) Came(n int) { g.got.Add(int64(n)) }
 // Late reports whether it was cut.
 func (g *Grant) Late() bool { return g.late.Load() }
 
-// Whole says that all is here: it is not cut any more.
+// Whole says that all is here: it is not cut any more, and a cut that is under
+// way has ended when Whole returns, so that what follows on the same link is not
+// hit by it.
 func (g *Grant) Whole() {
 	g.b.mu.Lock()
-	defer g.b.mu.Unlock()
 	delete(g.b.grants, g)
+	g.b.mu.Unlock()
+	g.cutting.Lock()
+	defer g.cutting.Unlock()
+	g.over = true
+}
+
+// cutNow cuts it, unless all is here by now.
+func (g *Grant) cutNow() {
+	g.cutting.Lock()
+	defer g.cutting.Unlock()
+	if !g.over {
+		g.late.Store(true)
+		g.cut()
+	}
 }
 
 // GiveBack gives all back. It is called once.

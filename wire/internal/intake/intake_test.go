@@ -14,6 +14,56 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// A cut ends the reads of a link by its deadline: one that came after the frame
+// is whole would hit the link's next frame, of a peer that did all in time.
+func TestACutIsOverWhenTheFrameIsWhole(t *testing.T) {
+	b := intake.NewBudget(1 << 20)
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var order []string // the cut's, then that of whoever has the whole frame
+	g, err := b.Frame(t.Context(), 1<<20, func() {
+		close(begun)
+		<-goOn
+		order = append(order, "cut")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { // it waits, so the other is cut
+		give, err := b.Take(t.Context(), 1)
+		if err == nil {
+			give()
+		}
+		ended <- err
+	}()
+	<-begun
+	whole := make(chan struct{})
+	go func() {
+		defer close(whole)
+		g.Whole()
+		order = append(order, "whole")
+	}()
+	time.AfterFunc(10*time.Millisecond, func() { close(goOn) })
+	<-whole
+	if len(order) != 2 || order[0] != "cut" {
+		t.Errorf("%v: the cut was under way when the frame was called whole", order)
+	}
+	g.GiveBack()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+
+	late, err := b.Frame(t.Context(), 1<<20, func() { t.Error("a whole frame was cut") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Whole()
+	late.GiveBack()
+	if used := b.Used(); used != 0 {
+		t.Errorf("%d bytes are still granted", used)
+	}
+}
+
 // Threat M-03: lengths cost nothing, so what does not follow them up loses
 // its memory as soon as somebody else wants it.
 func TestAnIdleFrameMakesRoom(t *testing.T) {
