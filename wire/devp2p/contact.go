@@ -37,7 +37,8 @@ func (n *node) tidy(id peer.ID) {
 	}
 }
 
-// beginDial notes a dial of ours, unless there is something with the peer.
+// beginDial notes a dial of ours, unless there is something with the peer. Run
+// waits for it, and so for the session that it starts, until endDial.
 func (n *node) beginDial(id peer.ID) (*dialing, peer.Reason) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -52,10 +53,12 @@ func (n *node) beginDial(id peer.ID) (*dialing, peer.Reason) {
 		return nil, peer.AlreadyDialling
 	}
 	c.dial = &dialing{done: make(chan struct{})}
+	n.wg.Add(1)
 	return c.dial, peer.OK
 }
 
 func (n *node) endDial(id peer.ID, d *dialing) {
+	defer n.wg.Done()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c := n.peers[id]; c != nil && c.dial == d {
