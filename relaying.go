@@ -31,7 +31,7 @@ func (n *Node) buildRelay() error {
 			PushBlocks: caps.BlockPush, AnnounceBlocks: caps.BlockAnnounce, MayBeSilent: caps.SilentRefusal,
 			FetchTxs: caps.MaxBatch.Txs,
 		},
-		Pool: n.pool,
+		Pool: n.pool, TellsSent: caps.TellsSent,
 		Take: func(ctx context.Context, s wire.Session, txs []chain.Tx) bool {
 			return settles(n.host.Check(ctx, s, wire.Txs{Txs: txs}))
 		},

@@ -159,6 +159,8 @@ func (c *Core) take(in Input) {
 		c.onOffered(in)
 	case Targeted:
 		c.onTargeted(in.Ref)
+	case Sent:
+		c.onSent(in)
 	case Answered:
 		c.onAnswered(in)
 	case Looked:

@@ -47,6 +47,12 @@ type (
 	}
 	// Targeted: a block is trusted and wanted.
 	Targeted struct{ Ref chain.Ref }
+	// Sent: a request left us, where the wire tells (wire.OnSent). What passed
+	// before is not the peer's silence.
+	Sent struct {
+		ID uint64
+		At time.Time
+	}
 	// Answered: a request ended. Exactly one of Response and Err is set.
 	Answered struct {
 		ID       uint64
@@ -106,6 +112,7 @@ func (Claims) input()          {}
 func (Announced) input()       {}
 func (Offered) input()         {}
 func (Targeted) input()        {}
+func (Sent) input()            {}
 func (Answered) input()        {}
 func (Looked) input()          {}
 func (VerifiedHeaders) input() {}

@@ -62,8 +62,10 @@ type request struct {
 	peer      *remote
 	kind      string
 	deadline  time.Time
-	sent      time.Time
-	expect    int // bytes reserved
+	sent      time.Time // when it left us, where the wire tells; else when it was asked
+	counts    time.Time // from when the deadline counts
+	held      bool      // it has not left yet
+	expect    int       // bytes reserved
 	cancelled bool
 	done      func(wire.Response, error) // nil response and nil error: timed out
 	lo, hi    uint64
@@ -218,7 +220,7 @@ func (c *Core) wantBytes(p *remote) int {
 
 // ask sends a request and remembers what to do with its end.
 func (c *Core) ask(p *remote, rq wire.Request, expect int, lo, hi uint64, done func(wire.Response, error)) *request {
-	r := &request{id: c.id(), peer: p, kind: wire.KindOf(rq), sent: c.now, expect: expect, done: done, lo: lo, hi: hi}
+	r := &request{id: c.id(), peer: p, kind: wire.KindOf(rq), sent: c.now, counts: c.now, held: c.cfg.Caps.TellsSent, expect: expect, done: done, lo: lo, hi: hi}
 	ahead := expect
 	for _, o := range p.asked {
 		ahead += o.expect
@@ -234,6 +236,23 @@ func (c *Core) ask(p *remote, rq wire.Request, expect int, lo, hi uint64, done f
 	c.reserved += expect
 	c.emit(Ask{ID: r.id, Peer: p.id, Request: rq})
 	return r
+}
+
+// onSent counts the time of a request from when it left, and of one that asks
+// on, from when its last part did.
+func (c *Core) onSent(in Sent) {
+	r, ok := c.asked[in.ID]
+	if !ok || r.cancelled {
+		return
+	}
+	if r.held && in.At.After(r.sent) {
+		r.sent = in.At
+	}
+	r.held = false
+	if in.At.After(r.counts) {
+		r.deadline = r.deadline.Add(in.At.Sub(r.counts))
+		r.counts = in.At
+	}
 }
 
 // release frees what a request reserved, once.
@@ -281,8 +300,13 @@ func (c *Core) expire() {
 }
 
 // unanswered takes p one rank down. Requests that were sent before the last
-// silence was noticed belong to that silence. (Z-03)
+// silence was noticed belong to that silence, and one that never left us is none
+// of it. (Z-03)
 func (c *Core) unanswered(p *remote, r *request) {
+	if r.held {
+		p.window = 1 // our own queue is long
+		return
+	}
 	if !p.lastSilence.IsZero() && r.sent.Before(p.lastSilence) {
 		return
 	}

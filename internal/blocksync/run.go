@@ -232,6 +232,9 @@ func (o *owner) ask(ctx context.Context, e Ask) {
 	s, ok := o.sessions[e.Peer]
 	rctx, cancel := context.WithCancel(ctx)
 	o.cancels[e.ID] = cancel
+	if o.cfg.Caps.TellsSent {
+		rctx = wire.OnSent(rctx, func(at time.Time) { o.result(ctx, Sent{e.ID, at}) })
+	}
 	o.wg.Go(func() {
 		in := Answered{ID: e.ID, Err: wire.ErrClosed}
 		if ok {

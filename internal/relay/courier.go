@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -13,16 +15,22 @@ import (
 type courier struct {
 	id      peer.ID
 	session wire.Session
-	send    chan Effect // room for one of each queue
-	fetch   chan Fetch  // room for one
-	seek    chan Effect // room for one
-	stop    context.CancelFunc
+	// tellsSent: its requests tell when they leave (wire.OnSent).
+	tellsSent bool
+
+	send  chan Effect // room for one of each queue
+	fetch chan Fetch  // room for one
+	seek  chan Effect // room for one
+	stop  context.CancelFunc
 }
 
 // hire starts a courier. It ends with ctx, or when it is dismissed.
 func (r *Relay) hire(ctx context.Context, s wire.Session) *courier {
 	ctx, stop := context.WithCancel(ctx)
-	c := &courier{id: s.Peer().ID, session: s, send: make(chan Effect, numQueues), fetch: make(chan Fetch, 1), seek: make(chan Effect, 1), stop: stop}
+	c := &courier{
+		id: s.Peer().ID, session: s, tellsSent: r.cfg.TellsSent, stop: stop,
+		send: make(chan Effect, numQueues), fetch: make(chan Fetch, 1), seek: make(chan Effect, 1),
+	}
 	r.workers.Go(func() {
 		for {
 			select {
@@ -115,11 +123,30 @@ func (r *Relay) ask(ctx context.Context, c *courier, f Fetch) Fetched {
 	return out
 }
 
-// request asks the session, for FetchTimeout at most. Silent: there was not even
-// a refusal within it.
+// Why a request was given up: it was not answered, or it did not leave us.
+var (
+	errSilent = errors.New("relay: no answer in time")
+	errHeld   = errors.New("relay: a request did not leave in time")
+)
+
+// request asks the session, for FetchTimeout at most from when the request left
+// us, for which it has as long: that our own uplink is slow is no silence of the
+// peer's. Where the wire does not tell when a request leaves, the time counts
+// from now. Silent: there was not even a refusal within it.
 func (c *courier) request(ctx context.Context, rq wire.Request) (res wire.Response, silent bool, err error) {
-	limit, cancel := context.WithTimeout(ctx, FetchTimeout)
-	defer cancel()
-	res, err = c.session.Request(limit, rq)
-	return res, err != nil && limit.Err() != nil && ctx.Err() == nil, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(FetchTimeout, func() { cancel(errSilent) })
+	defer late.Stop()
+	if c.tellsSent {
+		late.Stop()
+		held := time.AfterFunc(FetchTimeout, func() { cancel(errHeld) })
+		defer held.Stop()
+		ctx = wire.OnSent(ctx, func(at time.Time) {
+			held.Stop()
+			late.Reset(time.Until(at.Add(FetchTimeout)))
+		})
+	}
+	res, err = c.session.Request(ctx, rq)
+	return res, err != nil && context.Cause(ctx) == errSilent, err
 }

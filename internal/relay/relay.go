@@ -30,6 +30,8 @@ type Config struct {
 	// bodies can be asked for by hash; nil: none are fetched.
 	Blocks BlockTaker
 	Logger *slog.Logger
+	// TellsSent: the sessions' requests tell when they leave (wire.OnSent).
+	TellsSent bool
 	// Queue bounds the events of each kind that wait for the owner; 0: 1024.
 	// What is over it is dropped and counted; the end of a session never is.
 	Queue int

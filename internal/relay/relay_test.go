@@ -301,3 +301,49 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("an unknown policy was found")
 	}
 }
+
+// What a request spends in our own queue is no silence of the peer's: its time
+// counts from when it left.
+func TestTheTimeOfARequestCountsFromWhenItLeft(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		tells        bool
+		left, answer time.Duration // after it was asked, and after it left; 0: never
+		silent       bool
+		took         time.Duration
+	}{
+		{"a wire that does not tell", false, 0, 0, true, FetchTimeout},
+		{"it never leaves", true, 0, 0, false, FetchTimeout},
+		{"it leaves late and is answered", true, 4 * time.Second, 4 * time.Second, false, 8 * time.Second},
+		{"it leaves late and is not answered", true, 4 * time.Second, 0, true, 4*time.Second + FetchTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSession("a")
+			s.answer = func(ctx context.Context, _ []chain.Hash) ([]chain.Tx, error) {
+				wait := func(d time.Duration) bool {
+					if d > 0 {
+						select {
+						case <-time.After(d):
+							return true
+						case <-ctx.Done():
+						}
+					}
+					<-ctx.Done()
+					return false
+				}
+				if wait(tt.left) {
+					if wire.Sent(ctx, time.Now()); wait(tt.answer) {
+						return nil, nil
+					}
+				}
+				return nil, context.Cause(ctx)
+			}
+			c := courier{session: s, tellsSent: tt.tells}
+			began := time.Now()
+			_, silent, err := c.request(t.Context(), wire.GetTxs{})
+			if took := time.Since(began); silent != tt.silent || (err == nil) != (tt.answer > 0) || took != tt.took {
+				t.Errorf("%s: silent %v, %v after %v, want %v after %v", tt.name, silent, err, took, tt.silent, tt.took)
+			}
+		})
+	}
+}
