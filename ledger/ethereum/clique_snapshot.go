@@ -94,15 +94,17 @@ func (s *signers) with(h *types.Header, by common.Address, epoch uint64) (*signe
 	if n.allowed[about] != allow {
 		n.votes = append(n.votes, vote{by, about, allow})
 	}
-	n.count(about, allow, number)
+	n.count(about, number)
 	return n, nil
 }
 
-// count makes the change that a majority wants.
-func (s *signers) count(about common.Address, allow bool, number uint64) {
-	votes := 0
+// count makes the change that a majority wants. All votes about an address are
+// for the one change that there can be, whatever the header at hand asks for:
+// even if its own vote is for nothing new, the others may be enough by now.
+func (s *signers) count(about common.Address, number uint64) {
+	allow, votes := !s.allowed[about], 0
 	for _, v := range s.votes {
-		if v.about == about && v.allow == allow {
+		if v.about == about {
 			votes++
 		}
 	}
