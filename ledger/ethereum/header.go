@@ -16,25 +16,28 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
 
-// maxHeader bounds an encoded header: clique's with a thousand signers has 21 KiB.
-const maxHeader = 32 << 10
+// maxDifficultyBits bounds a difficulty, as geth does (core/types, SanityCheck).
+const maxDifficultyBits = 80
 
 // decodeHeader is strict: one encoding for each header.
 func decodeHeader(b []byte) (chain.Header, *types.Header, error) {
-	if len(b) > maxHeader {
-		return chain.Header{}, nil, fmt.Errorf("ethereum: header has %d bytes, at most %d", len(b), maxHeader)
+	if len(b) > eth.MaxHeader {
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header has %d bytes, at most %d", len(b), eth.MaxHeader)
 	}
 	h := new(types.Header)
 	if err := rlp.DecodeBytes(b, h); err != nil {
 		return chain.Header{}, nil, fmt.Errorf("ethereum: header: %w", err)
 	}
-	if h.Number == nil || !h.Number.IsUint64() || h.Difficulty == nil || h.Difficulty.BitLen() > 80 {
-		return chain.Header{}, nil, errors.New("ethereum: header: number or difficulty is out of range")
-	}
-	if h.Time > math.MaxInt64/2 {
-		return chain.Header{}, nil, fmt.Errorf("ethereum: header: time %d is out of range", h.Time)
+	switch {
+	case h.Number == nil || !h.Number.IsUint64():
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header: number %v is over 64 bits", h.Number)
+	case h.Difficulty == nil || h.Difficulty.BitLen() > maxDifficultyBits:
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header: difficulty %v is over %d bits", h.Difficulty, maxDifficultyBits)
+	case h.Time > math.MaxInt64/2:
+		return chain.Header{}, nil, fmt.Errorf("ethereum: header: time %d is over %d", h.Time, int64(math.MaxInt64/2))
 	}
 	return chain.Header{
 		Ref:    chain.Ref{Number: h.Number.Uint64(), Hash: chain.Hash(crypto.Keccak256Hash(b))},
@@ -91,8 +94,9 @@ func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.He
 		return fmt.Errorf("its parent is %v, want %v", ch.Parent, pc.Ref)
 	case ch.Ref.Number != pc.Ref.Number+1:
 		return fmt.Errorf("its parent has number %d", pc.Ref.Number)
-	case h.Time <= parent.Time:
-		return fmt.Errorf("its time %d is not after its parent's %d", h.Time, parent.Time)
+	}
+	if err := f.inTime(parent, h); err != nil {
+		return err
 	}
 	if err := f.form(h); err != nil {
 		return err
@@ -112,6 +116,22 @@ func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.He
 		return f.clique.verify(pc, ch, h)
 	}
 	return f.checkDifficulty(parent, h)
+}
+
+// inTime checks how long after its parent a header comes: under clique a period
+// at least, which may be none, else later (consensus/clique, ethash and beacon of
+// geth's). No time is over half of 63 bits.
+func (f *Family) inTime(parent, h *types.Header) error {
+	if f.clique == nil || afterMerge(h) {
+		if h.Time <= parent.Time {
+			return fmt.Errorf("its time %d is not after its parent's %d", h.Time, parent.Time)
+		}
+		return nil
+	}
+	if h.Time < parent.Time || h.Time-parent.Time < f.clique.period {
+		return fmt.Errorf("its time %d is not %d s after its parent's %d", h.Time, f.clique.period, parent.Time)
+	}
+	return nil
 }
 
 // afterMerge tells blocks of the beacon chain, which have no difficulty (EIP-3675).

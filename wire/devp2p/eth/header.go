@@ -9,8 +9,13 @@ import (
 	"github.com/starlingp2p/starling/chain"
 )
 
-// maxHeader bounds a header: no chain's comes near it.
-const maxHeader = 16 << 10
+// MaxHeader bounds an encoded header, in bytes. Its fields are bounded by
+// themselves, 32 bytes of extra data among them, and make less than 1 KiB (Yellow
+// Paper, 4.3; EIP-1559, 4895, 4844, 4788, 7685, 7928 and 7843). Only a clique
+// checkpoint is larger: its extra data has 97 bytes and 20 more for each signer
+// (EIP-225), of which neither that nor geth bounds the number. This is room for
+// 1,500 signers.
+const MaxHeader = 1<<10 + 97 + 20*1500
 
 // Places of fields in a header's list (Yellow Paper, 4.3).
 const (
@@ -22,8 +27,8 @@ const (
 // ParseHeader reads what links a header, and hashes it. What else it holds is
 // for the chain's family to judge. raw is kept.
 func ParseHeader(raw []byte) (chain.Header, error) {
-	if len(raw) > maxHeader {
-		return chain.Header{}, bad("header has %d bytes, at most %d", len(raw), maxHeader)
+	if len(raw) > MaxHeader {
+		return chain.Header{}, bad("header has %d bytes, at most %d", len(raw), MaxHeader)
 	}
 	h := chain.Header{Bytes: raw}
 	c := message(raw)
