@@ -138,11 +138,7 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		st := n.stack.chain.Status()
-		ready := Event{Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: doors.url(), Metrics: urlOf(obs.listen), Admin: urlOf(obs.admin), Engine: n.stack.engineAPI.url(), Number: st.Head.Number, Hash: st.Head.Hash.String()}
-		for _, a := range n.stack.wire.Addrs() {
-			ready.Addrs = append(ready.Addrs, a.String())
-		}
+		ready := n.readyEvent(doors, obs)
 		wg.Go(func() {
 			if err := doors.serve(ctx, server); err != nil {
 				rpcErr = err
@@ -152,25 +148,9 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 		obs.look(ctx) // so that it is healthy from the first
 		emit(ready)
 		if !out.JSON {
-			fmt.Fprintf(out.Out, "starling %s  network %s on the %s wire, block %d\n", Version, st.Network, n.stack.wire.Caps().Name, st.Head.Number)
-			for _, a := range ready.Addrs {
-				fmt.Fprintf(out.Out, "  %s\n", a)
-			}
-			if ready.RPC != "" {
-				fmt.Fprintf(out.Out, "  rpc  %s\n", ready.RPC)
-			}
-			if ready.Metrics != "" {
-				fmt.Fprintf(out.Out, "  metrics  %s/metrics\n", ready.Metrics)
-			}
-			if ready.Engine != "" {
-				fmt.Fprintf(out.Out, "  engine api  %s\n", ready.Engine)
-			}
-			if ready.Admin != "" {
-				fmt.Fprintf(out.Out, "  profiles  %s/debug/pprof/\n", ready.Admin)
-			}
-			fmt.Fprintf(out.Out, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
+			n.banner(out.Out, ready)
 		}
-		obs.tell(notifyReady, status("network %s, block %d", st.Network, st.Head.Number))
+		obs.tell(notifyReady, status("network %s, block %d", n.stack.chain.Status().Network, ready.Number))
 		if out.Reload != nil {
 			n.reloads.node = n.node.Client()
 			wg.Go(func() { n.reloads.run(ctx, out.Reload) })
@@ -192,6 +172,35 @@ func (n *Node) run(ctx context.Context, out Output, log *slog.Logger) error {
 	wg.Wait()
 	emit(Event{Event: EventStop})
 	return errors.Join(n.startError(err), rpcErr, obsErr)
+}
+
+// readyEvent says where everything of the node is.
+func (n *Node) readyEvent(d doors, o *observer) Event {
+	head := n.stack.chain.Status().Head
+	ev := Event{
+		Event: EventReady, ID: string(n.stack.wire.Self()), Socket: SocketPath(n.dir.Path), RPC: d.url(),
+		Metrics: urlOf(o.listen), Admin: urlOf(o.admin), Engine: n.stack.engineAPI.url(), Number: head.Number, Hash: head.Hash.String(),
+	}
+	for _, a := range n.stack.wire.Addrs() {
+		ev.Addrs = append(ev.Addrs, a.String())
+	}
+	return ev
+}
+
+// banner tells a person what is ready, and what to type next.
+func (n *Node) banner(w io.Writer, ready Event) {
+	fmt.Fprintf(w, "starling %s  network %s on the %s wire, block %d\n", Version, n.stack.chain.Status().Network, n.stack.wire.Caps().Name, ready.Number)
+	for _, a := range ready.Addrs {
+		fmt.Fprintf(w, "  %s\n", a)
+	}
+	for _, at := range []struct{ what, url, path string }{
+		{"rpc", ready.RPC, ""}, {"metrics", ready.Metrics, "/metrics"}, {"engine api", ready.Engine, ""}, {"profiles", ready.Admin, "/debug/pprof/"},
+	} {
+		if at.url != "" {
+			fmt.Fprintf(w, "  %s  %s%s\n", at.what, at.url, at.path)
+		}
+	}
+	fmt.Fprintf(w, "Ready. Try, in another terminal:  starling status --datadir %s\n", n.dir.Path)
 }
 
 // startError marks an error from before the node was ready, and names the key
