@@ -19,13 +19,14 @@ import (
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
 // answering makes a bare host answer each request with that.
 func answering(h libhost.Host, answer func(network.Stream)) {
 	h.SetStreamHandler(codec.RequestProtocol, func(s network.Stream) {
-		if _, err := codec.ReadPacked(bufio.NewReader(s), codec.MaxRequest); err == nil {
+		if _, err := codectest.Unpack(bufio.NewReader(s), codec.MaxRequest); err == nil {
 			answer(s)
 		}
 	})

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	kadpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	libhost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -18,6 +21,7 @@ import (
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/internal/p2phost"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/wiretest"
@@ -103,7 +107,7 @@ func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
 				break
 			}
 			s.Write([]byte("\x13/multistream/1.0.0\n\x14" + codec.RequestProtocol + "\n"))
-			s.Write(codec.AppendPacked(nil, ask)) // and reads nothing
+			s.Write(codectest.Pack(ask)) // and reads nothing
 		}
 		time.Sleep(5 * time.Second)
 		// The size of items is learned from the first answers; those that are made
@@ -123,10 +127,61 @@ func TestRequestsOfOnePeerHoldLittleMemory(t *testing.T) {
 	})
 }
 
+// decoder is a node that only decodes.
+func decoder() *node {
+	return &node{w: &Wire{cfg: Config{MaxBlockBytes: codec.MaxBlock}}, budget: p2phost.NewBudget(0)}
+}
+
+// For any payload of the block topic, what is allocated is in proportion to it:
+// 22 is more than snappy can make of a byte.
+func TestGossipBlocksAllocateInProportion(t *testing.T) {
+	n := decoder()
+	for name, in := range map[string][]byte{
+		"a block":        codec.AppendGossipBlock(nil, wiretest.BlockOf(1, 100_000)),
+		"nothing":        nil,
+		"a large claim":  binary.AppendUvarint(nil, 1<<32-1),
+		"the most":       binary.AppendUvarint(nil, codec.MaxBlock),
+		"zeros":          codec.Compress(nil, make([]byte, codec.MaxBlock)),
+		"empty parts":    codec.Compress(nil, bytes.Repeat([]byte{0x12, 0}, 1_000_000)),
+		"empty headers":  codec.Compress(nil, bytes.Repeat([]byte{0x0a, 0}, 1_000_000)),
+		"unknown fields": codec.Compress(nil, append(codec.AppendBlock(nil, wiretest.BlockOf(1, 100)), unknownField(9<<20)...)),
+		"not compressed": make([]byte, 1<<20),
+	} {
+		decode := func() {
+			_, release, _ := n.decodeBlock(context.Background(), in)
+			release()
+		}
+		if got, most := codectest.Allocated(decode), uint64(22*len(in)+64<<10); got > most {
+			t.Errorf("%s: %d bytes allocated for %d, at most %d", name, got, len(in), most)
+		}
+	}
+}
+
+// FuzzGossipBlock checks that a block that decodes is the same once more, and
+// that what is held while it is looked at is given back.
+func FuzzGossipBlock(f *testing.F) {
+	f.Add(codec.AppendGossipBlock(nil, wiretest.BlockOf(1, 100)))
+	f.Add(codec.Compress(nil, append(codec.AppendBlock(nil, wiretest.BlockOf(2, 10)), unknownField(100)...)))
+	f.Add(binary.AppendUvarint(nil, codec.MaxBlock+1))
+	n := decoder()
+	f.Fuzz(func(t *testing.T, in []byte) {
+		m, release, err := n.decodeBlock(t.Context(), in)
+		defer release()
+		if err != nil {
+			return
+		}
+		again, release, err := n.decodeBlock(t.Context(), codec.AppendGossipBlock(nil, m.(wire.Block).Block))
+		defer release()
+		if diff := cmp.Diff(m, again, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Fatalf("%v: %s", err, diff)
+		}
+	})
+}
+
 // Threat E-13: whoever is first to pass a good block on must not make
 // it longer for everybody. Who relays it is not to blame.
 func TestPaddedBlocksAreNotRelayed(t *testing.T) {
-	n := &node{w: &Wire{cfg: Config{MaxBlockBytes: codec.MaxBlock}}, budget: p2phost.NewBudget(0)}
+	n := decoder()
 	b := codec.AppendBlock(nil, wiretest.BlockOf(1, 100))
 	pad := func(size int) []byte { return codec.Compress(nil, append(b[:len(b):len(b)], unknownField(size)...)) }
 	for size, good := range map[int]bool{0: true, 1000: true, 5000: false, 9 << 20: false} {

@@ -28,6 +28,7 @@ import (
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -209,11 +210,11 @@ func TestUnknownProtocolsAndKindsAreDeclined(t *testing.T) {
 		}
 		s := stream(t, h, c, codec.RequestProtocol)
 		later := []byte{0x98, 0x06, 1} // field 99
-		if _, err := s.Write(codec.AppendPacked(nil, later)); err != nil {
+		if _, err := s.Write(codectest.Pack(later)); err != nil {
 			t.Fatal(err)
 		}
 		s.CloseWrite()
-		raw, err := codec.ReadPacked(bufio.NewReader(s), codec.MaxAnswer)
+		raw, err := codectest.Unpack(bufio.NewReader(s), codec.MaxAnswer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	starling "github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
@@ -128,7 +129,7 @@ func (p *place) starling(i int, w *Wire, h *wiretest.Host, answer func(wire.Requ
 func onRanges(b libhost.Host, answer func(wire.Request, network.Stream)) {
 	b.SetStreamHandler(rangeProtocol(chainID), func(s network.Stream) {
 		defer s.Close()
-		raw, err := starling.ReadPacked(bufio.NewReader(s), starling.MaxRequest)
+		raw, err := codectest.Unpack(bufio.NewReader(s), starling.MaxRequest)
 		if err != nil {
 			return
 		}
@@ -143,7 +144,7 @@ func answerOf(blocks ...chain.Block) []byte {
 	for _, b := range blocks {
 		raw = starling.AppendAnswerBlock(raw, b)
 	}
-	return starling.AppendPacked(nil, starling.AppendAnswerEnd(raw, starling.End{}))
+	return codectest.Pack(starling.AppendAnswerEnd(raw, starling.End{}))
 }
 
 // Threats L-01, L-04 and L-08: blocks that are not what they say, not those that
@@ -235,7 +236,7 @@ func TestOurOwnShortagesCostAStarlingNothing(t *testing.T) {
 		refuse := false
 		_, s := p.starling(2, w, h, func(_ wire.Request, st network.Stream) {
 			if refuse {
-				st.Write(starling.AppendPacked(nil, starling.AppendAnswerEnd(nil, starling.End{Code: wire.RefusedBusy, Limit: "decode-budget"})))
+				st.Write(codectest.Pack(starling.AppendAnswerEnd(nil, starling.End{Code: wire.RefusedBusy, Limit: "decode-budget"})))
 				return
 			}
 			st.Write(answerOf())

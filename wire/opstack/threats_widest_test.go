@@ -14,6 +14,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
 	codecs "github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 )
 
@@ -29,11 +30,11 @@ func asks(p *place, from libhost.Host, to libpeer.ID) (bytes int, end codecs.End
 	if err != nil {
 		p.t.Error(err)
 	}
-	st.Write(codecs.AppendPacked(nil, req))
+	st.Write(codectest.Pack(req))
 	st.CloseWrite()
 	in := bufio.NewReader(st)
 	for {
-		body, err := codecs.ReadPacked(in, codecs.MaxAnswer)
+		body, err := codectest.Unpack(in, codecs.MaxAnswer)
 		bytes += len(body)
 		var a codecs.Answer
 		if err != nil || codecs.DecodeAnswer(body, &a) != nil {

@@ -49,13 +49,3 @@ func AppendGossipBlock(dst []byte, b chain.Block) []byte {
 	buf.B = AppendBlock(buf.B, b)
 	return Compress(dst, buf.B)
 }
-
-// DecodeGossipBlock reads the payload of the block topic, of at most MaxBlock
-// bytes decoded. The block shares nothing with data.
-func DecodeGossipBlock(data []byte) (chain.Block, error) {
-	raw, err := Decompress(data, MaxBlock)
-	if err != nil {
-		return chain.Block{}, err
-	}
-	return DecodeBlock(raw)
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -35,7 +36,7 @@ func TestImpossibleLengthsCostNothing(t *testing.T) {
 		r := bytes.NewReader(in)
 		br := bufio.NewReader(r)
 		var err error
-		got := allocated(func() {
+		got := codectest.Allocated(func() {
 			r.Reset(in)
 			br.Reset(r)
 			_, err = codec.ReadFrame(br, codec.MaxFrame)
@@ -53,7 +54,7 @@ func TestMemoryIsTakenAsBytesArrive(t *testing.T) {
 		r := bytes.NewReader(in)
 		br := bufio.NewReader(r)
 		var err error
-		got := allocated(func() {
+		got := codectest.Allocated(func() {
 			r.Reset(in)
 			br.Reset(r)
 			_, err = codec.ReadFrame(br, codec.MaxFrame)
@@ -96,9 +97,9 @@ func TestCutFramesAreTruncated(t *testing.T) {
 			t.Errorf("after %d bytes: %v", n, err)
 		}
 	}
-	packed := codec.AppendPacked(nil, bytes.Repeat([]byte("hello"), 100))
+	packed := codectest.Pack(bytes.Repeat([]byte("hello"), 100))
 	for n := 1; n < len(packed); n++ {
-		if _, err := codec.ReadPacked(reader(packed[:n]), 1<<10); wiretest.OffenseOf(err) != peer.TruncatedFrame {
+		if _, err := codectest.Unpack(reader(packed[:n]), 1<<10); wiretest.OffenseOf(err) != peer.TruncatedFrame {
 			t.Errorf("packed, after %d bytes: %v", n, err)
 		}
 	}
@@ -140,7 +141,7 @@ func TestSnappyBombsAreRefusedByTheirHeader(t *testing.T) {
 		"no header":        {nil, peer.BadEncoding},
 	} {
 		var err error
-		if got := allocated(func() { _, err = codec.Decompress(tt.in, 10<<20) }); wiretest.OffenseOf(err) != tt.want || got > 1<<10 {
+		if got := codectest.Allocated(func() { _, err = codec.Decompress(tt.in, 10<<20) }); wiretest.OffenseOf(err) != tt.want || got > 1<<10 {
 			t.Errorf("%s: %v, %d bytes allocated", name, err, got)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
-	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +12,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 )
 
 // seeds adds every sample, so that each decoder also sees the others' bytes.
@@ -87,11 +87,6 @@ func FuzzBlock(f *testing.F) {
 			return tidyBlock(v), err
 		}
 		roundTrip(t, in, decode, func(b chain.Block) []byte { return codec.AppendBlock(nil, b) })
-		decode = func(b []byte) (chain.Block, error) {
-			v, err := codec.DecodeGossipBlock(b)
-			return tidyBlock(v), err
-		}
-		roundTrip(t, in, decode, func(b chain.Block) []byte { return codec.AppendGossipBlock(nil, b) })
 	})
 }
 
@@ -192,7 +187,7 @@ func encodeAnswer(a codec.Answer) []byte {
 func FuzzFrame(f *testing.F) {
 	seeds(f)
 	f.Add(codec.AppendFrame(nil, []byte("hello")))
-	f.Add(codec.AppendPacked(nil, bytes.Repeat([]byte("hello"), 100)))
+	f.Add(codectest.Pack(bytes.Repeat([]byte("hello"), 100)))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		const most = 1 << 20
 		if b, err := codec.ReadFrame(bufio.NewReader(bytes.NewReader(in)), most); err == nil {
@@ -200,16 +195,10 @@ func FuzzFrame(f *testing.F) {
 				t.Fatalf("frame %x is no prefix of %x", got, in)
 			}
 		}
-		if b, err := codec.ReadPacked(bufio.NewReader(bytes.NewReader(in)), most); err == nil {
-			again, err := codec.ReadPacked(bufio.NewReader(bytes.NewReader(codec.AppendPacked(nil, b))), most)
+		if b, err := codectest.Unpack(bufio.NewReader(bytes.NewReader(in)), most); err == nil {
+			again, err := codectest.Unpack(bufio.NewReader(bytes.NewReader(codectest.Pack(b))), most)
 			if err != nil || !bytes.Equal(again, b) {
 				t.Fatalf("packed: %v", err)
-			}
-			room := append(make([]byte, codec.PackedHead), b...)
-			sealed := codec.SealPacked(room, new(codec.Buffer))
-			again, err = codec.ReadPacked(bufio.NewReader(bytes.NewReader(sealed)), most)
-			if err != nil || !bytes.Equal(again, b) {
-				t.Fatalf("sealed: %v", err)
 			}
 		}
 	})
@@ -234,19 +223,6 @@ func FuzzSnappy(f *testing.F) {
 	})
 }
 
-// allocated is how many bytes fn allocates, the least of a few runs.
-func allocated(fn func()) uint64 {
-	least := ^uint64(0)
-	for range 5 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		fn()
-		runtime.ReadMemStats(&after)
-		least = min(least, after.TotalAlloc-before.TotalAlloc)
-	}
-	return least
-}
-
 // For any input, decoders allocate in proportion to it.
 func TestDecodersAllocateInProportion(t *testing.T) {
 	inputs := map[string][]byte{
@@ -269,9 +245,8 @@ func TestDecodersAllocateInProportion(t *testing.T) {
 			func() { codec.DecodeStatus(in) },
 			func() { codec.DecodeGoodbye(in) },
 			func() { codec.DecodeBlock(in) },
-			func() { codec.DecodeGossipBlock(in) },
 		} {
-			if got, most := allocated(decode), uint64(22*len(in)+64<<10); got > most {
+			if got, most := codectest.Allocated(decode), uint64(22*len(in)+64<<10); got > most {
 				t.Errorf("%s: %d bytes allocated for %d", name, got, len(in))
 			}
 		}

@@ -24,27 +24,6 @@ const (
 // decodes to at most n bytes.
 func MaxPacked(n int) int { return 1 + MaxCompressed(n) }
 
-// AppendPacked appends body as a packed frame, compressed where a sample of it
-// shrinks.
-func AppendPacked(dst, body []byte) []byte {
-	if !shrinks(body) {
-		dst = protowire.AppendVarint(dst, uint64(1+len(body)))
-		dst = append(dst, formPlain)
-		return append(dst, body...)
-	}
-	buf := TakeBuffer()
-	defer buf.Free()
-	buf.B = Compress(buf.B, body)
-	if len(buf.B) >= len(body) {
-		dst = protowire.AppendVarint(dst, uint64(1+len(body)))
-		dst = append(dst, formPlain)
-		return append(dst, body...)
-	}
-	dst = protowire.AppendVarint(dst, uint64(1+len(buf.B)))
-	dst = append(dst, formSnappy)
-	return append(dst, buf.B...)
-}
-
 func shrinks(body []byte) bool {
 	if len(body) < leastPacked {
 		return false
@@ -100,21 +79,12 @@ func ReadPackedBody(r *bufio.Reader, n, max int, mem Memory) ([]byte, error) {
 	return nil, fault(peer.BadEncoding, "packed frame of form %d", form)
 }
 
-// ReadPacked reads one packed frame whose body has at most max bytes.
-func ReadPacked(r *bufio.Reader, max int) ([]byte, error) {
-	n, err := ReadLength(r, MaxPacked(max))
-	if err != nil {
-		return nil, err
-	}
-	return ReadPackedBody(r, n, max, nil)
-}
-
 // PackedHead is how many bytes SealPacked wants free before a body.
 const PackedHead = maxLengthBytes + 1
 
 // SealPacked makes a packed frame out of buf, which holds PackedHead bytes of
 // room and then the body, and gives the frame: a part of buf, or of scratch
-// where the body shrinks. It spares AppendPacked's copy.
+// where a sample of the body shrinks. Nothing is copied but what shrank.
 func SealPacked(buf []byte, scratch *Buffer) []byte {
 	body := buf[PackedHead:]
 	if shrinks(body) {

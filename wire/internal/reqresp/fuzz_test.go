@@ -10,6 +10,7 @@ import (
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
@@ -42,7 +43,7 @@ func FuzzAnswerBytes(f *testing.F) {
 // acknowledgements: it ends in time, and the window has its bytes back.
 func FuzzAskerBytes(f *testing.F) {
 	b, _ := codec.AppendRequest(nil, codec.Request{Ask: three, AckEvery: 4 << 10})
-	f.Add(codec.AppendPacked(nil, b), []byte{0x80, 0x20})
+	f.Add(codectest.Pack(b), []byte{0x80, 0x20})
 	f.Fuzz(func(t *testing.T, in, acks []byte) {
 		bs := blocks(3, 100<<10)
 		synctest.Test(t, func(t *testing.T) {

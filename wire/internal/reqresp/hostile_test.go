@@ -13,6 +13,7 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/codec"
+	"github.com/starlingp2p/starling/wire/internal/codec/codectest"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
 )
 
@@ -41,7 +42,7 @@ func against(t *testing.T, r wire.Request, l reqresp.Limits, server func(s *end)
 }
 
 func frameOf(parts ...[]byte) []byte {
-	return codec.AppendPacked(nil, bytes.Join(parts, nil))
+	return codectest.Pack(bytes.Join(parts, nil))
 }
 
 var (
@@ -177,7 +178,7 @@ func TestSlowFramesAreFaultsBothWays(t *testing.T) {
 
 		// A request that comes slowly, likewise; one that never comes is none.
 		a, s := pair()
-		go drip(a, codec.AppendPacked(nil, make([]byte, 1000)), 1, 5*time.Second)
+		go drip(a, codectest.Pack(make([]byte, 1000)), 1, 5*time.Second)
 		wantFault(t, reqresp.Answer(t.Context(), s, nil, reqresp.Limits{}, nil), peer.SlowFrame)
 		a.Reset()
 		began = time.Now()
@@ -217,7 +218,7 @@ func TestAskerThatNeverReadsIsLetGo(t *testing.T) {
 		for _, w := range []*reqresp.Window{nil, reqresp.NewWindow()} {
 			a, s := pair()
 			req, _ := codec.AppendRequest(nil, codec.Request{Ask: wire.GetBlocks{Range: chain.Range{Count: 100}}, AckEvery: 32 << 10})
-			a.Write(codec.AppendPacked(nil, req))
+			a.Write(codectest.Pack(req))
 			began := time.Now()
 			err := reqresp.Answer(t.Context(), s, w, reqresp.Limits{}, answering(wire.Blocks{Blocks: blocks(64, 64<<10)}, nil))
 			if !errors.Is(err, reqresp.ErrTimeout) || time.Since(began) > 13*time.Second {
@@ -241,10 +242,10 @@ func TestHostileRequestsAreFaults(t *testing.T) {
 	}{
 		{"M-03 length", []byte{0xff, 0xff, 0xff, 0xff, 0xff}, peer.BadFrame},
 		{"over the cap of requests", []byte{0x80, 0x80, 0x80, 0x01}, peer.BadFrame},
-		{"two kinds", codec.AppendPacked(nil, two), peer.BadEncoding},
-		{"M-04 hashes cut", codec.AppendPacked(nil, []byte{0x22, 0x05, 0x0a, 0x03, 1, 2, 3}), peer.BadEncoding},
-		{"more after the request", append(codec.AppendPacked(nil, request(t, one)), 1, 2, 3), peer.Unasked},
-		{"cut", codec.AppendPacked(nil, request(t, one))[:9], peer.TruncatedFrame},
+		{"two kinds", codectest.Pack(two), peer.BadEncoding},
+		{"M-04 hashes cut", codectest.Pack([]byte{0x22, 0x05, 0x0a, 0x03, 1, 2, 3}), peer.BadEncoding},
+		{"more after the request", append(codectest.Pack(request(t, one)), 1, 2, 3), peer.Unasked},
+		{"cut", codectest.Pack(request(t, one))[:9], peer.TruncatedFrame},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -272,7 +273,7 @@ func request(t testing.TB, r wire.Request) []byte {
 // A kind of a later minor is refused, and is no fault.
 func TestKindsOfALaterMinorAreUnsupported(t *testing.T) {
 	a, s := pair()
-	a.Write(codec.AppendPacked(nil, []byte{0x42, 0x02, 0x08, 0x01})) // field 8
+	a.Write(codectest.Pack([]byte{0x42, 0x02, 0x08, 0x01})) // field 8
 	if err := reqresp.Answer(t.Context(), s, nil, reqresp.Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +294,7 @@ func TestHostileAcknowledgementsAreFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := reqresp.NewWindow()
 				a, s := pair()
-				a.Write(codec.AppendPacked(nil, request(t, wire.GetBlocks{Range: chain.Range{Count: 100}})))
+				a.Write(codectest.Pack(request(t, wire.GetBlocks{Range: chain.Range{Count: 100}})))
 				go func() { time.Sleep(time.Second); a.Write(ack) }()
 				err := reqresp.Answer(t.Context(), s, w, reqresp.Limits{}, answering(wire.Blocks{Blocks: blocks(100, 64<<10)}, nil))
 				wantFault(t, err, peer.BadEncoding)
