@@ -192,9 +192,9 @@ func (n *Node) buildServer() {
 			PeerRate: b.PeerRate, PeerBurst: b.PeerBurst, PrefixRate: b.PrefixRate, PrefixBurst: b.PrefixBurst,
 			GlobalRate: b.GlobalRate, GlobalBurst: b.GlobalBurst, Off: b.Off, CountLoopback: n.cfg.CountLoopback,
 		},
-		Workers: b.Workers,
-		Charge:  func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
-		Logger:  n.log.With("part", "serve"),
+		Workers: b.Workers, ReceiptsApart: n.wire.Caps().Receipts,
+		Charge: func(s wire.Session, o peer.Offense, detail string) { n.charge(s, o, peer.None, detail) },
+		Logger: n.log.With("part", "serve"),
 	}
 	cfg.Txs, _ = n.chain.(chain.TxReader)
 	n.server = serve.New(cfg)

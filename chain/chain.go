@@ -132,6 +132,13 @@ type TxReader interface {
 	Tx(ctx context.Context, hash Hash) (Tx, error)
 }
 
+// TxFinder is a role of a TxReader that tells what it costs.
+type TxFinder interface {
+	// FindTx is Tx, and tells how many bytes were read for it: those of a block,
+	// as a rule. They count where nothing was found too.
+	FindTx(ctx context.Context, hash Hash) (tx Tx, read int, err error)
+}
+
 // TxPool is a role: transactions that wait for a block. Every method is safe
 // for concurrent use and none waits for a peer.
 type TxPool interface {

@@ -4,8 +4,8 @@
 //
 // A chain is a Reader, a Checker and an Importer; together they are a Chain.
 // TxPool, Consensus, TxReader, Weigher and BodiesChecker are roles that a chain
-// may have besides, and LocalTxPool one that a TxPool may have: the node looks
-// for them. No contract here ever gains a method, since strangers implement
+// may have besides, LocalTxPool one that a TxPool may have, and TxFinder one of a
+// TxReader: the node looks for them. No contract here ever gains a method, since strangers implement
 // them; new needs become new roles. Package chain/chaintest checks an
 // implementation.
 //

@@ -73,6 +73,9 @@ func TestDamagedPlaceOfATransactionIsCorrupt(t *testing.T) {
 		t.Fatalf("%d transactions, %v", len(txs), err)
 	}
 	hash := txs[0].Hash
+	if tx, read, err := l.FindTx(t.Context(), hash); err != nil || tx.Hash != hash || read != blocks[1].Size() {
+		t.Fatalf("FindTx = %v, %d bytes read, %v; want %d read", tx.Hash, read, err, blocks[1].Size())
+	}
 	if at, i, err := l.TxBlock(t.Context(), hash); err != nil || at != blocks[1].Ref() || i != 0 {
 		t.Fatalf("TxBlock = %v, %d, %v", at, i, err)
 	}

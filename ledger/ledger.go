@@ -86,6 +86,7 @@ type Ledger struct {
 var (
 	_ chain.Chain         = (*Ledger)(nil)
 	_ chain.TxReader      = (*Ledger)(nil)
+	_ chain.TxFinder      = (*Ledger)(nil)
 	_ chain.BodiesChecker = (*Ledger)(nil)
 )
 

@@ -424,7 +424,13 @@ func placeOf(r pebble.Reader, hash chain.Hash) (at chain.Ref, index int, err err
 }
 
 // Tx implements chain.TxReader.
-func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err error) {
+func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (chain.Tx, error) {
+	tx, _, err := l.FindTx(ctx, hash)
+	return tx, err
+}
+
+// FindTx implements chain.TxFinder.
+func (l *Ledger) FindTx(ctx context.Context, hash chain.Hash) (tx chain.Tx, read int, err error) {
 	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
@@ -436,6 +442,7 @@ func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err erro
 		if err != nil {
 			return err
 		}
+		read = b.Size()
 		txs, err := l.family.Txs(b)
 		if err != nil {
 			return corrupt("transactions of block %v: %v", at, err)
@@ -447,7 +454,7 @@ func (l *Ledger) Tx(ctx context.Context, hash chain.Hash) (tx chain.Tx, err erro
 		tx.Bytes = append([]byte(nil), tx.Bytes...) // not the whole body
 		return nil
 	})
-	return tx, err
+	return tx, read, err
 }
 
 // TxBlock says which canonical block holds a transaction, and where in it.

@@ -7,6 +7,10 @@ import (
 
 // Request is what a peer can be asked. The set is sealed; a kind that a wire
 // lacks is ErrUnsupported, and Caps tells beforehand.
+//
+// MaxBytes is how much of an answer a wire can send, so that nothing is read for
+// what is left out; 0: as much as whoever answers gives. It goes into no
+// message, and one item is given however large it is.
 type Request interface{ request() }
 
 // The requests.
@@ -17,17 +21,30 @@ type (
 	// where whoever asks has them, are those of Hashes, one for each: a wire whose
 	// answers do not name their blocks tells by them which body is whose.
 	GetBodies struct {
-		Hashes  []chain.Hash
-		Headers []chain.Header
+		Hashes   []chain.Hash
+		Headers  []chain.Header
+		MaxBytes int
 	}
 	// GetBlocks asks for a range of whole blocks; answered by Blocks.
 	GetBlocks struct{ Range chain.Range }
 	// GetBlocksByHash asks for whole blocks; answered by Blocks.
-	GetBlocksByHash struct{ Hashes []chain.Hash }
+	GetBlocksByHash struct {
+		Hashes   []chain.Hash
+		MaxBytes int
+	}
 	// GetReceipts asks for the receipts of blocks by hash; answered by Receipts.
-	GetReceipts struct{ Hashes []chain.Hash }
-	// GetTxs asks for transactions by hash; answered by TxList.
-	GetTxs struct{ Hashes []chain.Hash }
+	GetReceipts struct {
+		Hashes   []chain.Hash
+		MaxBytes int
+	}
+	// GetTxs asks for transactions by hash; answered by TxList. With Pooled it
+	// asks for none that a block has: that is all the question means on some
+	// wires, and blocks do not keep all of a transaction that was sent about.
+	GetTxs struct {
+		Hashes   []chain.Hash
+		MaxBytes int
+		Pooled   bool
+	}
 	// GetAddrs asks for addresses of other peers; answered by Addrs.
 	GetAddrs struct{ Max int }
 	// AppRequest is the application's own; answered by AppResponse. Protocol

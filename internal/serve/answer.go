@@ -9,9 +9,15 @@ import (
 	"github.com/starlingp2p/starling/wire"
 )
 
+// reading is how one answer is read.
+type reading struct {
+	pace func(read func()) // when a part of it may be read
+	idle int               // bytes that were read and are no part of it; they cost too
+}
+
 // answer asks the chain, the pool or the application; the chain at its pace. r
 // is bounded.
-func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, pace func(func())) (wire.Response, error) {
+func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, rd *reading) (wire.Response, error) {
 	switch r := r.(type) {
 	case wire.GetHeaders:
 		if r.Range.Count == 0 {
@@ -19,7 +25,7 @@ func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, pace 
 		}
 		var hs []chain.Header
 		var err error
-		pace(func() { hs, err = s.cfg.Chain.Headers(ctx, r.Range) })
+		rd.pace(func() { hs, err = s.cfg.Chain.Headers(ctx, r.Range) })
 		if err != nil {
 			return nil, err
 		}
@@ -30,25 +36,20 @@ func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, pace 
 		}
 		var bs []chain.Block
 		var err error
-		pace(func() { bs, err = s.cfg.Chain.Blocks(ctx, r.Range) })
+		rd.pace(func() { bs, err = s.cfg.Chain.Blocks(ctx, r.Range) })
 		if err != nil {
 			return nil, err
 		}
 		return wire.Blocks{Blocks: fitting(bs, r.Range.Count, s.cfg.AnswerMax, chain.Block.Size)}, nil
 	case wire.GetBlocksByHash:
-		bs, err := s.blocks(ctx, r.Hashes, pace, chain.Block.Size)
+		bs, err := s.blocks(ctx, r.Hashes, r.MaxBytes, rd, chain.Block.Size)
 		return wire.Blocks{Blocks: bs}, err
 	case wire.GetBodies:
-		bs, err := s.blocks(ctx, r.Hashes, pace, chain.Block.Size)
-		out := wire.Bodies{Hashes: make([]chain.Hash, len(bs)), Bodies: make([]wire.Body, len(bs))}
-		for i, b := range bs {
-			out.Hashes[i], out.Bodies[i] = b.Header.Ref.Hash, wire.Body{Body: b.Body, Extra: b.Extra}
-		}
-		return out, err
+		return s.bodies(ctx, r, rd)
 	case wire.GetReceipts:
-		return s.receipts(ctx, r.Hashes, pace)
+		return s.receipts(ctx, r, rd)
 	case wire.GetTxs:
-		return s.txs(ctx, r.Hashes)
+		return s.txs(ctx, r, rd)
 	case wire.GetAddrs:
 		if s.cfg.Addrs == nil {
 			return nil, wire.ErrUnsupported
@@ -84,10 +85,34 @@ func fitting[T any](items []T, count, bytes int, size func(T) int) []T {
 	return items
 }
 
+// bodies gives the bodies of blocks, with what travels beside them.
+func (s *Server) bodies(ctx context.Context, r wire.GetBodies, rd *reading) (wire.Response, error) {
+	part := func(b chain.Block) wire.Body {
+		if s.cfg.ReceiptsApart {
+			b.Extra = nil
+		}
+		return wire.Body{Body: b.Body, Extra: b.Extra}
+	}
+	bs, err := s.blocks(ctx, r.Hashes, r.MaxBytes, rd, func(b chain.Block) int {
+		p := part(b)
+		return len(p.Body) + len(p.Extra)
+	})
+	out := wire.Bodies{Hashes: make([]chain.Hash, len(bs)), Bodies: make([]wire.Body, len(bs))}
+	for i, b := range bs {
+		out.Hashes[i], out.Bodies[i] = b.Header.Ref.Hash, part(b)
+	}
+	return out, err
+}
+
 // receipts gives the receipts of blocks, which are their Extra on the wires
 // where this can be asked for. Blocks that were fetched without are left out.
-func (s *Server) receipts(ctx context.Context, hashes []chain.Hash, pace func(func())) (wire.Response, error) {
-	bs, err := s.blocks(ctx, hashes, pace, func(b chain.Block) int { return len(b.Extra) })
+func (s *Server) receipts(ctx context.Context, r wire.GetReceipts, rd *reading) (wire.Response, error) {
+	bs, err := s.blocks(ctx, r.Hashes, r.MaxBytes, rd, func(b chain.Block) int {
+		if len(b.Extra) == 0 {
+			return unwanted
+		}
+		return len(b.Extra)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -104,15 +129,18 @@ const (
 	stepBytes = 256 << 10
 )
 
+// unwanted is the size of a block of which nothing is wanted.
+const unwanted = -1
+
 // blocks gives the blocks of hashes that we have and of which something is
-// wanted, up to the bound of an answer; size is how many bytes are wanted.
-// chain.ErrNotFound if there are none.
-func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, pace func(func()), size func(chain.Block) int) ([]chain.Block, error) {
+// wanted, up to most bytes; size is how many bytes are wanted. What is read in
+// vain counts as if it were. chain.ErrNotFound if there are none.
+func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, most int, rd *reading, size func(chain.Block) int) ([]chain.Block, error) {
 	out := make([]chain.Block, 0, len(hashes))
 	sum, full := 0, false
 	for rest := hashes; len(rest) > 0 && !full; {
 		var err error
-		pace(func() {
+		rd.pace(func() {
 			for read, n := 0, 0; len(rest) > 0 && n < stepItems && read < stepBytes; n++ {
 				h := rest[0]
 				rest = rest[1:]
@@ -129,14 +157,19 @@ func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, pace func(func
 				}
 				read += b.Size()
 				want := size(b)
-				if want == 0 {
-					continue
-				}
-				if sum += want; sum > s.cfg.AnswerMax && len(out) > 0 {
+				if want == unwanted {
+					want = b.Size()
+					rd.idle += want
+				} else if len(out) == 0 || sum+want <= most {
+					out = append(out, b)
+				} else {
 					full = true
 					return
 				}
-				out = append(out, b)
+				if sum += want; sum >= most {
+					full = true
+					return
+				}
 			}
 		})
 		if err != nil {
@@ -149,40 +182,73 @@ func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, pace func(func
 	return out, nil
 }
 
-// txs looks in the pool, then in the ledger.
-func (s *Server) txs(ctx context.Context, hashes []chain.Hash) (wire.Response, error) {
-	if s.cfg.Pool == nil && s.cfg.Txs == nil {
+// txs looks in the pool, then in the ledger, where a block is read for each.
+// That is large work whatever was thought of it: it takes turns, and is paid for.
+func (s *Server) txs(ctx context.Context, r wire.GetTxs, rd *reading) (wire.Response, error) {
+	imported := s.cfg.Txs != nil && !r.Pooled
+	if s.cfg.Pool == nil && !imported {
 		return nil, wire.ErrUnsupported
 	}
 	var out []chain.Tx
-	sum := 0
-	for _, h := range hashes {
-		tx, err := s.tx(ctx, h)
-		if errors.Is(err, chain.ErrNotFound) {
+	sum, full := 0, false
+	take := func(tx chain.Tx) {
+		if full = len(out) > 0 && sum+len(tx.Bytes) > r.MaxBytes; !full {
+			out = append(out, tx)
+			sum += len(tx.Bytes)
+		}
+	}
+	for rest := r.Hashes; len(rest) > 0 && !full; {
+		if tx, ok := s.pooled(rest[0]); ok || !imported {
+			if rest = rest[1:]; ok {
+				take(tx)
+			}
 			continue
 		}
+		var err error
+		s.turns.Do(func() {
+			for before, n := rd.idle, 0; len(rest) > 0 && !full && n < stepItems && rd.idle-before < stepBytes; n++ {
+				tx, ok := s.pooled(rest[0])
+				if !ok {
+					if tx, err = s.find(ctx, rest[0], rd); errors.Is(err, chain.ErrNotFound) {
+						err = nil
+					} else if ok = err == nil; !ok {
+						return
+					}
+				}
+				if rest = rest[1:]; ok {
+					take(tx)
+				}
+				full = full || rd.idle >= s.cfg.AnswerMax
+			}
+		})
 		if err != nil {
 			return nil, err
 		}
-		if sum += len(tx.Bytes); sum > s.cfg.AnswerMax && len(out) > 0 {
-			break
-		}
-		out = append(out, tx)
 	}
-	if len(out) == 0 && len(hashes) > 0 {
+	if len(out) == 0 && len(r.Hashes) > 0 {
 		return nil, chain.ErrNotFound
 	}
 	return wire.TxList{Txs: out}, nil
 }
 
-func (s *Server) tx(ctx context.Context, h chain.Hash) (chain.Tx, error) {
-	if s.cfg.Pool != nil {
-		if tx, ok := s.cfg.Pool.Get(h); ok {
-			return tx, nil
-		}
+func (s *Server) pooled(h chain.Hash) (chain.Tx, bool) {
+	if s.cfg.Pool == nil {
+		return chain.Tx{}, false
 	}
-	if s.cfg.Txs == nil {
-		return chain.Tx{}, chain.ErrNotFound
+	return s.cfg.Pool.Get(h)
+}
+
+// find looks for a transaction in the ledger, and counts what was read for it:
+// what a block takes as a rule, where the ledger does not tell.
+func (s *Server) find(ctx context.Context, h chain.Hash, rd *reading) (tx chain.Tx, err error) {
+	var read int
+	if f, ok := s.cfg.Txs.(chain.TxFinder); ok {
+		tx, read, err = f.FindTx(ctx, h)
+	} else if tx, err = s.cfg.Txs.Tx(ctx, h); err == nil {
+		s.mu.Lock()
+		read = int(s.each[ofBlocks])
+		s.mu.Unlock()
 	}
-	return s.cfg.Txs.Tx(ctx, h)
+	rd.idle += read
+	return tx, err
 }

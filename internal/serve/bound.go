@@ -19,16 +19,16 @@ func (s *Server) bounded(r wire.Request) (wire.Request, int) {
 		r.Range = cutRange(r.Range, c.MaxBlocks, c.AnswerMax)
 		return r, r.Range.Count
 	case wire.GetBlocksByHash:
-		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxBlocks)]
+		r.Hashes, r.MaxBytes = cutHashes(r.Hashes, c.MaxBlocks), cutBytes(r.MaxBytes, c.AnswerMax)
 		return r, len(r.Hashes)
 	case wire.GetBodies:
-		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxBlocks)]
+		r.Hashes, r.MaxBytes = cutHashes(r.Hashes, c.MaxBlocks), cutBytes(r.MaxBytes, c.AnswerMax)
 		return r, len(r.Hashes)
 	case wire.GetReceipts:
-		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxBlocks)]
+		r.Hashes, r.MaxBytes = cutHashes(r.Hashes, c.MaxBlocks), cutBytes(r.MaxBytes, c.AnswerMax)
 		return r, len(r.Hashes)
 	case wire.GetTxs:
-		r.Hashes = r.Hashes[:min(len(r.Hashes), c.MaxTxs)]
+		r.Hashes, r.MaxBytes = cutHashes(r.Hashes, c.MaxTxs), cutBytes(r.MaxBytes, c.AnswerMax)
 		return r, len(r.Hashes)
 	case wire.GetAddrs:
 		r.Max = min(max(r.Max, 0), c.MaxAddrs)
@@ -37,13 +37,21 @@ func (s *Server) bounded(r wire.Request) (wire.Request, int) {
 	return r, 1
 }
 
+func cutHashes(hs []chain.Hash, most int) []chain.Hash { return hs[:min(len(hs), most)] }
+
+// cutBytes bounds what is wished for; nothing stands for the most.
+func cutBytes(wish, most int) int {
+	if wish <= 0 || wish > most {
+		return most
+	}
+	return wish
+}
+
 // cutRange bounds a range, so that no arithmetic on its numbers wraps.
 func cutRange(r chain.Range, count, bytes int) chain.Range {
 	r.Count = min(max(r.Count, 0), count)
 	r.Skip = max(r.Skip, 0)
-	if r.MaxBytes <= 0 || r.MaxBytes > bytes {
-		r.MaxBytes = bytes
-	}
+	r.MaxBytes = cutBytes(r.MaxBytes, bytes)
 	if !r.From.Hash.IsZero() || r.Count == 0 {
 		return r // the number is ignored; the chain ends at its own ends
 	}
@@ -95,9 +103,17 @@ func (s *Server) estimate(r wire.Request, items int) int {
 	most := s.cfg.AnswerMax
 	switch r := r.(type) {
 	case wire.GetHeaders:
-		most = min(most, r.Range.MaxBytes)
+		most = r.Range.MaxBytes
 	case wire.GetBlocks:
-		most = min(most, r.Range.MaxBytes)
+		most = r.Range.MaxBytes
+	case wire.GetBlocksByHash:
+		most = r.MaxBytes
+	case wire.GetBodies:
+		most = r.MaxBytes
+	case wire.GetReceipts:
+		most = r.MaxBytes
+	case wire.GetTxs:
+		most = r.MaxBytes
 	case wire.AppRequest:
 		return max(least, int(each)+len(r.Bytes))
 	}

@@ -15,6 +15,9 @@ type Config struct {
 	Chain chain.Reader
 	Txs   chain.TxReader // nil: only the pool gives transactions
 	Pool  chain.TxPool   // nil: only the ledger does
+	// ReceiptsApart: bodies are sent without their Extra, which is asked for as
+	// receipts.
+	ReceiptsApart bool
 	// App answers application requests; nil refuses them as unsupported. It may
 	// block until ctx ends; calls are concurrent, at most AppWorkers.
 	App func(ctx context.Context, from peer.ID, r wire.AppRequest) ([]byte, error)

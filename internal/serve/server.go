@@ -80,10 +80,12 @@ func (s *Server) Serve(ctx context.Context, sess wire.Session, r wire.Request) (
 	defer func() { p.done(cost) }()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ServeTime)
 	defer cancel()
-	resp, err := s.guarded(ctx, sess, ask, guess)
+	rd := &reading{pace: s.pace(guess)}
+	resp, err := s.guarded(ctx, sess, ask, rd)
+	cost = max(cost, rd.idle)
 	if err == nil {
 		n, bytes := measure(resp)
-		cost = bytes
+		cost = bytes + rd.idle
 		if a, ok := ask.(wire.AppRequest); ok {
 			cost += len(a.Bytes)
 		}
@@ -114,7 +116,7 @@ func (s *Server) pace(guess int) func(read func()) {
 var errPanicked = errors.New("serve: a handler panicked")
 
 // guarded answers, and outlives what panics.
-func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request, guess int) (resp wire.Response, err error) {
+func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request, rd *reading) (resp wire.Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.counts.panics.Add(1)
@@ -123,7 +125,7 @@ func (s *Server) guarded(ctx context.Context, sess wire.Session, r wire.Request,
 			resp, err = nil, errPanicked
 		}
 	}()
-	return s.answer(ctx, sess.Peer().ID, r, s.pace(guess))
+	return s.answer(ctx, sess.Peer().ID, r, rd)
 }
 
 // refusal is what the peer is told of an error.

@@ -102,14 +102,27 @@ func (l *lab) server(c func() wire.Caps) *Host {
 	return h
 }
 
-// sameRequest compares what matters: a wire may bound what was unbounded.
+// sameRequest compares what matters: a wire may bound what was unbounded, and
+// mean the pool alone.
 func sameRequest(a, b wire.Request) bool {
-	if x, ok := b.(wire.GetHeaders); ok {
+	switch x := b.(type) {
+	case wire.GetHeaders:
 		x.Range.MaxBytes = 0
 		b = x
-	}
-	if x, ok := b.(wire.GetBlocks); ok {
+	case wire.GetBlocks:
 		x.Range.MaxBytes = 0
+		b = x
+	case wire.GetBlocksByHash:
+		x.MaxBytes = 0
+		b = x
+	case wire.GetBodies:
+		x.MaxBytes = 0
+		b = x
+	case wire.GetReceipts:
+		x.MaxBytes = 0
+		b = x
+	case wire.GetTxs:
+		x.MaxBytes, x.Pooled = 0, false
 		b = x
 	}
 	return reflect.DeepEqual(a, b)

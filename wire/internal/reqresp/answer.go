@@ -135,19 +135,32 @@ func fill(ctx context.Context, out *output, ask wire.Request, serve ServeFunc, e
 	return out.finish(code)
 }
 
-// bounded lowers a range's wish to what the answer may have, so that nobody
+// bounded lowers what is wished for to what the answer may have, so that nobody
 // reads the disk for what is not sent.
 func bounded(ask wire.Request, most int) wire.Request {
+	lower := func(wish *int) {
+		if *wish <= 0 || *wish > most {
+			*wish = most
+		}
+	}
 	switch r := ask.(type) {
 	case wire.GetHeaders:
-		if r.Range.MaxBytes <= 0 || r.Range.MaxBytes > most {
-			r.Range.MaxBytes = most
-		}
+		lower(&r.Range.MaxBytes)
 		return r
 	case wire.GetBlocks:
-		if r.Range.MaxBytes <= 0 || r.Range.MaxBytes > most {
-			r.Range.MaxBytes = most
-		}
+		lower(&r.Range.MaxBytes)
+		return r
+	case wire.GetBlocksByHash:
+		lower(&r.MaxBytes)
+		return r
+	case wire.GetBodies:
+		lower(&r.MaxBytes)
+		return r
+	case wire.GetReceipts:
+		lower(&r.MaxBytes)
+		return r
+	case wire.GetTxs:
+		lower(&r.MaxBytes)
 		return r
 	}
 	return ask

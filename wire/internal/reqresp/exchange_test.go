@@ -60,6 +60,7 @@ func TestEveryKindIsAskedAndAnswered(t *testing.T) {
 		bodies = append(bodies, wire.Body{Body: b.Body, Extra: []byte("x")})
 	}
 	rng := chain.Range{From: chain.Ref{Number: 1}, Count: 5, MaxBytes: 1 << 20}
+	const most = 10 << 20 // bytes of any answer: whoever serves is told
 	tests := []struct {
 		ask  wire.Request
 		want wire.Response
@@ -67,9 +68,9 @@ func TestEveryKindIsAskedAndAnswered(t *testing.T) {
 		{wire.GetHeaders{Range: rng}, wire.Headers{Headers: headers}},
 		{wire.GetBlocks{Range: rng}, wire.Blocks{Blocks: bs}},
 		{wire.GetBlocks{Range: rng}, wire.Blocks{}},
-		{wire.GetBlocksByHash{Hashes: hashes}, wire.Blocks{Blocks: bs[1:4]}},
-		{wire.GetBodies{Hashes: hashes}, wire.Bodies{Hashes: hashes, Bodies: bodies}},
-		{wire.GetTxs{Hashes: hashes}, wire.TxList{Txs: []chain.Tx{{Bytes: []byte("tx")}}}},
+		{wire.GetBlocksByHash{Hashes: hashes, MaxBytes: most}, wire.Blocks{Blocks: bs[1:4]}},
+		{wire.GetBodies{Hashes: hashes, MaxBytes: most}, wire.Bodies{Hashes: hashes, Bodies: bodies}},
+		{wire.GetTxs{Hashes: hashes, MaxBytes: most}, wire.TxList{Txs: []chain.Tx{{Bytes: []byte("tx")}}}},
 		{wire.GetAddrs{Max: 4}, wire.Addrs{Addrs: []peer.Addr{{Scheme: "multiaddr", Text: "/ip4/192.0.2.1/tcp/1"}}}},
 		{wire.AppRequest{Protocol: "echo", Bytes: []byte("hi")}, wire.AppResponse{Bytes: []byte("ho")}},
 		{wire.AppRequest{}, wire.AppResponse{Bytes: []byte{}}},
