@@ -41,15 +41,25 @@ func (s *session) room(size int) []byte {
 	return nil
 }
 
+// inTurn works on size bytes; when it is its turn if they are many.
+func (s *session) inTurn(size int, work func()) {
+	if size < turns.Bulk {
+		work()
+		return
+	}
+	s.node.budget.Turn(work)
+}
+
 // assemble puts an answer of about size bytes together; a large one when it is
 // its turn.
 func (s *session) assemble(size int, put func([]byte) []byte) (payload []byte) {
-	if size < turns.Bulk {
-		return put(s.room(size))
-	}
-	s.node.budget.Turn(func() { payload = put(s.room(size)) })
+	s.inTurn(size, func() { payload = put(s.room(size)) })
 	return payload
 }
+
+// mostAnswer is how many bytes of items an answer may have beside its head and
+// id: what is over MaxMessage ends the link.
+const mostAnswer = eth.MaxMessage - 1024
 
 // hosted asks the Host. A refusal is the zero answer; only the end of the
 // session is an error.
@@ -95,14 +105,14 @@ func (s *session) serveBodies(b []byte) error {
 	out := eth.BlockBodies{ID: m.ID}
 	size := 0
 	if len(m.Hashes) > 0 {
-		got, err := hosted[wire.Bodies](s, wire.GetBodies{Hashes: m.Hashes})
+		got, err := hosted[wire.Bodies](s, wire.GetBodies{Hashes: m.Hashes, MaxBytes: eth.SoftAnswer})
 		if err != nil {
 			return err
 		}
 		whole := prefix(m.Hashes, got.Hashes, len(got.Bodies))
 		out.Bodies = make([][]byte, 0, whole)
 		for i, body := range got.Bodies[:whole] {
-			if i > 0 && size+len(body.Body) > eth.MaxMessage/2 {
+			if n := len(body.Body); n > mostAnswer || i > 0 && size+n > eth.MaxMessage/2 {
 				break
 			}
 			out.Bodies = append(out.Bodies, body.Body)
@@ -132,16 +142,25 @@ func (s *session) serveReceipts(b []byte) error {
 		return err
 	}
 	out := eth.Receipts{ID: m.ID}
+	size := 0
 	if len(m.Hashes) > 0 {
-		got, err := hosted[wire.Receipts](s, wire.GetReceipts{Hashes: m.Hashes})
+		got, err := hosted[wire.Receipts](s, wire.GetReceipts{Hashes: m.Hashes, MaxBytes: eth.SoftAnswer})
 		if err != nil {
 			return err
 		}
-		if out.Blocks, out.Incomplete, err = pageOf(got, m, s.version); err != nil {
+		whole := 0
+		for _, block := range got.Receipts {
+			whole += len(block)
+		}
+		s.inTurn(whole, func() { out.Blocks, size, out.Incomplete, err = pageOf(got, m, s.version) })
+		if err != nil {
 			return fmt.Errorf("devp2p: our receipts are malformed: %v", err)
 		}
 	}
-	payload, err := out.Append(nil, s.version)
+	payload := s.assemble(size, func(b []byte) []byte {
+		b, err = out.Append(b, s.version)
+		return b
+	})
 	if err != nil {
 		return fmt.Errorf("devp2p: our receipts are malformed: %v", err)
 	}
@@ -154,52 +173,57 @@ func (s *session) serveTxs(b []byte) error {
 		return err
 	}
 	out := eth.PooledTransactions{ID: m.ID}
+	size := 0
 	if len(m.Hashes) > 0 {
-		got, err := hosted[wire.TxList](s, wire.GetTxs{Hashes: m.Hashes})
+		got, err := hosted[wire.TxList](s, wire.GetTxs{Hashes: m.Hashes, MaxBytes: eth.SoftAnswer, Pooled: true})
 		if err != nil {
 			return err
 		}
-		size := 0
-		for i, tx := range got.Txs[:min(len(got.Txs), len(m.Hashes))] {
-			if i > 0 && size+len(tx.Bytes) > eth.MaxMessage-1024 {
+		for _, tx := range got.Txs[:min(len(got.Txs), len(m.Hashes))] {
+			n := len(tx.Bytes) + 4 // its head
+			if size+n > mostAnswer {
 				break
 			}
 			out.Txs = append(out.Txs, tx.Bytes)
-			if size += len(tx.Bytes); size > eth.SoftAnswer {
+			if size += n; size > eth.SoftAnswer {
 				break
 			}
 		}
 	}
-	return s.answer(eth.PooledTransactionsMsg, out.Append(nil))
+	return s.answer(eth.PooledTransactionsMsg, s.assemble(size, out.Append))
 }
 
-// pageOf picks the receipts for an answer. From eth/70 on the receipts of a
-// block may be cut where the message would grow too large, and the first are
-// left out that the peer has.
-func pageOf(got wire.Receipts, m eth.GetReceipts, v eth.Version) (blocks [][]byte, incomplete bool, err error) {
-	const most = eth.MaxMessage - 1024
-	size := 0
+// pageOf picks the receipts for an answer, and tells what they take in it. From
+// eth/70 on the receipts of a block may be cut where the message would grow too
+// large, and the first are left out that the peer has; before, a block that is
+// too large ends the answer.
+func pageOf(got wire.Receipts, m eth.GetReceipts, v eth.Version) (blocks [][]byte, size int, incomplete bool, err error) {
 	for i, block := range got.Receipts[:prefix(m.Hashes, got.Hashes, len(got.Receipts))] {
 		first := uint64(0)
 		if i == 0 {
 			first = m.First
 		}
+		n := len(block)
 		if v < eth.V70 {
-			if i > 0 && size+len(block) > most/2 {
+			if n, err = eth.ReceiptsSize(block, v); err != nil {
+				return nil, 0, false, err
+			}
+			if n > mostAnswer || i > 0 && size+n > mostAnswer/2 {
 				break
 			}
-		} else if first > 0 || size+len(block) > most {
-			if block, incomplete, err = eth.CutReceipts(block, first, most-size); err != nil {
-				return nil, false, err
+		} else if first > 0 || size+n > mostAnswer {
+			if block, incomplete, err = eth.CutReceipts(block, first, mostAnswer-size); err != nil {
+				return nil, 0, false, err
 			}
 			if incomplete && eth.CountReceipts(block) == 0 {
-				return blocks, false, nil
+				return blocks, size, false, nil
 			}
+			n = len(block)
 		}
 		blocks = append(blocks, block)
-		if size += len(block); size > eth.SoftAnswer || incomplete {
+		if size += n; size > eth.SoftAnswer || incomplete {
 			break
 		}
 	}
-	return blocks, incomplete, nil
+	return blocks, size, incomplete, nil
 }

@@ -273,6 +273,21 @@ func tryReceipts(t *testing.T, d draw, v Version) {
 			t.Fatalf("geth reads other receipts of block %d", i)
 		}
 	}
+	for i, block := range m.Blocks {
+		alone, err := Receipts{ID: 1, Blocks: [][]byte{block}}.Append(nil, V68)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := message(alone)
+		c.uint()
+		want := len(c.raw()) // the list of this one block
+		if n, err := ReceiptsSize(block, V68); err != nil || listSize(n) != want {
+			t.Fatalf("the receipts of block %d take %d bytes under eth/68, %v; want what makes a list of %d", i, n, err, want)
+		}
+		if n, err := ReceiptsSize(block, v); v != V68 && (err != nil || n != len(block)) {
+			t.Fatalf("the receipts of block %d take %d bytes under %v, %v; want %d", i, n, v, err, len(block))
+		}
+	}
 	got, err := DecodeReceipts(ours(), v, len(m.Blocks))
 	means(t, got, m, err)
 }

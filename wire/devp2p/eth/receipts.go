@@ -128,6 +128,12 @@ func (r receipt) append(b []byte) []byte {
 	return append(rlp.AppendUint64(b, r.gas), r.logs...)
 }
 
+// bloomedContent is the size of the receipt with its bloom, without the head.
+func (r receipt) bloomedContent() int {
+	const bloom = 3 + bloomLen // with its head
+	return bytesSize(r.status) + rlp.IntSize(r.gas) + bloom + len(r.logs)
+}
+
 // appendBloomed appends the receipt with its bloom, behind its type where it has
 // one (EIP-2718): what the root is over, or in an envelope what eth/68 sends.
 func (r receipt) appendBloomed(b []byte, envelope bool) ([]byte, error) {
@@ -135,7 +141,7 @@ func (r receipt) appendBloomed(b []byte, envelope bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := bytesSize(r.status) + rlp.IntSize(r.gas) + bytesSize(bloom[:]) + len(r.logs)
+	content := r.bloomedContent()
 	if r.kind != 0 {
 		switch size := 1 + listSize(content); {
 		case !envelope:
@@ -159,6 +165,28 @@ func checkReceipts(block []byte) error {
 		c.receipt()
 	}
 	return c.end("receipts of a block")
+}
+
+// ReceiptsSize is how many bytes a block's receipts take in a message of a
+// version: eth/68 adds a bloom of 256 bytes to each, which here is not computed.
+func ReceiptsSize(block []byte, v Version) (int, error) {
+	if v != V68 {
+		return len(block), nil
+	}
+	c := message(block)
+	n := 0
+	for c.more() {
+		r := c.receipt()
+		size := listSize(r.bloomedContent())
+		if r.kind != 0 { // an envelope: a string of more than 255 bytes
+			size += 1 + len(appendLong(nil, 0xb7, 1+size))
+		}
+		n += size
+	}
+	if err := c.end("receipts of a block"); err != nil {
+		return 0, err
+	}
+	return listSize(n), nil
 }
 
 // withBlooms makes a block's receipts what eth/68 sends.
