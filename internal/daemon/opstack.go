@@ -27,14 +27,8 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	if signing != nil {
-		switch cfg.Signer {
-		case codec.Address{}:
-			cfg.Signer = signing.account
-		case signing.account:
-		default:
-			return fmt.Errorf("network.opstack.sequencer_key: the key is of %v, not of the sequencer %v; restore the right one, or take the key out of the config to run a follower", signing.account, cfg.Signer)
-		}
+	if cfg.Signer, err = signing.sequencer(cfg.Signer); err != nil {
+		return err
 	}
 	cfg.Logger = log.With("part", "opstack")
 	fam, err := family.New(cfg)
@@ -45,21 +39,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 		return err
 	}
 	s.closers = append(s.closers, s.ledger.Close)
-	keyFile := network.KeyFile
-	if keyFile == "" {
-		keyFile = filepath.Join("keys", "node.key")
-	}
-	discoverOn, err := network.OPStack.discoverOn(&network)
-	if err != nil {
-		return fmt.Errorf("network.listen: %w", err)
-	}
-	w, err := opstack.New(opstack.Config{
-		Rules: fam.Rules(), Status: s.ledger.Status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
-		KeyFile: dir.resolve(keyFile), Agent: cmp.Or(network.OPStack.Agent, "starling/"+Version), AllowPrivate: network.AllowPrivate, Logger: log.With("part", "wire"),
-		Libraries: librariesOf(log),
-		TLS:       network.OPStack.TLS, Plaintext: network.OPStack.Plaintext, Mesh: network.OPStack.mesh(),
-		DiscoverOn: discoverOn, DiscoverUDP: uint16(network.OPStack.DiscoveryUDP), Bootnodes: network.OPStack.Bootnodes, DiscoveryDB: dir.Sub("peers", "nodes"), NetRestrict: strings.Join(network.NetRestrict, ","),
-	})
+	w, err := opWire(network, dir, fam, s.ledger.Status, log)
 	if err != nil {
 		return err
 	}
@@ -85,15 +65,7 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	}
 	if signing != nil {
 		s.services = append(s.services, &opSequencer{signing: signing, make: func(c *starling.Client, signer family.Signer) (*family.Producer, error) {
-			return family.NewProducer(family.ProducerConfig{
-				Family: fam, State: s.ledger, Signer: signer, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
-				Import: func(ctx context.Context, blocks []chain.Block) (n int, err error) {
-					for ; n < len(blocks) && err == nil; n++ {
-						err = c.ImportBlock(ctx, blocks[n])
-					}
-					return n, err
-				},
-			})
+			return opProducer(fam, s.ledger, c, signer, log)
 		}})
 	}
 	s.wire, s.methods = w, func(n *Node) []starling.Method {
@@ -103,6 +75,35 @@ func openOPStack(s *stack, network Network, dir *Datadir, log *slog.Logger) erro
 	s.chain, s.interval, s.backwardOnly = feeder.tap(s.ledger), cfg.BlockTime, true
 	s.txs, s.pending = fam.Txs, func() int { return 0 }
 	return nil
+}
+
+// opWire makes the wire.
+func opWire(network Network, dir *Datadir, fam *family.Family, status func() chain.Status, log *slog.Logger) (*opstack.Wire, error) {
+	discoverOn, err := network.OPStack.discoverOn(&network)
+	if err != nil {
+		return nil, fmt.Errorf("network.listen: %w", err)
+	}
+	return opstack.New(opstack.Config{
+		Rules: fam.Rules(), Status: status, Listen: network.Listen, Advertise: network.Advertise, NoListen: network.NoListen,
+		KeyFile: dir.resolve(cmp.Or(network.KeyFile, filepath.Join("keys", "node.key"))), Agent: cmp.Or(network.OPStack.Agent, "starling/"+Version),
+		AllowPrivate: network.AllowPrivate, NetRestrict: strings.Join(network.NetRestrict, ","),
+		TLS: network.OPStack.TLS, Plaintext: network.OPStack.Plaintext, Mesh: network.OPStack.mesh(),
+		DiscoverOn: discoverOn, DiscoverUDP: uint16(network.OPStack.DiscoveryUDP), Bootnodes: network.OPStack.Bootnodes, DiscoveryDB: dir.Sub("peers", "nodes"),
+		Logger: log.With("part", "wire"), Libraries: librariesOf(log),
+	})
+}
+
+// opProducer makes what seals blocks and hands them to the node.
+func opProducer(fam *family.Family, l *ledger.Ledger, c *starling.Client, signer family.Signer, log *slog.Logger) (*family.Producer, error) {
+	return family.NewProducer(family.ProducerConfig{
+		Family: fam, State: l, Signer: signer, Publish: c.SubmitBlock, Logger: log.With("part", "sequencer"),
+		Import: func(ctx context.Context, blocks []chain.Block) (n int, err error) {
+			for ; n < len(blocks) && err == nil; n++ {
+				err = c.ImportBlock(ctx, blocks[n])
+			}
+			return n, err
+		},
+	})
 }
 
 func checkOPStack(n *Network, p *problems) {

@@ -30,6 +30,17 @@ type opSigning struct {
 	closed func()
 }
 
+// sequencer is whose blocks are taken: ours, where the config names nobody.
+func (s *opSigning) sequencer(named codec.Address) (codec.Address, error) {
+	switch {
+	case s == nil || named == s.account:
+		return named, nil
+	case named == codec.Address{}:
+		return s.account, nil
+	}
+	return named, fmt.Errorf("network.opstack.sequencer_key: the key is of %v, not of the sequencer %v; restore the right one, or take the key out of the config to run a follower", s.account, named)
+}
+
 // checkSigner looks at what signs the blocks of a private chain.
 func (o *OPStack) checkSigner(p *problems) {
 	https := strings.HasPrefix(o.SignerEndpoint, "https://")
