@@ -61,7 +61,7 @@ func TestABlockAnnounceFloodIsBoundedAndPays(t *testing.T) {
 	b.done()
 }
 
-// Threat T-07, for blocks: who delivers another block than it announced pays, and
+// Threat L-01, for announced blocks: who delivers another block than it announced pays, and
 // nobody else who announced it.
 func TestWhoDeliversAnotherBlockPays(t *testing.T) {
 	for name, c := range map[string]struct {
