@@ -1,10 +1,15 @@
 package devp2p
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ethereum/go-ethereum/rlp"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/peer"
@@ -68,4 +73,122 @@ func TestAnswersToWhatHasNotLeftHoldNoMemory(t *testing.T) {
 		time.Sleep(time.Second)
 		a.stop(t)
 	})
+}
+
+// paged is a peer of eth/70 that answers a request for receipts page by page, as
+// page says: with what, and whether more is to come.
+func paged(t *testing.T, n *bed.Net, page func(first uint64) ([]byte, bool), change ...func(*Config)) (a *running, s wire.Session, b *bare) {
+	t.Helper()
+	a = start(t, n, 1, nil, change...)
+	b = dialBare(t, n, 2, a)
+	b.shake(t, eth.V70, a)
+	time.Sleep(time.Second)
+	go func() {
+		for {
+			f, err := b.read(t)
+			if err != nil {
+				return
+			}
+			if f.Code == b.offset+eth.GetReceiptsMsg {
+				if m, err := eth.DecodeGetReceipts(f.Payload, eth.V70); err == nil {
+					block, more := page(m.First)
+					b.send(t, b.offset+eth.ReceiptsMsg, framedReceipts(m.ID, block, more))
+				}
+			}
+			f.Release()
+		}
+	}()
+	return a, a.host.Sessions()[0], b
+}
+
+func framedReceipts(id uint64, block []byte, more bool) []byte {
+	b, err := eth.Receipts{ID: id, Incomplete: more, Blocks: [][]byte{block}}.Append(nil, eth.V70)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// loggedReceipts are n receipts of 50 KiB each.
+func loggedReceipts(n int) []byte {
+	list := make([]any, n)
+	for i := range list {
+		list[i] = []any{uint64(2), uint64(1), uint64(21000 * (i + 1)), []any{[]any{make([]byte, 20), []any{}, junkOf(50 << 10)}}}
+	}
+	b, err := rlp.EncodeToBytes(list)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Threats B-05 and L-06: receipts that come page by page are in the decode
+// budget while they do, stay within what the block's gas pays for and within a
+// part of the budget, and come to an end however small the pages are; whatever
+// becomes of them, all of it is given back.
+func TestPagedReceiptsAreInTheBudget(t *testing.T) {
+	header := headerOf(1) // of 30 million gas, of which none is used
+	whole := loggedReceipts(200)
+	for _, tt := range []struct {
+		name    string
+		page    func(first uint64) ([]byte, bool)
+		headers bool
+		budget  int // MiB
+		charged map[peer.Offense]int
+		ok      bool
+		pages   int // at most
+	}{
+		{"honest", func(first uint64) ([]byte, bool) {
+			part, more, err := eth.CutReceipts(whole, first, 2<<20)
+			if err != nil {
+				t.Error(err)
+			}
+			return part, more
+		}, false, 64, map[peer.Offense]int{}, true, 100},
+		{"more than there is memory for", func(uint64) ([]byte, bool) { return loggedReceipts(40), true }, false, 32, map[peer.Offense]int{}, false, 4},
+		{"one receipt each", func(uint64) ([]byte, bool) { return receiptsFor(1), true }, false, 64, map[peer.Offense]int{}, false, 10},
+		{"nothing, and more to come", func(uint64) ([]byte, bool) { return receiptsFor(0), true }, false, 64, map[peer.Offense]int{peer.ShortAnswer: 1}, false, 1},
+		{"what no gas paid for", func(uint64) ([]byte, bool) { return receiptsFor(1000), true }, true, 64, map[peer.Offense]int{peer.WrongBlock: 1}, false, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, n *bed.Net) {
+				var pages, most atomic.Int64
+				var a *running
+				a, s, b := paged(t, n, func(first uint64) ([]byte, bool) {
+					pages.Add(1)
+					if used := a.node.Load().budget.Used(); used > most.Load() {
+						most.Store(used)
+					}
+					if held := a.node.Load().paged.Load(); held < int64(first)*7 {
+						t.Errorf("%d receipts are held in %d bytes", first, held)
+					}
+					return tt.page(first)
+				}, func(c *Config) { c.DecodeBudget = tt.budget << 20 })
+				var headers []chain.Header
+				if tt.headers {
+					headers = []chain.Header{header}
+				}
+				got, err := s.(*session).askReceipts(t.Context(), []chain.Hash{header.Ref.Hash}, headers)
+				if tt.ok && (err != nil || len(got.Receipts) != 1 || !bytes.Equal(got.Receipts[0], whole)) || !tt.ok && err == nil {
+					t.Errorf("askReceipts = %d receipts, %v", len(got.Receipts), err)
+				}
+				if most.Load() > int64(tt.budget)<<20/2 {
+					t.Errorf("%d bytes were taken", most.Load())
+				}
+				if pages.Load() > int64(tt.pages) {
+					t.Errorf("%d pages were asked for, at most %d", pages.Load(), tt.pages)
+				}
+				time.Sleep(5 * time.Second)
+				if used, paged := a.node.Load().budget.Used(), a.node.Load().paged.Load(); used != 0 || paged != 0 {
+					t.Errorf("%d bytes of the budget are still taken, %d of pages", used, paged)
+				}
+				if got := offenses(a); !maps.Equal(got, tt.charged) {
+					t.Errorf("charged with %v, want %v", got, tt.charged)
+				}
+				b.Close()
+				time.Sleep(time.Second)
+				a.stop(t)
+			})
+		})
+	}
 }

@@ -27,6 +27,7 @@ type node struct {
 	listener net.Listener // nil: dial only
 	finder   *finder
 	budget   *intake.Budget
+	paged    atomic.Int64  // bytes of it that receipts take which come page by page
 	pending  chan struct{} // a place for each inbound handshake
 	throttle *throttle
 	outside  atomic.Pointer[outside] // nil: no router maps ports for us

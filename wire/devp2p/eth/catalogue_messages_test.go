@@ -294,7 +294,7 @@ func tryReceipts(t *testing.T, d draw, v Version) {
 
 // tryPages sends a block's receipts page by page.
 func tryPages(t *testing.T, d draw, block []byte, want types.Receipts) {
-	var joined []byte
+	joined := PagesOf(nil)
 	theirs := gethproto.NewReceiptList(nil)
 	for first, more := 0, true; more; {
 		var part []byte
@@ -314,14 +314,12 @@ func tryPages(t *testing.T, d draw, block []byte, want types.Receipts) {
 		theirs.Append(items(t, &page.List)[0])
 		got, err := DecodeReceipts(b, V70, 1)
 		means(t, got, m, err)
-		if joined == nil {
-			joined = part
-		} else if joined, err = JoinReceipts(joined, part); err != nil {
+		if err := joined.Add(part, more, func(int) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		first += CountReceipts(part)
 	}
-	if !bytes.Equal(joined, block) || root(theirs.Derivable()) != root(want) {
+	if !bytes.Equal(joined.List(), block) || root(theirs.Derivable()) != root(want) {
 		t.Fatal("the pages do not make the block's receipts again")
 	}
 }

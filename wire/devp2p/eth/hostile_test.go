@@ -189,28 +189,23 @@ func TestReceiptsAreCutAndJoined(t *testing.T) {
 	in := c.list()
 	whole := in.raw()
 	total := CountReceipts(whole)
-	var joined []byte
-	for first := 0; ; {
-		part, more, err := CutReceipts(whole, uint64(first), len(whole)/3)
-		if err != nil {
+	joined, taken := PagesOf(nil), 0
+	for more := true; more; {
+		var part []byte
+		var err error
+		if part, more, err = CutReceipts(whole, joined.Count(), len(whole)/3); err != nil {
 			t.Fatal(err)
 		}
-		n := CountReceipts(part)
-		if more && n == 0 {
-			t.Fatalf("no receipt fits %d bytes", len(whole)/3)
-		}
-		if joined == nil {
-			joined = part
-		} else if joined, err = JoinReceipts(joined, part); err != nil {
+		if err := joined.Add(part, more, func(n int) error { taken = n; return nil }); err != nil {
 			t.Fatal(err)
-		}
-		first += n
-		if !more {
-			break
 		}
 	}
-	if !bytes.Equal(joined, whole) || CountReceipts(joined) != total || total < 6 {
-		t.Errorf("%d receipts were joined, want %d", CountReceipts(joined), total)
+	list := joined.List()
+	if !bytes.Equal(list, whole) || joined.Count() != uint64(total) || total < 6 {
+		t.Errorf("%d receipts were joined, want %d", joined.Count(), total)
+	}
+	if taken < len(list) || taken > 2*len(list)+maxHead {
+		t.Errorf("%d bytes were asked for, to hold %d", taken, len(list))
 	}
 }
 

@@ -245,15 +245,6 @@ func CutReceipts(block []byte, first uint64, most int) (part []byte, more bool, 
 	return append(appendHead(make([]byte, 0, listSize(len(in))), len(in)), in...), more, nil
 }
 
-// JoinReceipts puts the parts of a block's receipts together.
-func JoinReceipts(a, b []byte) ([]byte, error) {
-	x, y := message(a), message(b)
-	if x.err != nil || y.err != nil {
-		return nil, bad("receipts of a block are no list")
-	}
-	return append(append(appendHead(nil, len(x.b)+len(y.b)), x.b...), y.b...), nil
-}
-
 // CountReceipts is how many receipts a block's list has.
 func CountReceipts(block []byte) int {
 	c := message(block)
