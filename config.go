@@ -19,7 +19,8 @@ import (
 // for a public network: a node with it dials nobody that it is not told of, and
 // keeps nothing on disk. DevConfig is for several nodes on one machine.
 type Config struct {
-	// Static peers are dialled for ever; Trusted ones also exceed the limits.
+	// Static peers are dialled for ever; Trusted ones also exceed the limits (on
+	// devp2p they are not dialled for that, as in geth: wire.Caps.TrustedCall).
 	// Neither is trimmed or banned. Seeds are dialled at start and again when
 	// peers run low. All are addresses as the wire parses them; names in them
 	// are resolved again at each attempt.

@@ -18,7 +18,8 @@ func (c *Client) RemoveStatic(ctx context.Context, address string) error {
 	return c.list(ctx, address, c.node.swarm.RemoveStatic)
 }
 
-// AddTrusted is AddStatic, for a peer that is admitted over every limit.
+// AddTrusted is AddStatic, for a peer that is admitted over every limit; on devp2p
+// it is not dialled for that.
 func (c *Client) AddTrusted(ctx context.Context, address string) error {
 	return c.list(ctx, address, c.node.swarm.AddTrusted)
 }

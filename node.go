@@ -137,7 +137,7 @@ func (n *Node) buildSwarm(known knownAddrs) error {
 		MaxPeers: n.cfg.MaxPeers, MaxInbound: n.cfg.MaxInbound, MinScore: n.cfg.MinScore, Grace: n.cfg.PeerGrace,
 		NetRestrict: n.cfg.NetRestrict, AllowPrivate: n.cfg.AllowPrivate, CountLoopback: n.cfg.CountLoopback,
 		NoDial: n.cfg.NoDial, NoListen: n.cfg.NoListen, NoDiscovery: n.cfg.NoDiscovery,
-		DiscoveryInterval: n.cfg.DiscoveryInterval, MinRedial: caps.MinRedial,
+		DiscoveryInterval: n.cfg.DiscoveryInterval, MinRedial: caps.MinRedial, TrustedCall: caps.TrustedCall,
 		Wall: n.cfg.Wall, Seed: n.cfg.Seed, Logger: n.log.With("part", "swarm"),
 		OnEvent: n.onSwarm, Ping: ping,
 	}

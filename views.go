@@ -14,7 +14,7 @@ type Peer struct {
 	Claims    chain.Status // what it says of its chain
 	Score     float64      // from -100 to 100
 	Latency   time.Duration
-	Static    bool // configured: static or trusted
+	Static    bool // dialled for ever: static, or trusted unless the wire waits for those
 	Trusted   bool
 	Protected bool
 }
@@ -56,10 +56,11 @@ type SyncStatus struct {
 // Peers are the open sessions.
 func (c *Client) Peers() []Peer {
 	var out []Peer
+	dialled := !c.node.wire.Caps().TrustedCall
 	for _, p := range c.node.swarm.Peers() {
 		out = append(out, Peer{
 			Info: p.Info, Claims: c.node.host.claims(p.Info.ID), Score: p.Score, Latency: p.RTT,
-			Static: p.Static || p.Trusted, Trusted: p.Trusted, Protected: p.Protected,
+			Static: p.Static || p.Trusted && dialled, Trusted: p.Trusted, Protected: p.Protected,
 		})
 	}
 	return out

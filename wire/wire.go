@@ -269,6 +269,10 @@ type Caps struct {
 	// MinRedial is the shortest pause between two dials of one address, where
 	// peers throttle whoever comes again sooner; 0: none.
 	MinRedial time.Duration
+	// TrustedCall says that a trusted peer is let in over every limit when it calls
+	// or is met, and not dialled because it is trusted; false: it is dialled as a
+	// static one.
+	TrustedCall bool
 }
 
 // Batch is how much one request may ask for; 0 where the wire has no such request.

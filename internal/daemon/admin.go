@@ -85,7 +85,7 @@ func (n *Node) adminMethods() []starling.Method {
 		read("admin_datadir", "The node's folder.", asks(func() string { return n.dir.Path }), ""),
 		write("admin_addPeer", "Has the node dial an address for ever, until it is removed or the node stops. It does not wait for the dial.", n.configure(client.AddStatic), true, url),
 		write("admin_removePeer", "Takes an address off those dialled for ever, and ends the session with its peer.", n.callRemovePeer, true, url),
-		write("admin_addTrustedPeer", "Has the node dial an address for ever and admit its peer over every limit.", n.configure(client.AddTrusted), true, url),
+		write("admin_addTrustedPeer", "Has the node admit a peer over every limit and, on every wire but devp2p, dial its address for ever.", n.configure(client.AddTrusted), true, url),
 		write("admin_removeTrustedPeer", "Ends that; a session goes on.", n.configure(client.RemoveTrusted), true, url),
 	}
 }

@@ -48,7 +48,7 @@ type Network struct {
 
 	Seeds   []string `toml:"seeds,omitempty" comment:"whom to meet first, and again when peers run low" example:"/dns/seed.example.org/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
 	Static  []string `toml:"static,omitempty" comment:"whom to stay connected to" example:"/ip4/10.1.2.3/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
-	Trusted []string `toml:"trusted,omitempty" comment:"as static, and over every limit" example:"/ip4/10.1.2.4/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
+	Trusted []string `toml:"trusted,omitempty" comment:"as static, and over every limit; on devp2p not dialled for that" example:"/ip4/10.1.2.4/tcp/4001/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUj2kj6vnc6iDEp"`
 
 	MaxPeers          int      `toml:"max_peers,omitzero" comment:"how many peers at most" default:"50"`
 	MaxInbound        int      `toml:"max_inbound,omitzero" comment:"of max_peers, those that dialled us; at most two thirds" default:"two thirds of max_peers" example:"33"`

@@ -19,6 +19,7 @@ import (
 	"github.com/starlingp2p/starling/internal/doctor"
 	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/internal/why"
+	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/ontology"
 )
 
@@ -93,7 +94,10 @@ func examined(cfg Config) doctor.Input {
 	warn := func(detail, remedy string) {
 		in.Notes = append(in.Notes, doctor.Result{Check: doctor.CheckConfig, Level: doctor.Warn, Detail: detail, Remedy: remedy})
 	}
-	known := len(n.Seeds) + len(n.Static) + len(n.Trusted) + len(n.OPStack.Bootnodes) + len(n.Ethereum.Bootnodes) + len(n.Ethereum.Lists)
+	known := len(n.Seeds) + len(n.Static) + len(n.OPStack.Bootnodes) + len(n.Ethereum.Bootnodes) + len(n.Ethereum.Lists)
+	if n.Wire != devp2p.Name {
+		known += len(n.Trusted) // there they are let in, not dialled
+	}
 	produces := n.produces()
 	switch {
 	case n.NoDial && n.NoListen:

@@ -8,26 +8,40 @@ import (
 	"testing"
 )
 
-// Nodes of static-nodes.json are dialled, those of trusted-nodes.json over every
-// limit, beside those of the config.
+// Nodes of static-nodes.json are dialled beside those of the config; those of
+// trusted-nodes.json are let in over every limit when they call, and not dialled.
 func TestNodesOfFilesAreDialled(t *testing.T) {
+	var nodes []*served
 	var list []string
 	for range 3 {
-		list = append(list, serveNode(t, newEthereum(t)).ready.Addrs[0])
+		n := serveNode(t, newEthereum(t))
+		nodes, list = append(nodes, n), append(list, n.ready.Addrs[0])
 	}
 	b := serveNode(t, newEthereum(t, func(c *Config) {
-		c.Networks[0].NoListen, c.Networks[0].Static = true, list[:1]
+		c.Networks[0].Static = list[:1]
 		for name, url := range map[string]string{staticNodesFile: list[1], trustedNodesFile: list[2]} {
 			if err := os.WriteFile(filepath.Join(c.Datadir, name), []byte(`["`+url+`"]`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}))
+	if err := b.node.node.Client().WaitForPeers(inTime(t), 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range b.node.node.Client().Outlook().Configured {
+		if trusted := f.Addr.Text == list[2]; f.Trusted != trusted || f.Wanted == trusted || f.Tries > 0 && trusted {
+			t.Errorf("configured is %+v", f)
+		}
+	}
+	if err := nodes[2].node.node.Client().Connect(inTime(t), b.ready.Addrs[0]); err != nil {
+		t.Fatal(err)
+	}
 	if err := b.node.node.Client().WaitForPeers(inTime(t), 3); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range b.node.peerInfos() {
-		if !p.Network.Static || p.Network.Trusted != (p.Enode == list[2]) {
+		trusted := p.ID == b.node.adminID(nodes[2].node.node.Client().Status().Self)
+		if p.Network.Static == trusted || p.Network.Trusted != trusted || p.Network.Inbound != trusted {
 			t.Errorf("the peer is %+v", p)
 		}
 	}

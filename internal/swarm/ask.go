@@ -53,7 +53,8 @@ func (s *Swarm) RemoveStatic(ctx context.Context, a peer.Addr) error {
 	return s.ask(ctx, func(req uint64) input { return inConfigure{Req: req, List: listStatic, Addr: a, Off: true} })
 }
 
-// AddTrusted is AddStatic, for a peer that is admitted over every limit.
+// AddTrusted is AddStatic, for a peer that is admitted over every limit; with
+// Config.TrustedCall it is not dialled for that.
 func (s *Swarm) AddTrusted(ctx context.Context, a peer.Addr) error {
 	return s.ask(ctx, func(req uint64) input { return inConfigure{Req: req, List: listTrusted, Addr: a} })
 }

@@ -38,7 +38,7 @@ type Config struct {
 	Duplicate      wire.Duplicate // which of two links to one peer stays
 
 	Static  []peer.Addr // redialled for ever
-	Trusted []peer.Addr // as Static, and admitted over every limit
+	Trusted []peer.Addr // as Static, and admitted over every limit; see TrustedCall
 	Seeds   []peer.Addr // dialled at start and below LowWater
 
 	MaxPeers      int     // sessions; 0: 50
@@ -68,6 +68,7 @@ type Config struct {
 	KeepAlive         time.Duration // between two pings of a session; 0: 30 s
 	DialTimeout       time.Duration // names, link and handshakes in all; 0: 10 s
 	RecentRetry       time.Duration // the longest pause between dials of a peer of the last day; 0: 20 s
+	TrustedCall       bool          // who is only trusted is let in, and not dialled for it
 	MinRedial         time.Duration // the shortest pause between dials of one address; 0: none
 	FlushEvery        time.Duration // the longest that bans and scores stay unsaved; 0: 5 s, at most 10 s
 	Feelers           time.Duration // between two test dials of unproven addresses; 0: 2 min; negative: none

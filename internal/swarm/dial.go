@@ -164,9 +164,12 @@ func (c *core) backOff(e *entry) time.Duration {
 	return max(time.Duration(float64(d)*(0.8+0.4*r)), c.least(e.addr))
 }
 
+// forEver reports whether f is dialled for as long as it is configured.
+func (c *core) forEver(f *fixed) bool { return f.static || f.trusted && !c.cfg.TrustedCall }
+
 // wants reports whether f is to be dialled at all now.
 func (c *core) wants(f *fixed) bool {
-	return f.static || f.trusted || len(c.sessions) < c.cfg.LowWater
+	return c.forEver(f) || f.seed && len(c.sessions) < c.cfg.LowWater
 }
 
 // outboundWanted is how many outbound sessions the table aims at: the floor,
@@ -219,7 +222,7 @@ func (c *core) schedule(now time.Time) {
 
 func (c *core) dialFixed(now time.Time, seeds bool) {
 	for _, f := range c.fixed {
-		if seeds != !(f.static || f.trusted) || f.connected || f.dialling || now.Before(f.nextAt) || !c.wants(f) {
+		if seeds == c.forEver(f) || f.connected || f.dialling || now.Before(f.nextAt) || !c.wants(f) {
 			continue
 		}
 		why := whyFixed
@@ -321,7 +324,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 // listed reports whether an address is dialled as a configured one, at that pace.
 func (c *core) listed(e *entry) bool {
 	for _, f := range c.fixed {
-		if (f.static || f.trusted || f.marked != peer.OK) && (f.addr == e.addr || f.ep.IsValid() && f.ep == e.ep) {
+		if (c.forEver(f) || f.marked != peer.OK) && (f.addr == e.addr || f.ep.IsValid() && f.ep == e.ep) {
 			return true
 		}
 	}

@@ -236,7 +236,7 @@ func (c *core) backAfterLoss(now time.Time, f *fixed, s *session) {
 // those to be dialled soon. Only an address that we dialled ourselves, with
 // success, is believed: what a peer says of itself may be a victim's.
 func (c *core) wantBack(now time.Time, s *session, why peer.Reason, byRemote, tell bool) {
-	if s.addr.IsZero() || tell && why != peer.Idle || s.fixed != nil && (s.fixed.static || s.fixed.trusted) {
+	if s.addr.IsZero() || tell && why != peer.Idle || s.fixed != nil && c.forEver(s.fixed) {
 		return
 	}
 	if byRemote && why != peer.ByRemote && why != peer.Stopping && why != peer.LinkLost && why != peer.Idle && why != peer.Duplicate {

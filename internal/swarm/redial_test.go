@@ -81,3 +81,35 @@ func TestAPeersWordThatWeAreOfNoUseIsChurn(t *testing.T) {
 		}
 	}
 }
+
+// Where who is trusted calls by itself, it is let in though the table is full,
+// and neither dialled nor called missing; elsewhere it is dialled for ever.
+func TestATrustedPeerIsLetInNotDialled(t *testing.T) {
+	for _, calls := range []bool{true, false} {
+		w := newWorld(t, 7)
+		w.hosts[netip.MustParseAddrPort("2.0.0.2:30303")] = &remote{id: "b"}
+		trusted := addrOf("b", "2.0.0.2:30303")
+		u := w.unit("a", "1.0.0.1:30303", Config{Trusted: []peer.Addr{trusted}, TrustedCall: calls, MaxPeers: 3, MaxInbound: 2, Grace: time.Hour}, memory{})
+		w.run(20 * time.Minute)
+		if (len(w.dials) == 0) != calls {
+			t.Errorf("trusted calls %v: %d dials", calls, len(w.dials))
+		}
+		if f := u.c.outlook(w.now).Fixed; len(f) != 1 || f[0].Wanted == calls {
+			t.Errorf("trusted calls %v: it looks like %+v", calls, f)
+		}
+		if !calls {
+			continue
+		}
+		for i, from := range []string{"11.0.0.1:1", "12.0.0.1:1"} {
+			if _, why := u.call(peer.ID([]string{"x", "y"}[i]), from); why != peer.OK {
+				t.Fatalf("caller %d is refused: %s", i, why)
+			}
+		}
+		if _, why := u.call("z", "13.0.0.1:1"); why == peer.OK {
+			t.Fatal("the table is not full: nothing is shown by that")
+		}
+		if _, why := u.call("b", "2.0.0.2:1"); why != peer.OK {
+			t.Errorf("a trusted peer is refused by a full table: %s", why)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -101,6 +102,7 @@ func (q *question) alone() {
 		f.Code, f.Cause, f.Remedy = "no-peers:"+code, "no peers: "+cause, remedy
 	}
 	outs := outcomes(as)
+	nobody := !slices.ContainsFunc(o.Configured, func(f starling.ConfiguredPeer) bool { return !waits(f) })
 	switch {
 	case !o.Dials && !o.Listens:
 		set("all-off", "dialling and listening are both off", "take network.no_dial or network.no_listen out of the config")
@@ -113,14 +115,14 @@ func (q *question) alone() {
 		cause, remedy := adviceOnDial(w.reason, w.byRemote)
 		set(string(w.reason), fmt.Sprintf("%s; so it ended at %d of %d addresses that were tried", cause, w.n, len(as)), remedy)
 		f.Count = uint64(w.n)
-	case len(o.Configured) == 0 && o.Book == 0 && o.Named > 0 && o.Taken == 0:
+	case nobody && o.Book == 0 && o.Named > 0 && o.Taken == 0:
 		q.notTaken(set)
-	case len(o.Configured) == 0 && o.Book == 0 && !o.Discovers:
+	case nobody && o.Book == 0 && !o.Discovers:
 		set("nobody-to-dial", "nobody is known to dial: no seeds, no static peers, an empty address book, and discovery is off", "name a node of the network in network.seeds or network.static, or switch discovery on")
-	case len(o.Configured) == 0 && o.Book == 0 && up < settled:
+	case nobody && o.Book == 0 && up < settled:
 		f.Level = Notice
 		set("starting", "the node has just started and looks around", "wait a moment")
-	case len(o.Configured) == 0 && o.Book == 0:
+	case nobody && o.Book == 0:
 		set("nobody-found", fmt.Sprintf("discovery has found nobody in %d rounds, and there are no seeds to begin with", o.Rounds), "name a node of the network in network.seeds; on a local network, network.mdns finds others")
 	default:
 		q.idleBook(set, &f, up)

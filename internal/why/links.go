@@ -24,7 +24,7 @@ func (q *question) configured() {
 		foreign := a.reason == peer.WrongGenesis || a.reason == peer.WrongNetwork || a.reason == peer.NoCommonProto || a.reason == peer.KeyType ||
 			a.reason == peer.WrongIdentity || a.reason == peer.NameUnresolved || a.reason == peer.Self
 		rank, level := rankStatic, Trouble
-		if !f.Static && !f.Trusted {
+		if !f.Static && !(f.Trusted && f.Wanted) {
 			if !foreign && !f.Wanted {
 				continue // a seed is dialled only while there are few peers
 			}
@@ -63,6 +63,11 @@ func (q *question) join(f *Finding, a attempt) {
 	if len(f.Evidence) < maxEvidence {
 		f.Evidence = append(f.Evidence, "the same of "+a.addr)
 	}
+}
+
+// waits reports whether a peer is only let in, and not dialled.
+func waits(f starling.ConfiguredPeer) bool {
+	return f.Trusted && !f.Static && !f.Seed && !f.Wanted && f.Last == peer.OK
 }
 
 func listName(f starling.ConfiguredPeer) string {
@@ -221,6 +226,8 @@ func tried(st *State) *Tried {
 			a.Result = "connected"
 		case f.Last == peer.OK && f.Dialling:
 			a.Result = "being dialled"
+		case waits(f):
+			a.Result = "waited for"
 		case f.Last == peer.OK:
 			a.Result = "not tried yet"
 		}
