@@ -299,6 +299,54 @@ func TestTransactionsWaitForTheSync(t *testing.T) {
 	})
 }
 
+// Who is alone with peers that have no more is in sync as far as it can know; one
+// that has more shows that it is not, and the gate shuts until that is here.
+func TestTheGateShutsForThePeerThatHasMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		young := st.run(t, "young", 0)
+		time.Sleep(time.Second)
+		old := st.run(t, "old", 2000)
+		fresh := st.run(t, "fresh", 0, "young")
+		time.Sleep(10 * time.Second)
+		send := func(from *neighbour, text string) chain.Hash {
+			tx := chaintest.NewTx([]byte(text))
+			if _, err := from.client.PublishTxs(t.Context(), []chain.Tx{tx}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			return tx.Hash
+		}
+		if h := send(young, "first"); !fresh.pool.Has(h) {
+			t.Error("a node whose peers have no more than it has took no transaction")
+		}
+		held := make(chan struct{})
+		fresh.toy.StallImport(held)
+		if err := fresh.client.Connect(t.Context(), "old"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		for name, from := range map[string]*neighbour{"early": young, "early too": old} {
+			if h := send(from, name); fresh.pool.Has(h) {
+				t.Errorf("%s: a node that is not in sync took a transaction", name)
+			}
+		}
+		close(held)
+		time.Sleep(time.Minute)
+		if got, want := fresh.toy.Status().Head, old.toy.Status().Head; got != want {
+			t.Fatalf("not in sync: %v of %v", got, want)
+		}
+		if h := send(old, "late"); !fresh.pool.Has(h) {
+			t.Error("a node that is in sync took no transaction")
+		}
+		for _, p := range fresh.client.Peers() {
+			if p.Score < 0 {
+				t.Errorf("%s was charged: %v", p.Info.ID, p.Score)
+			}
+		}
+	})
+}
+
 func TestRelayPolicyIsChecked(t *testing.T) {
 	st := &street{wires: map[string]*streetWire{}}
 	toy := chaintest.NewChain(chaintest.Config{Seed: 1})

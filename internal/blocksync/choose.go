@@ -9,11 +9,17 @@ import (
 
 func (c *Core) onTargeted(ref chain.Ref) {
 	if _, ok := c.recent.Get(ref.Hash); ok || ref == c.status.Head {
-		c.emit(Tell{GapClosed{Target: ref}})
+		c.closed(ref)
 		return
 	}
 	c.target, c.fromStage = ref, false
 	c.targetRetry, c.targetWait = time.Time{}, 0
+}
+
+// closed tells that everything up to a trusted block is imported.
+func (c *Core) closed(target chain.Ref) {
+	c.reached = true
+	c.emit(Tell{GapClosed{Target: target}})
 }
 
 // choose starts the next job, if there is something to do: a target that was
@@ -108,12 +114,13 @@ func (c *Core) finish(j *job) {
 					p.reached = p.claim.Head
 				}
 			}
+			c.reached = true
 			c.endJob()
 			c.settle()
 			return
 		}
 		if !j.forward && j.connected {
-			c.emit(Tell{GapClosed{Target: j.target}})
+			c.closed(j.target)
 			if c.target.Hash == j.target.Hash {
 				c.target = chain.Ref{}
 			}
@@ -135,6 +142,7 @@ func (c *Core) finish(j *job) {
 	if j.forward && j.master == nil && j.entries.len() == 0 && c.bestMaster(j) == nil {
 		c.endJob()
 		c.settle()
+		c.gaveUp = c.now
 		return
 	}
 	idle := c.now.Sub(j.progress)
@@ -162,10 +170,12 @@ func (c *Core) abort(j *job, _ string) {
 		// Whoever led us here does not lead at once again.
 		if j.master != nil && j.entries.len() == 0 {
 			j.master.badUntil = c.now.Add(missFor)
+			c.gaveUp = c.now
 		}
 		for i := range j.entries.len() {
 			if p := c.byID[j.entries.at(i).header]; p != nil {
 				p.badUntil = c.now.Add(missFor)
+				c.gaveUp = c.now
 			}
 		}
 	}
@@ -259,6 +269,31 @@ func (c *Core) reason() stall {
 	return stall{CauseMissingParent, "waiting for the parent of a block: no peer has given it"}
 }
 
+// unsure reports whether it cannot be said yet that nobody has more than we
+// have.
+func (c *Core) unsure() bool {
+	return c.cfg.BackwardOnly && !c.reached || c.now.Before(c.unsureUntil())
+}
+
+// unsureUntil is when it ends that we wait for claims which are not whole yet, as
+// where a wire must ask for the number of a head, and for those who may lead
+// after a sync that came to nothing. Both are bounded, and over once something
+// was reached: a peer that never says what it has must not keep us out of sync.
+func (c *Core) unsureUntil() (at time.Time) {
+	if c.reached {
+		return at
+	}
+	if !c.gaveUp.IsZero() {
+		at = c.gaveUp.Add(missFor)
+	}
+	for _, p := range c.peers {
+		if end := p.joined.Add(claimFor); end.After(at) && p.claimless() && p.claim.Weight.Compare(c.status.Weight) > 0 {
+			at = end
+		}
+	}
+	return at
+}
+
 // tell sends the events that the state calls for.
 func (c *Core) tell() {
 	if why := c.reason(); why != c.stuck {
@@ -266,7 +301,7 @@ func (c *Core) tell() {
 		c.emit(Tell{Stuck{Cause: why.cause, Reason: why.text}})
 	}
 	behind := c.job != nil || !c.behindSince.IsZero() || c.target != (chain.Ref{}) || c.loose.len() > 0
-	if synced := !behind && len(c.peers) > 0; synced != c.synced {
+	if synced := !behind && len(c.peers) > 0 && !c.unsure(); synced != c.synced {
 		c.synced = synced
 		if synced {
 			c.emit(Tell{Synced{Head: c.status.Head}})
@@ -279,7 +314,7 @@ func (c *Core) tell() {
 
 func (c *Core) tellSyncing() {
 	c.lastTold = c.now
-	e := Syncing{Head: c.status.Head, Goal: c.job.goal, Rate: c.rate}
+	e := Syncing{Head: c.status.Head, Goal: c.job.goal, Rate: c.rate, First: !c.reached}
 	if p := c.job.master; p != nil {
 		e.Master = p.id
 	}
@@ -292,6 +327,7 @@ func (c *Core) Snapshot() Snapshot {
 		Head: c.status.Head, Finalized: c.status.Finalized, Peers: len(c.peers), InFlight: len(c.asked),
 		BytesHeld: c.held, BytesAsked: c.reserved, Quarantined: c.loose.len(), QueuedGaps: c.gaps(), Staged: len(c.staged), StagedBytes: c.stagedBytes,
 		Imported: c.imported, Rate: c.rate, StuckReason: c.stuck.text, StuckCause: c.stuck.cause, Drops: c.drops, Taken: c.now,
+		Outdone: !c.behindSince.IsZero() || c.now.Before(c.unsureUntil()),
 	}
 	for _, p := range c.peers {
 		s.Highest = max(s.Highest, p.claim.Head.Number)

@@ -79,7 +79,12 @@ func TestConversations(t *testing.T) {
 					st.Head = chain.Ref{Number: uint64(n), Hash: chain.Hash{9}}
 					st.Weight = chain.WeightOf(uint64(n))
 				}
+				if n := arg("weight", 0); n > 0 { // the number of its head is not told yet
+					st.Head, st.Weight = chain.Ref{}, chain.WeightOf(uint64(n))
+				}
 				w.add(&actor{id: peer.ID(d.CmdArgs[0].Key), chain: full, act: manner(t, how)}, st)
+			case "claim":
+				w.step(Claims{Peer: peer.ID(d.CmdArgs[0].Key), Status: full.Status()})
 			case "leave":
 				w.leave(peer.ID(d.CmdArgs[0].Key))
 			case "offer":

@@ -96,7 +96,9 @@ type Core struct {
 
 	behindSince time.Time // zero: nobody claims more
 	synced      bool
-	stuck       stall // the one that was told last
+	reached     bool      // the end of a sync, or a block of the tip, since the start
+	gaveUp      time.Time // when a forward sync last ended short of that
+	stuck       stall     // the one that was told last
 	lastImport  time.Time
 	imported    uint64
 	rate        float64 // blocks per second
@@ -181,6 +183,7 @@ func (c *Core) take(in Input) {
 		c.onStaged(in)
 	case LocalImported:
 		c.written()
+		c.reached = true
 		c.remember(in.Header)
 		c.newStatus(in.Status, in.Head, in.Undone)
 		c.afterImport([]chain.Header{in.Header})
@@ -265,6 +268,9 @@ func (c *Core) Next() time.Time {
 		}
 	}
 	sooner(c.recheck)
+	if at := c.unsureUntil(); !c.synced && at.After(c.now) {
+		sooner(at)
+	}
 	if c.trouble.until.After(c.now) {
 		sooner(c.trouble.until)
 	}

@@ -26,8 +26,13 @@ type (
 		Head   chain.Ref
 		Goal   uint64  // the number that Master claims
 		Rate   float64 // blocks per second, imported
+		// First: nothing was reached since the start, so that a Synced before it
+		// rested on what was claimed until then.
+		First bool
 	}
-	// Synced: there is nothing better to fetch, as far as peers claim.
+	// Synced: there is nothing better to fetch, as far as peers claim. Until
+	// something was reached, it is not told while a peer's claim is not whole, nor
+	// just after a sync that came to nothing, nor where only targets count.
 	Synced struct{ Head chain.Ref }
 	// Stuck: there is something to fetch and no progress. Sent when the reason
 	// changes; an empty Reason says that it is over.
@@ -75,7 +80,7 @@ const (
 	ModeSynced   Mode = "synced"   // following the tip
 	ModeForward  Mode = "forward"
 	ModeBackward Mode = "backward"
-	ModeBehind   Mode = "behind" // peers claim more; not fetching yet, or none delivers
+	ModeBehind   Mode = "behind" // peers claim more, or have not told yet; not fetching, or none delivers
 	ModeStuck    Mode = "stuck"  // StuckReason says why
 )
 
@@ -96,6 +101,7 @@ type Snapshot struct {
 	StagedBytes int64  // what those take
 	Fetched     int    // those of them that the present backward sync will import
 	Highest     uint64 // the highest head that a peer claims, unproven
+	Outdone     bool   // a peer claims more than we have, unproven
 	Imported    uint64 // blocks since start
 	Rate        float64
 	StuckReason string

@@ -298,6 +298,7 @@ func (c *Core) onImported(in Imported) {
 func (c *Core) tipImported(in Imported) {
 	rest := c.tip.blocks[min(in.N, len(c.tip.blocks)):]
 	c.tip = tipImport{}
+	c.reached = c.reached || in.N > 0
 	if in.Err == nil || len(rest) == 0 {
 		return
 	}

@@ -216,7 +216,8 @@ const (
 	falseHeadAt    = 3               // undelivered heads until FalseHead
 	soonTime       = 5 * time.Second // a path that is fetched within this is not staged
 	tellEvery      = 10 * time.Second
-	stuckAfter     = 5 * time.Second // without progress, the reason is stated
+	stuckAfter     = 5 * time.Second  // without progress, the reason is stated
+	claimFor       = 10 * time.Second // a claim that is not whole is waited for
 )
 
 // The sizes of the scheduler.

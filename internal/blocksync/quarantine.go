@@ -170,7 +170,7 @@ func (c *Core) afterImport(hs []chain.Header) {
 		c.unstage(h.Ref.Hash)
 		if h.Ref.Hash == c.target.Hash {
 			if c.job == nil || c.job.forward {
-				c.emit(Tell{GapClosed{Target: c.target}})
+				c.closed(c.target)
 			}
 			c.target = chain.Ref{}
 		}

@@ -13,9 +13,10 @@ import (
 
 // remote is what the scheduler knows of a peer.
 type remote struct {
-	id    peer.ID
-	claim chain.Status // as last told, lowered by what it failed to deliver
-	tie   uint64       // breaks ties between equals
+	id     peer.ID
+	joined time.Time
+	claim  chain.Status // as last told, lowered by what it failed to deliver
+	tie    uint64       // breaks ties between equals
 
 	asked []*request
 
@@ -77,7 +78,7 @@ func (c *Core) onJoined(in Joined) {
 	if _, ok := c.byID[in.Peer]; ok {
 		c.onLeft(in.Peer)
 	}
-	p := &remote{id: in.Peer, claim: in.Claims, told: in.Claims.Head.Number, stall: minStall, window: 2, unsupported: map[string]bool{}}
+	p := &remote{id: in.Peer, joined: c.now, claim: in.Claims, told: in.Claims.Head.Number, stall: minStall, window: 2, unsupported: map[string]bool{}}
 	if p.blocks = in.Batch.Blocks; p.blocks <= 0 {
 		p.blocks = max(1, c.cfg.Caps.MaxBatch.Blocks)
 	}

@@ -175,7 +175,7 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 			c.blocks.note(p.n, ev.Hash)
 		}
 	case Gate:
-		c.open = ev.Open
+		c.onGate(ev.Open)
 	case Tick:
 	}
 	c.widen()

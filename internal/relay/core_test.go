@@ -239,6 +239,29 @@ func TestNothingIsFetchedWhileNotInSync(t *testing.T) {
 	}
 }
 
+// What was announced and asked for while the chain was taken to be in sync is
+// let go once it was not; it may be announced again later.
+func TestTheGateMayShutAgain(t *testing.T) {
+	b := newBench(t, eth, "a", "b")
+	b.step(Announced{From: "a", Txs: []wire.TxID{id(1)}})
+	if f := only[Fetch](b.wait(time.Second)); len(f) != 1 {
+		t.Fatalf("asked %v", f)
+	}
+	b.step(Announced{From: "b", Txs: []wire.TxID{id(2)}})
+	b.step(Gate{false})
+	if es := b.step(Fetched{From: "a", Failed: true, Silent: true}); len(es) != 0 {
+		t.Errorf("%v after the gate was shut", es)
+	}
+	if es := b.wait(time.Minute); len(es) != 0 || !b.core.Next().IsZero() {
+		t.Errorf("%v, and something waits until %v, after the gate was shut", es, b.core.Next())
+	}
+	b.step(Gate{true})
+	b.step(Announced{From: "b", Txs: []wire.TxID{id(1), id(2)}})
+	if f := only[Fetch](b.wait(time.Second)); len(f) != 1 || f[0].From != "b" || len(f[0].Txs) != 2 {
+		t.Errorf("asked %v once the gate is open again", f)
+	}
+}
+
 func TestARequestIsBoundedInCountAndBytes(t *testing.T) {
 	b := newBench(t, eth, "a")
 	b.step(Announced{From: "a", Txs: ids(1000)})

@@ -46,6 +46,13 @@
 // not known; what nobody delivered. So are those who announced a block, once it is
 // imported.
 //
+// # The gate
+//
+// Until the chain is in sync, what is announced is dropped, at nobody's charge,
+// and no block is told of: all of it would be judged at an old head. Whoever
+// makes blocks opens the gate too. That nobody claims more opens it as well; it
+// shuts again for the first peer that does, until a sync has come to its end once.
+//
 // # A new peer
 //
 // hears of all that is pending, in packs; one pack is under way at a time over

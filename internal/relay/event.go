@@ -112,8 +112,9 @@ type (
 		Failed bool
 		Silent bool
 	}
-	// Gate opens once the chain was in sync. While it is shut, nothing that is
-	// announced is fetched, and no block is told of.
+	// Gate opens once the chain is in sync, and may shut again if that was not so.
+	// While it is shut, nothing that is announced is fetched, and no block is told
+	// of.
 	Gate struct{ Open bool }
 	// Tick: the time that Next gave has come.
 	Tick struct{}

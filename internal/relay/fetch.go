@@ -50,6 +50,19 @@ func (c *Core) onAnnounced(ev Announced) {
 	}
 }
 
+// onGate takes in whether the chain is in sync. What was announced before it was
+// known not to be is let go: it would be judged at an old head.
+func (c *Core) onGate(open bool) {
+	c.open = open
+	if open {
+		return
+	}
+	c.drop("not-synced", len(c.wants))
+	for _, w := range c.wants { // each ends alone: the order has no effect
+		c.end(w)
+	}
+}
+
 // claim notes that p has a transaction that we want.
 func (c *Core) claim(p *remote, tx wire.TxID) {
 	w := c.wants[tx.Hash]

@@ -44,6 +44,7 @@ type Relay struct {
 	drops atomic.Pointer[map[string]uint64]
 	ran   atomic.Bool
 	open  atomic.Bool
+	gate  sync.Mutex // a leaf: of open and what the core is told of it, in step
 	loop  *meter.Loop
 
 	// Only Run touches what follows.
@@ -85,10 +86,17 @@ func (r *Relay) Join(s wire.Session) {
 // Leave tells that the session of a peer has ended.
 func (r *Relay) Leave(id peer.ID) { r.mail.force(letter{event: Left{id}}) }
 
-// Open opens the gate: the chain is in sync. It stays open.
-func (r *Relay) Open() {
-	if r.open.CompareAndSwap(false, true) {
-		r.mail.force(letter{event: Gate{true}})
+// Open opens the gate: the chain is in sync.
+func (r *Relay) Open() { r.turn(true) }
+
+// Shut shuts it again: that the chain was in sync was not so.
+func (r *Relay) Shut() { r.turn(false) }
+
+func (r *Relay) turn(open bool) {
+	r.gate.Lock()
+	defer r.gate.Unlock()
+	if r.open.CompareAndSwap(!open, open) {
+		r.mail.force(letter{event: Gate{open}})
 	}
 }
 
