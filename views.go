@@ -47,6 +47,7 @@ type Status struct {
 type SyncStatus struct {
 	Mode      string // "starting", "idle", "synced", "forward", "backward", "behind", "stuck"
 	Target    uint64 // the number that it works towards; 0: none
+	Outdone   bool   // a peer claims more than we have, unproven
 	Stuck     string // why it makes no progress; empty: it does, or need not
 	Cause     string // a fixed word for Stuck
 	BytesHeld int    // blocks in memory that wait
@@ -92,6 +93,6 @@ func (c *Client) Status() Status {
 	s.Bans = len(n.swarm.Bans())
 	s.BansByScore = n.counts.bansByScore.Load()
 	y := n.sync.Status()
-	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Stuck: y.StuckReason, Cause: string(y.StuckCause), BytesHeld: y.BytesHeld, Staged: y.Fetched}
+	s.Sync = SyncStatus{Mode: string(y.Mode), Target: y.Target.Number, Outdone: y.Outdone, Stuck: y.StuckReason, Cause: string(y.StuckCause), BytesHeld: y.BytesHeld, Staged: y.Fetched}
 	return s
 }

@@ -51,11 +51,23 @@ func (s *sealing) config() ethereum.SealerConfig {
 	}
 }
 
-// behind reports that a sync fetches blocks.
-func (s *sealing) behind() bool {
-	switch s.client.Status().Sync.Mode {
+// behind reports that there are blocks to fetch first.
+func (s *sealing) behind() bool { return mustWait(s.client.Status().Sync) }
+
+// mustWait reports whether a signer waits for the sync: a block on an old head is
+// of no use. It does not wait for peers that claim more and deliver nothing, or
+// anybody could stop it; nor for a block whose parent nobody has.
+func mustWait(s starling.SyncStatus) bool {
+	switch s.Mode {
 	case "starting", "forward", "backward":
 		return true
+	case "behind":
+		return s.Outdone
+	case "stuck":
+		switch s.Cause {
+		case "few-peers", "slow-disk", "slow-import", "slow-verification": // it is ours to go on
+			return true
+		}
 	}
 	return false
 }

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/internal/blocksync"
 )
 
 // withSigner gives a node the key of cliqueGenesis' signer.
@@ -41,6 +44,35 @@ func TestANodeSeals(t *testing.T) {
 	}
 	if err := b.dial(t).Call(ctx, "eth_getBlockByNumber", &block, "0x1"); err != nil || block.Difficulty != "0x2" || !strings.HasPrefix(block.ExtraData, "0x737461726c696e67") {
 		t.Errorf("block 1 is %+v, %v", block, err)
+	}
+}
+
+// A signer waits while blocks of others are fetched, or will be: also while the
+// sync waits for company. It does not wait for those who deliver nothing.
+func TestASignerWaitsForTheSync(t *testing.T) {
+	for _, c := range []struct {
+		status starling.SyncStatus
+		want   bool
+	}{
+		{starling.SyncStatus{Mode: "starting"}, true},
+		{starling.SyncStatus{Mode: "idle"}, false},
+		{starling.SyncStatus{Mode: "synced"}, false},
+		{starling.SyncStatus{Mode: "forward", Outdone: true}, true},
+		{starling.SyncStatus{Mode: "backward"}, true},
+		{starling.SyncStatus{Mode: "behind", Outdone: true}, true},
+		{starling.SyncStatus{Mode: "behind"}, false}, // a block's parent is missing
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseFewPeers), Outdone: true}, true},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseImport)}, true},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseDisk)}, true},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseVerify)}, true},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseSilent), Outdone: true}, false},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseAnswers), Outdone: true}, false},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseMissingParent)}, false},
+		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseNoPeers)}, false},
+	} {
+		if got := mustWait(c.status); got != c.want {
+			t.Errorf("%+v: waits %v, want %v", c.status, got, c.want)
+		}
 	}
 }
 

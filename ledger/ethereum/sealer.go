@@ -141,6 +141,10 @@ func (s *Sealer) Run(ctx context.Context) error {
 		if p.idle != "" || s.c.Chain.Status().Head != parent.Ref {
 			continue
 		}
+		if s.behind() { // which came up while the block waited for its time
+			over = chain.Ref{}
+			continue
+		}
 		if err := s.seal(ctx, parent, p); err != nil && ctx.Err() == nil {
 			s.c.Logger.Warn("no block this time", "height", parent.Ref.Number+1, "err", err)
 			if !pause(ctx, s.c.Family.Period()) {
@@ -170,9 +174,11 @@ type plan struct {
 	idle   string           // why not to; empty: at at
 }
 
+func (s *Sealer) behind() bool { return s.c.Behind != nil && s.c.Behind() }
+
 // plan is EIP-225's rule for a signer.
 func (s *Sealer) plan(parent chain.Header) (plan, error) {
-	if s.c.Behind != nil && s.c.Behind() {
+	if s.behind() {
 		return plan{idle: "the chain is being fetched"}, nil
 	}
 	q, who, number := s.c.Family.clique, s.c.Key.Address(), parent.Ref.Number+1

@@ -231,8 +231,14 @@ func TestWhoMayNotSealDoesNot(t *testing.T) {
 		}
 		defer l.Close()
 		f.Attach(l)
+		planned := false
 		for name, c := range map[string]SealerConfig{
-			"a stranger":     {Key: SealKey{key(t, 5)}},
+			"a stranger": {Key: SealKey{key(t, 5)}},
+			"who finds out before its time comes": {Key: SealKey{keyOf(t, sortedSigners(t, 2)[0], 2)}, Behind: func() bool {
+				was := planned
+				planned = true
+				return was
+			}},
 			"while it syncs": {Key: SealKey{keyOf(t, sortedSigners(t, 2)[0], 2)}, Behind: func() bool { return true }},
 		} {
 			c.Family, c.Chain = f, l
