@@ -89,3 +89,14 @@ type quiet struct{}
 func (quiet) Infof(string, ...any)           {}
 func (quiet) Errorf(string, ...any)          {}
 func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
+
+// TxBlock says which canonical block holds a transaction, and where in it.
+func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, index int, err error) {
+	err = l.view(ctx, func(db *pebble.DB) (err error) {
+		snap := db.NewSnapshot()
+		defer snap.Close()
+		at, index, err = placeOf(snap, hash)
+		return err
+	})
+	return at, index, err
+}

@@ -256,26 +256,6 @@ func TestLargeImportIsDurableAsAWhole(t *testing.T) {
 	}
 }
 
-func TestUnstageDropsOnlyStagedBlocksBelow(t *testing.T) {
-	l := open(t, vfs.NewMem(), ledger.Options{})
-	bs := run(headOf(t, l), 0, 6)
-	take(t, l, bs[:1])
-	if err := l.Stage(t.Context(), bs); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Unstage(t.Context(), 4); err != nil {
-		t.Fatal(err)
-	}
-	refs, err := l.Staged(t.Context())
-	if err != nil || len(refs) != 3 || refs[0] != bs[3].Ref() {
-		t.Errorf("Staged = %v, %v; want those from 4", refs, err)
-	}
-	if _, err := l.Header(t.Context(), bs[0].Ref()); err != nil {
-		t.Errorf("imported block: %v", err)
-	}
-	check(t, l)
-}
-
 func TestCallsAfterCloseSayClosed(t *testing.T) {
 	l := open(t, vfs.NewMem(), ledger.Options{})
 	b := run(headOf(t, l), 0, 1)

@@ -457,17 +457,6 @@ func (l *Ledger) FindTx(ctx context.Context, hash chain.Hash) (tx chain.Tx, read
 	return tx, read, err
 }
 
-// TxBlock says which canonical block holds a transaction, and where in it.
-func (l *Ledger) TxBlock(ctx context.Context, hash chain.Hash) (at chain.Ref, index int, err error) {
-	err = l.view(ctx, func(db *pebble.DB) (err error) {
-		snap := db.NewSnapshot()
-		defer snap.Close()
-		at, index, err = placeOf(snap, hash)
-		return err
-	})
-	return at, index, err
-}
-
 // State gives the value under key of the state after the head, with that head.
 // Nil: there is none.
 func (l *Ledger) State(ctx context.Context, key []byte) (v []byte, at chain.Ref, err error) {

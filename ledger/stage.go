@@ -75,38 +75,6 @@ func (l *Ledger) Staged(ctx context.Context) (refs []chain.Ref, err error) {
 	return refs, err
 }
 
-// Unstage drops staged blocks below a number: those that can no longer be
-// linked. Others stay.
-func (l *Ledger) Unstage(ctx context.Context, below uint64) error {
-	refs, err := l.Staged(ctx)
-	if err != nil {
-		return err
-	}
-	l.write.Lock()
-	defer l.write.Unlock()
-	if err := l.prepare(ctx, 0); err != nil {
-		return err
-	}
-	c := l.newChange()
-	for _, r := range refs {
-		if r.Number >= below {
-			break
-		}
-		i, err := c.info(r.Hash)
-		if err != nil {
-			return err
-		}
-		if i.kind == staged {
-			c.removeBlock(r)
-			c.remove(stageKey(r))
-		}
-	}
-	if c.empty() {
-		return nil
-	}
-	return c.commit(true)
-}
-
 // removeBlock forgets a block and what is known of it.
 func (c *change) removeBlock(r chain.Ref) {
 	c.remove(hashed(keyInfo, r.Hash))

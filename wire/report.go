@@ -86,7 +86,6 @@ const (
 	SourceMDNS      Source = "mdns"
 	SourceExchange  Source = "exchange"
 	SourceRecent    Source = "recent"
-	SourceInbound   Source = "inbound"
 	SourceDiscv     Source = "discv"
 	SourceDNS       Source = "dns"
 	SourceRequested Source = "requested"

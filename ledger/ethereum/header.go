@@ -1,7 +1,6 @@
 package ethereum
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -192,13 +191,4 @@ func (f *Family) fees(parent, h *types.Header) error {
 		return eip4844.VerifyEIP4844Header(c, parent, h)
 	}
 	return nil
-}
-
-// encoded is a header as it travels.
-func encoded(h *types.Header) []byte {
-	var b bytes.Buffer
-	if err := rlp.Encode(&b, h); err != nil {
-		panic(fmt.Sprintf("ethereum: header of ours cannot be encoded: %v", err))
-	}
-	return b.Bytes()
 }

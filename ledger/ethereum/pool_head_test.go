@@ -34,7 +34,7 @@ func blockWith(t *testing.T, parent chain.Block, salt byte, txs ...chain.Tx) cha
 	h := types.CopyHeader(up)
 	h.ParentHash, h.Number, h.Time = common.Hash(parent.Ref().Hash), new(big.Int).Add(up.Number, big.NewInt(1)), up.Time+12
 	h.Extra, h.TxHash = []byte{salt}, types.DeriveSha(types.Transactions(body.Transactions), trie.NewStackTrie(nil))
-	ch, _, err := decodeHeader(encoded(h))
+	ch, _, err := decodeHeader(encode(t, h))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestPoolOrdersByTheTipAtTheHead(t *testing.T) {
 	next := blockWith(t, f.c.Genesis, 0)
 	_, h, _ := decodeHeader(next.Header.Bytes)
 	h.BaseFee = big.NewInt(5 * gwei / 2)
-	next.Header, _, _ = decodeHeader(encoded(h))
+	next.Header, _, _ = decodeHeader(encode(t, h))
 	imports(t, l, p, next)
 	wantPending(t, p, b, a)
 }

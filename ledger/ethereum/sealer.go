@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -65,7 +64,6 @@ type Sealer struct {
 	c      SealerConfig
 	last   chain.Block // made last; only Run touches it and the next
 	warned bool
-	sealed atomic.Uint64
 }
 
 // NewSealer checks the configuration.
@@ -88,9 +86,6 @@ func NewSealer(c SealerConfig) (*Sealer, error) {
 	}
 	return &Sealer{c: c}, nil
 }
-
-// Sealed is how many blocks were made and imported.
-func (s *Sealer) Sealed() uint64 { return s.sealed.Load() }
 
 // Period is the least time between two blocks; 0 where the network has none.
 func (f *Family) Period() time.Duration {
@@ -221,11 +216,7 @@ func (s *Sealer) seal(ctx context.Context, parent chain.Header, p plan) error {
 		}
 		s.last = b
 	}
-	if err := s.c.Submit(ctx, s.last); err != nil {
-		return err
-	}
-	s.sealed.Add(1)
-	return nil
+	return s.c.Submit(ctx, s.last)
 }
 
 func (s *Sealer) build(parent chain.Header, p plan) (chain.Block, error) {

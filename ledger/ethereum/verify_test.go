@@ -225,8 +225,8 @@ func FuzzBlock(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, body, extra []byte) {
 		if h, err := w.family.DecodeHeader(header); err == nil {
 			_, full, _ := decodeHeader(header)
-			if string(encoded(full)) != string(header) {
-				t.Fatalf("header %x comes back as %x", header, encoded(full))
+			if string(encode(t, full)) != string(header) {
+				t.Fatalf("header %x comes back as %x", header, encode(t, full))
 			}
 			w.family.VerifyHeaders(b.Header, []chain.Header{h})
 			w.family.VerifyBody(h, body, extra)

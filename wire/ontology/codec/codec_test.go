@@ -121,27 +121,27 @@ func TestOldPeersVersionsHaveNoSoftVersion(t *testing.T) {
 
 func TestSoftVersionsGate(t *testing.T) {
 	for _, tt := range []struct {
-		soft                      string
-		dialect                   Dialect
-		kad, finds, skips, second bool
+		soft               string
+		dialect            Dialect
+		kad, finds, second bool
 	}{
-		{"", Lenient, false, false, false, true},
-		{"nonsense", Lenient, false, false, false, true},
-		{"v1.5.9", Lenient, false, false, false, true},
-		{"v1.6.0", Strict, false, false, false, true},
-		{"v1.7.0", Strict, false, false, false, false},
-		{"v1.9.1-alpha", Strict, false, false, false, false},
-		{"v1.9.1-beta", Strict, true, false, false, false},
-		{"1.9.1", Strict, true, false, false, false},
-		{"v1.10", Strict, true, true, false, false},
-		{"v2.0.0-alpha", Strict, true, true, true, false},
-		{"v2.5.9", Strict, true, true, true, false},
-		{"v2.5.9+meta", Strict, true, true, true, false},
-		{"v99999999999.1", Lenient, false, false, false, true},
+		{"", Lenient, false, false, true},
+		{"nonsense", Lenient, false, false, true},
+		{"v1.5.9", Lenient, false, false, true},
+		{"v1.6.0", Strict, false, false, true},
+		{"v1.7.0", Strict, false, false, false},
+		{"v1.9.1-alpha", Strict, false, false, false},
+		{"v1.9.1-beta", Strict, true, false, false},
+		{"1.9.1", Strict, true, false, false},
+		{"v1.10", Strict, true, true, false},
+		{"v2.0.0-alpha", Strict, true, true, false},
+		{"v2.5.9", Strict, true, true, false},
+		{"v2.5.9+meta", Strict, true, true, false},
+		{"v99999999999.1", Lenient, false, false, true},
 	} {
 		s := ParseSoft(tt.soft)
-		if s.Dialect() != tt.dialect || s.Kad() != tt.kad || s.Finds() != tt.finds || s.Skips() != tt.skips || s.DualPort() != tt.second {
-			t.Errorf("%q: %v %v %v %v %v", tt.soft, s.Dialect(), s.Kad(), s.Finds(), s.Skips(), s.DualPort())
+		if s.Dialect() != tt.dialect || s.Kad() != tt.kad || s.Finds() != tt.finds || s.DualPort() != tt.second {
+			t.Errorf("%q: %v %v %v %v", tt.soft, s.Dialect(), s.Kad(), s.Finds(), s.DualPort())
 		}
 	}
 }

@@ -12,9 +12,8 @@ import (
 
 // Magics of the known networks; another's is its network id.
 const (
-	MagicMain       uint32 = 0x8c77ab60
-	MagicPolarisOld uint32 = 0x2d8829df // up to v2.5.5
-	MagicPolaris    uint32 = 0xdf29882d // from v2.5.8
+	MagicMain    uint32 = 0x8c77ab60
+	MagicPolaris uint32 = 0xdf29882d // from v2.5.8
 )
 
 // HeadSize is the length of a frame's header: magic, command, length, checksum.

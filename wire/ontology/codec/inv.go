@@ -7,9 +7,8 @@ type Kind byte
 
 // The kinds.
 const (
-	KindTx        Kind = 0x01
-	KindBlock     Kind = 0x02
-	KindConsensus Kind = 0xe0
+	KindTx    Kind = 0x01
+	KindBlock Kind = 0x02
 )
 
 const (

@@ -64,8 +64,5 @@ func (s Soft) Kad() bool { return s.atLeast(Soft{major: 1, minor: 9, patch: 1, p
 // Finds reports whether the node answers FindNode.
 func (s Soft) Finds() bool { return s.atLeast(Soft{major: 1, minor: 10, ok: true}) }
 
-// Skips reports whether the node skips unknown commands; others close the link.
-func (s Soft) Skips() bool { return s.atLeast(Soft{major: 2, pre: "alpha", ok: true}) }
-
 // DualPort reports whether the node may have a second port, for consensus.
 func (s Soft) DualPort() bool { return !s.atLeast(Soft{major: 1, minor: 7, ok: true}) }
