@@ -37,8 +37,9 @@ type Reader interface {
 	// Block is Header, with the body.
 	Block(ctx context.Context, ref Ref) (Block, error)
 	// Headers gives canonical headers (those of a branch where the hash of
-	// r.From is on one) until one is missing, r.Count or r.MaxBytes is reached.
-	// ErrNotFound if the first is missing.
+	// r.From is on one, which may end early) until one is missing, r.Count or
+	// r.MaxBytes is reached. Staged ones are in no range. ErrNotFound if the first
+	// is missing.
 	Headers(ctx context.Context, r Range) ([]Header, error)
 	// Blocks is Headers, with the bodies.
 	Blocks(ctx context.Context, r Range) ([]Block, error)

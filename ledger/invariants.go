@@ -279,7 +279,7 @@ func (l *Ledger) CheckState(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			ref, _, err := resolve(snap, chain.Ref{Number: n})
+			ref, _, err := resolve(snap, chain.Ref{Number: n}, imported)
 			if err != nil {
 				return err
 			}

@@ -106,8 +106,9 @@ func canonical(r pebble.Reader, n uint64) (h chain.Hash, ok bool, err error) {
 	return chain.Hash(raw), true, nil
 }
 
-// resolve turns what a caller asks for into a block that is there.
-func resolve(r pebble.Reader, ref chain.Ref) (chain.Ref, info, error) {
+// resolve turns what a caller asks for into a block of that kind that is there,
+// or of any if it is zero.
+func resolve(r pebble.Reader, ref chain.Ref, k kind) (chain.Ref, info, error) {
 	if ref.Hash.IsZero() {
 		h, ok, err := canonical(r, ref.Number)
 		if err != nil {
@@ -122,7 +123,7 @@ func resolve(r pebble.Reader, ref chain.Ref) (chain.Ref, info, error) {
 	if err != nil {
 		return ref, info{}, err
 	}
-	if i.kind == 0 {
+	if i.kind == 0 || k != 0 && i.kind != k {
 		return ref, info{}, fmt.Errorf("ledger: block %v: %w", ref.Hash, chain.ErrNotFound)
 	}
 	return chain.Ref{Number: i.number, Hash: ref.Hash}, i, nil
@@ -163,8 +164,8 @@ func (rd reader[T]) at(r pebble.Reader, f Family, ref chain.Ref, k kind) (T, err
 	return v, err
 }
 
-// one reads a block that is there.
-func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, rd reader[T]) (v T, err error) {
+// one reads a block of that kind that is there, or of any if it is zero.
+func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, k kind, rd reader[T]) (v T, err error) {
 	err = l.view(ctx, func(db *pebble.DB) error {
 		if ref.Hash.IsZero() {
 			h, age, ok := l.recent.number(ref.Number)
@@ -183,7 +184,7 @@ func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, rd reader[T]) (v 
 		if v, ok = rd.last(ref.Hash); ok {
 			return nil
 		}
-		at, i, err := resolve(db, ref)
+		at, i, err := resolve(db, ref, k)
 		if err != nil {
 			return err
 		}
@@ -195,12 +196,12 @@ func one[T any](ctx context.Context, l *Ledger, ref chain.Ref, rd reader[T]) (v 
 
 // Header implements chain.Reader.
 func (l *Ledger) Header(ctx context.Context, ref chain.Ref) (chain.Header, error) {
-	return one(ctx, l, ref, l.headers())
+	return one(ctx, l, ref, 0, l.headers())
 }
 
 // Block implements chain.Reader.
 func (l *Ledger) Block(ctx context.Context, ref chain.Ref) (chain.Block, error) {
-	return one(ctx, l, ref, l.blocks())
+	return one(ctx, l, ref, 0, l.blocks())
 }
 
 // Headers implements chain.Reader. Its answer is of one moment.
@@ -217,11 +218,16 @@ func (l *Ledger) Blocks(ctx context.Context, r chain.Range) ([]chain.Block, erro
 // many headers.
 const mostAtOnce = 1024
 
-// collect walks a range in a snapshot. The first block must be there; a later
-// one that is missing ends the answer.
+// mostBranch is how many steps of a range may lead along a branch, where each
+// is looked up by itself (go-ethereum eth/protocols/eth: maxNonCanonical).
+const mostBranch = 100
+
+// collect walks a range of imported blocks in a snapshot. The first must be
+// there; a later one that is missing ends the answer. What is staged is in no
+// range: nobody has seen yet that it belongs to this chain.
 func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T]) (out []T, err error) {
 	if r.Count == 1 {
-		v, err := one(ctx, l, r.From, rd)
+		v, err := one(ctx, l, r.From, imported, rd)
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +236,7 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T])
 	err = l.view(ctx, func(db *pebble.DB) (err error) {
 		snap := db.NewSnapshot()
 		defer snap.Close()
-		at, i, err := resolve(snap, r.From)
+		at, i, err := resolve(snap, r.From, imported)
 		if err != nil {
 			return err
 		}
@@ -243,12 +249,11 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T])
 		}
 		defer func() { err = errors.Join(err, closeWalk()) }()
 		out = make([]T, 0, min(r.Count, mostAtOnce))
-		kind := i.kind
 		for sum := 0; ; {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			v, err := rd.at(snap, l.family, at, kind)
+			v, err := rd.at(snap, l.family, at, imported)
 			if err != nil {
 				return err
 			}
@@ -262,7 +267,7 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T])
 				return nil
 			}
 			var ok bool
-			if at, kind, ok, err = next(); err != nil || !ok {
+			if at, ok, err = next(); err != nil || !ok {
 				return err
 			}
 		}
@@ -275,7 +280,7 @@ func collect[T any](ctx context.Context, l *Ledger, r chain.Range, rd reader[T])
 
 // follow gives what steps along a range from its first block. The canonical
 // chain upwards, which is what peers ask for, is one walk along its index.
-func follow(ctx context.Context, r pebble.Reader, at chain.Ref, i info, want chain.Range) (next func() (chain.Ref, kind, bool, error), end func() error, err error) {
+func follow(ctx context.Context, r pebble.Reader, at chain.Ref, i info, want chain.Range) (next func() (chain.Ref, bool, error), end func() error, err error) {
 	if want.Skip == 0 && !want.Reverse && at.Number < math.MaxUint64-uint64(want.Count) {
 		h, ok, err := canonical(r, at.Number)
 		if err != nil {
@@ -283,21 +288,22 @@ func follow(ctx context.Context, r pebble.Reader, at chain.Ref, i info, want cha
 		}
 		if ok && h == at.Hash {
 			w, err := newWalk(r, at.Number, want.Count)
-			return func() (chain.Ref, kind, bool, error) {
+			return func() (chain.Ref, bool, error) {
 				at.Number++
-				at, ok, err := w.next(at.Number)
-				return at, imported, ok, err
+				return w.next(at.Number)
 			}, w.close, err
 		}
 	}
-	return func() (_ chain.Ref, _ kind, ok bool, err error) {
-		at, i, ok, err = step(ctx, r, at, i, want.Skip, want.Reverse)
-		return at, i.kind, ok, err
+	branch := mostBranch
+	return func() (_ chain.Ref, ok bool, err error) {
+		at, i, ok, err = step(ctx, r, at, i, want.Skip, want.Reverse, &branch)
+		return at, ok, err
 	}, func() error { return nil }, nil
 }
 
-// step goes skip+1 blocks on from at; ok is false where there is none.
-func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, reverse bool) (chain.Ref, info, bool, error) {
+// step goes skip+1 blocks on from at; ok is false where there is none. branch is
+// how many blocks of a branch may still be looked at.
+func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, reverse bool, branch *int) (chain.Ref, info, bool, error) {
 	none := func(err error) (chain.Ref, info, bool, error) { return chain.Ref{}, info{}, false, err }
 	if skip < 0 || skip == math.MaxInt {
 		return none(nil)
@@ -322,11 +328,14 @@ func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, 
 			at = chain.Ref{Number: n, Hash: h}
 			break
 		}
-		// A branch: one block at a time. It is short, since it forks no deeper
-		// than MaxReorg, or staged.
+		// A branch: one block at a time.
 		if ctx.Err() != nil {
 			return none(context.Cause(ctx))
 		}
+		if *branch == 0 {
+			return none(nil)
+		}
+		*branch--
 		if reverse {
 			if at.Number == 0 {
 				return none(nil)
@@ -338,7 +347,7 @@ func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, 
 		if i, err = readInfo(r, at.Hash); err != nil {
 			return none(err)
 		}
-		if i.kind == 0 {
+		if i.kind != imported {
 			return none(nil)
 		}
 		left--
@@ -353,8 +362,8 @@ func step(ctx context.Context, r pebble.Reader, at chain.Ref, i info, skip int, 
 	return at, i, true, nil
 }
 
-// child finds the block after at on a branch: the imported one before a staged
-// one, then the lowest hash.
+// child finds the imported block after at on a branch, the one of the lowest
+// hash.
 func child(r pebble.Reader, at chain.Ref) (found chain.Ref, ok bool, err error) {
 	refs, err := refsAt(r, at.Number+1)
 	if err != nil {
@@ -365,17 +374,11 @@ func child(r pebble.Reader, at chain.Ref) (found chain.Ref, ok bool, err error) 
 		if err != nil {
 			return found, false, err
 		}
-		if i.parent != at.Hash || i.kind == 0 {
-			continue
-		}
-		if i.kind == imported {
+		if i.parent == at.Hash && i.kind == imported {
 			return ref, true, nil
 		}
-		if !ok {
-			found, ok = ref, true
-		}
 	}
-	return found, ok, nil
+	return found, false, nil
 }
 
 // refsAt lists the blocks of a number by ascending hash.
@@ -413,7 +416,7 @@ func placeOf(r pebble.Reader, hash chain.Hash) (at chain.Ref, index int, err err
 	if err != nil {
 		return at, 0, corrupt("transaction %v: %v", hash, err)
 	}
-	at, _, err = resolve(r, chain.Ref{Number: p.number})
+	at, _, err = resolve(r, chain.Ref{Number: p.number}, imported)
 	if errors.Is(err, chain.ErrNotFound) {
 		err = corrupt("transaction %v is in block %d: %v", hash, p.number, err)
 	}
