@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"net/netip"
 	"strings"
 
 	"github.com/starlingp2p/starling"
@@ -61,6 +63,7 @@ type (
 type gethlike interface {
 	NodeProtocols() map[string]any
 	PeerProtocols(peer.ID) map[string]any
+	PeerLink(peer.ID) (local netip.AddrPort, record string)
 	NodeID(peer.ID) string
 	Record() string
 	DiscoveryPort() int
@@ -204,6 +207,9 @@ func (n *Node) peerInfos() []PeerInfo {
 		if g, ok := n.stack.wire.(gethlike); ok {
 			if own := g.PeerProtocols(p.Info.ID); own != nil {
 				info.Protocols = own
+			}
+			if local, record := g.PeerLink(p.Info.ID); local.IsValid() {
+				info.Network.LocalAddress, info.ENR = local.String(), cmp.Or(record, info.ENR)
 			}
 		}
 		out = append(out, info)

@@ -107,7 +107,7 @@ func TestTheEthMethods(t *testing.T) {
 // What admin_nodeInfo and admin_peers show of eth is what geth shows; ids are
 // enode's 32 bytes.
 func TestAdminShowsTheEthProtocol(t *testing.T) {
-	a := serveNode(t, newEthereum(t))
+	a := serveNode(t, newEthereum(t, func(c *Config) { c.Networks[0].NoDiscovery = false }))
 	b := serveNode(t, newEthereum(t, func(c *Config) { c.Networks[0].NoListen = true }))
 	c, events, ctx := b.dial(t), b.dial(t), inTime(t)
 	notes, err := events.Subscribe(ctx, "admin", "peerEvents")
@@ -115,16 +115,9 @@ func TestAdminShowsTheEthProtocol(t *testing.T) {
 		t.Fatal(err)
 	}
 	var done bool
-	if err := c.Call(ctx, "admin_addPeer", &done, a.ready.Addrs[0]); err != nil || !done {
-		t.Fatalf("admin_addPeer: %v", err)
-	}
-	var ev PeerEvent
-	if err := notes.Next(ctx, &ev); err != nil || ev.Type != "add" || len(ev.Peer) != 64 {
-		t.Fatalf("the first event is %+v, %v", ev, err)
-	}
 	var own struct {
-		ID, Enode string
-		Protocols map[string]struct {
+		ID, Enode, ENR string
+		Protocols      map[string]struct {
 			Network       uint64
 			Difficulty    int
 			Genesis, Head string
@@ -134,13 +127,22 @@ func TestAdminShowsTheEthProtocol(t *testing.T) {
 	if err := a.dial(t).Call(ctx, "admin_nodeInfo", &own); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Call(ctx, "admin_addPeer", &done, own.ENR); err != nil || !done {
+		t.Fatalf("admin_addPeer: %v", err)
+	}
+	var ev PeerEvent
+	if err := notes.Next(ctx, &ev); err != nil || ev.Type != "add" || len(ev.Peer) != 64 {
+		t.Fatalf("the first event is %+v, %v", ev, err)
+	}
 	e := own.Protocols["eth"]
 	if genesis := a.node.Status().Genesis; own.ID != ev.Peer || own.Enode != a.ready.Addrs[0] || e.Network != 1338 || e.Difficulty != 1 || e.Genesis != genesis || e.Head != genesis || e.Config["chainId"] != 1338.0 {
 		t.Errorf("admin_nodeInfo gave %+v", own)
 	}
-	var peers []struct {
-		ID        string
+	type link struct{ LocalAddress, RemoteAddress string }
+	var peers, theirs []struct {
+		ID, ENR   string
 		Caps      []string
+		Network   link
 		Protocols map[string]struct {
 			Version, Difficulty int
 			Head                string
@@ -151,5 +153,11 @@ func TestAdminShowsTheEthProtocol(t *testing.T) {
 	}
 	if p := peers[0]; p.ID != own.ID || !slices.Equal(p.Caps, []string{"eth/68"}) || p.Protocols["eth"].Version != 68 || p.Protocols["eth"].Difficulty != 1 || p.Protocols["eth"].Head != e.Head {
 		t.Errorf("the peer is %+v", p)
+	}
+	if err := a.dial(t).Call(ctx, "admin_peers", &theirs); err != nil || len(theirs) != 1 {
+		t.Fatalf("admin_peers of the other gave %+v, %v", theirs, err)
+	}
+	if p, q := peers[0], theirs[0]; p.ENR != own.ENR || q.ENR != "" || p.Network.LocalAddress == "" || p.Network != (link{q.Network.RemoteAddress, q.Network.LocalAddress}) {
+		t.Errorf("the link is %+v with %q, of the other %+v with %q", p.Network, p.ENR, q.Network, q.ENR)
 	}
 }

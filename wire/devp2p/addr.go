@@ -43,12 +43,24 @@ func keyOf(id peer.ID) *ecdsa.PublicKey {
 // ParseAddr implements wire.Wire: enode://KEY@HOST:PORT, where HOST may be a
 // name, with ?discport=PORT where the UDP port is another; or a node record,
 // enr:..., that has an IP address and a TCP port.
-func (w *Wire) ParseAddr(s string) (peer.Addr, error) { return ParseAddr(s) }
+// A record is remembered, for PeerLink.
+func (w *Wire) ParseAddr(s string) (peer.Addr, error) {
+	a, n, err := parse(s)
+	if err == nil {
+		w.records.note(IDOf(n.Pubkey()), n)
+	}
+	return a, err
+}
 
 // ParseAddr reads an address, as Wire.ParseAddr does.
 func ParseAddr(s string) (peer.Addr, error) {
-	bad := func(format string, args ...any) (peer.Addr, error) {
-		return peer.Addr{}, fmt.Errorf("devp2p: address %.80q: %s: write it as enode://KEY@10.0.0.1:30303", s, fmt.Sprintf(format, args...))
+	a, _, err := parse(s)
+	return a, err
+}
+
+func parse(s string) (peer.Addr, *enode.Node, error) {
+	bad := func(format string, args ...any) (peer.Addr, *enode.Node, error) {
+		return peer.Addr{}, nil, fmt.Errorf("devp2p: address %.80q: %s: write it as enode://KEY@10.0.0.1:30303", s, fmt.Sprintf(format, args...))
 	}
 	if len(s) > maxAddr {
 		return bad("%d bytes, at most %d", len(s), maxAddr)
@@ -68,7 +80,7 @@ func ParseAddr(s string) (peer.Addr, error) {
 		}
 		host = n.IPAddr().String()
 	}
-	return addrOf(IDOf(key), host, n.TCP(), n.UDP()), nil
+	return addrOf(IDOf(key), host, n.TCP(), n.UDP()), n, nil
 }
 
 // addrOf puts an address together; a udp port of 0 is that of TCP.

@@ -38,6 +38,7 @@ type Wire struct {
 	ran     atomic.Bool
 	node    atomic.Pointer[node] // nil unless listening
 	traffic *traffic
+	records *records
 }
 
 var (
@@ -55,7 +56,7 @@ func New(cfg Config) (*Wire, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Wire{cfg: cfg.withDefaults(), ready: make(chan struct{}), traffic: newTraffic(cfg.Protocols)}, nil
+	return &Wire{cfg: cfg.withDefaults(), ready: make(chan struct{}), traffic: newTraffic(cfg.Protocols), records: newRecords()}, nil
 }
 
 // Caps implements wire.Wire.

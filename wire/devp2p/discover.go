@@ -157,6 +157,7 @@ func (n *node) found(from wire.Source, records []*enode.Node) {
 			continue
 		}
 		id := IDOf(key)
+		n.w.records.note(id, rec)
 		r.Peers = append(r.Peers, wire.FoundPeer{ID: id, Addrs: []peer.Addr{addrOf(id, rec.IPAddr().Unmap().String(), rec.TCP(), rec.UDP())}})
 	}
 	if len(r.Peers) > 0 {

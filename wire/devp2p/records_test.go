@@ -2,8 +2,10 @@ package devp2p
 
 import (
 	"encoding/base64"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/p2p/enr"
@@ -114,4 +116,74 @@ func severityOf(o wire.Offended) peer.Severity {
 		return o.Severity
 	}
 	return o.Offense.Severity()
+}
+
+// Of a session both ends of its link are known, and the newest record of its
+// peer that was given or found; an enode URL is none.
+func TestALinkIsDescribed(t *testing.T) {
+	bubble(t, func(t *testing.T, n *bed.Net) {
+		a, b := start(t, n, 1, nil), start(t, n, 2, nil)
+		given, found := numbered(t, 2, 1), numbered(t, 2, 2)
+		if _, err := a.ParseAddr(b.Addrs()[0].Text); err != nil {
+			t.Fatal(err)
+		}
+		at, err := a.ParseAddr(given.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if local, record := a.PeerLink(b.Self()); local.IsValid() || record != "" {
+			t.Errorf("without a session the link is %v, %q", local, record)
+		}
+		if err := a.Dial(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		ours, record := a.PeerLink(b.Self())
+		theirs, none := b.PeerLink(a.Self())
+		if record != given.String() || none != "" {
+			t.Errorf("the records are %q and %q, want %q and none", record, none, given)
+		}
+		if from, to := a.host.Sessions()[0].Peer().Endpoint, b.host.Sessions()[0].Peer().Endpoint; theirs != from || ours != to || !ours.IsValid() {
+			t.Errorf("the ends are %v and %v, the other sides' %v and %v", ours, theirs, to, from)
+		}
+		for _, rec := range []*enode.Node{found, given} {
+			a.node.Load().found(wire.SourceDiscv, []*enode.Node{rec})
+		}
+		if _, record := a.PeerLink(b.Self()); record != found.String() {
+			t.Errorf("after a newer record was found it is %q", record)
+		}
+		a.stop(t)
+		b.stop(t)
+	})
+}
+
+// numbered is a record of the i-th peer.
+func numbered(t *testing.T, i, seq uint64) *enode.Node {
+	t.Helper()
+	n, ok := strangersRecord(t, i, hostAddr(i).AsSlice(), 30303, 0, nil)
+	if !ok {
+		t.Fatal("no record")
+	}
+	r := *n.Record()
+	r.SetSeq(seq)
+	if err := enode.SignV4(&r, keyFor(i)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := enode.New(enode.ValidSchemes, &r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Records of any number of peers take a bounded room.
+func TestFewRecordsAreRemembered(t *testing.T) {
+	r := newRecords()
+	rec := numbered(t, 2, 1)
+	for i := range maxRecords + 10 {
+		r.note(peer.ID(strconv.Itoa(i)), rec)
+	}
+	if r.of.Len() != maxRecords || r.text("0") != "" || r.text(peer.ID(strconv.Itoa(maxRecords))) == "" {
+		t.Errorf("%d records are remembered", r.of.Len())
+	}
 }

@@ -182,8 +182,10 @@ func (n *node) accept() {
 }
 
 // endpointOf is the remote end of a link.
-func endpointOf(c net.Conn) netip.AddrPort {
-	if at, err := netip.ParseAddrPort(c.RemoteAddr().String()); err == nil {
+func endpointOf(c net.Conn) netip.AddrPort { return addrPortOf(c.RemoteAddr()) }
+
+func addrPortOf(a net.Addr) netip.AddrPort {
+	if at, err := netip.ParseAddrPort(a.String()); err == nil {
 		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	}
 	return netip.AddrPort{}

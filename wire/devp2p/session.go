@@ -28,6 +28,7 @@ type session struct {
 	node    *node
 	info    peer.Info
 	where   wire.Link
+	local   netip.AddrPort // our end of the link
 	version eth.Version
 	share   base.Share // of eth
 	theirs  eth.Status // as it was in the handshake
@@ -60,7 +61,7 @@ var (
 func newSession(k *knock, cl *claim, v eth.Version) *session {
 	n := k.n
 	s := &session{
-		node: n, where: k.link, version: v, share: k.eth, claim: cl,
+		node: n, where: k.link, local: addrPortOf(k.raw.LocalAddr()), version: v, share: k.eth, claim: cl,
 		keeper: framed.NewKeeper(), requests: framed.NewRequests[question, framed.Frame](maxInFlight),
 		news: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
