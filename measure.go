@@ -100,6 +100,11 @@ type importing struct {
 // VerifyBodies implements chain.BodiesChecker: by the chain, where it does.
 func (c importing) VerifyBodies(bs []chain.Block) []error { return chain.VerifyBodies(c.Chain, bs) }
 
+// VerifyHeadersContext implements chain.HeadersChecker: by the chain, where it does.
+func (c importing) VerifyHeadersContext(ctx context.Context, parent chain.Header, hs []chain.Header) (int, error) {
+	return chain.VerifyHeaders(ctx, c.Chain, parent, hs)
+}
+
 // Import implements chain.Importer.
 func (c importing) Import(ctx context.Context, blocks []chain.Block) (int, error) {
 	began := time.Now()

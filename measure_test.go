@@ -1,6 +1,7 @@
 package starling
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -57,5 +58,21 @@ func TestBodiesAreVerifiedTogetherWhereTheChainDoes(t *testing.T) {
 		if got := chain.VerifyBodies(importing{Chain: tt.c}, blocks); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
+	}
+}
+
+// patient is a chain whose headers are verified for as long as it is let.
+type patient struct{ chain.Chain }
+
+func (patient) VerifyHeadersContext(ctx context.Context, _ chain.Header, hs []chain.Header) (int, error) {
+	return len(hs), context.Cause(ctx)
+}
+
+// The end of a sync reaches a chain that takes long over headers.
+func TestTheEndReachesWhoVerifiesHeaders(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if n, err := chain.VerifyHeaders(ctx, importing{Chain: patient{}}, chain.Header{}, make([]chain.Header, 2)); n != 2 || !errors.Is(err, context.Canceled) {
+		t.Errorf("VerifyHeaders = %d, %v; want 2 and the end", n, err)
 	}
 }

@@ -24,8 +24,8 @@ type counted struct {
 	at              time.Time // when the goal was durable; after reached
 }
 
-func (c *counted) VerifyHeaders(parent chain.Header, hs []chain.Header) (int, error) {
-	n, err := c.Ledger.VerifyHeaders(parent, hs)
+func (c *counted) VerifyHeadersContext(ctx context.Context, parent chain.Header, hs []chain.Header) (int, error) {
+	n, err := c.Ledger.VerifyHeadersContext(ctx, parent, hs)
 	c.headers.Add(int64(n))
 	return n, err
 }

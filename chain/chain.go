@@ -118,6 +118,23 @@ func VerifyBodies(c Checker, bs []Block) []error {
 	return errs
 }
 
+// HeadersChecker is a role of a Checker that may have to read much of its own
+// chain before it can verify headers.
+type HeadersChecker interface {
+	// VerifyHeadersContext is VerifyHeaders, and gives up when ctx ends: its
+	// error then wraps the context's and not ErrInvalid.
+	VerifyHeadersContext(ctx context.Context, parent Header, hs []Header) (n int, err error)
+}
+
+// VerifyHeaders has headers verified for as long as ctx lets a Checker with that
+// role; by any other they are verified to the end.
+func VerifyHeaders(ctx context.Context, c Checker, parent Header, hs []Header) (n int, err error) {
+	if until, ok := c.(HeadersChecker); ok {
+		return until.VerifyHeadersContext(ctx, parent, hs)
+	}
+	return c.VerifyHeaders(parent, hs)
+}
+
 // Weigher is a role of a chain whose wire sends blocks together with the weight
 // of the branch up to them.
 type Weigher interface {

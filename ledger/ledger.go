@@ -84,10 +84,11 @@ type Ledger struct {
 }
 
 var (
-	_ chain.Chain         = (*Ledger)(nil)
-	_ chain.TxReader      = (*Ledger)(nil)
-	_ chain.TxFinder      = (*Ledger)(nil)
-	_ chain.BodiesChecker = (*Ledger)(nil)
+	_ chain.Chain          = (*Ledger)(nil)
+	_ chain.TxReader       = (*Ledger)(nil)
+	_ chain.TxFinder       = (*Ledger)(nil)
+	_ chain.BodiesChecker  = (*Ledger)(nil)
+	_ chain.HeadersChecker = (*Ledger)(nil)
 )
 
 // Open opens the ledger in dir, or creates it where dir is missing or empty. It
@@ -318,3 +319,9 @@ func (l *Ledger) prepare(ctx context.Context, n int64) error {
 // Whoever embeds a Ledger and puts another VerifyBody before its own does the
 // same to this.
 func (l *Ledger) VerifyBodies(bs []chain.Block) []error { return chain.VerifyBodies(l.family, bs) }
+
+// VerifyHeadersContext implements chain.HeadersChecker: by the Family, where it
+// does. What VerifyBodies says of others' holds here too.
+func (l *Ledger) VerifyHeadersContext(ctx context.Context, parent chain.Header, hs []chain.Header) (int, error) {
+	return chain.VerifyHeaders(ctx, l.family, parent, hs)
+}

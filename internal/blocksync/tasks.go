@@ -78,7 +78,7 @@ func (o *owner) verifyHeadersTask(e VerifyHeaders) task {
 		in := VerifiedHeaders{ID: e.ID}
 		if e.Parent != nil {
 			in.Linked, in.Base = true, *e.Parent
-			in.N, in.Err = o.cfg.Chain.VerifyHeaders(*e.Parent, e.Headers)
+			in.N, in.Err = chain.VerifyHeaders(ctx, o.cfg.Chain, *e.Parent, e.Headers)
 			return in
 		}
 		// The highest that is imported is the base.
@@ -111,7 +111,7 @@ func (o *owner) verifyHeadersTask(e VerifyHeaders) task {
 			parent, in.First = e.Headers[0], 1
 		}
 		if in.First < len(e.Headers) {
-			in.N, in.Err = o.cfg.Chain.VerifyHeaders(parent, e.Headers[in.First:])
+			in.N, in.Err = chain.VerifyHeaders(ctx, o.cfg.Chain, parent, e.Headers[in.First:])
 		}
 		return in
 	}

@@ -179,7 +179,7 @@ func (im *fileImport) verify(ctx context.Context, parent chain.Header, batch []c
 	for i, b := range batch {
 		headers[i] = b.Header
 	}
-	good, bad := im.ledger.VerifyHeaders(parent, headers)
+	good, bad := im.ledger.VerifyHeadersContext(ctx, parent, headers)
 	errs := make([]error, good)
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
