@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -55,7 +56,7 @@ func Doctor(ctx context.Context, cfg Config, cfgErr error, node Caller) doctor.R
 				Remedy: "look into its log; if it hangs, send it SIGQUIT for a dump, and restart it",
 			})
 		} else {
-			in.Node = &doctor.Node{Results: reply.Results, Told: endpoints(reply.Addrs), Knocks: reply.Knocks}
+			in.Node = &doctor.Node{Results: reply.Results, Told: cfg.Networks[0].endpoints(reply.Addrs), Knocks: reply.Knocks}
 		}
 	}
 	return doctor.Run(ctx, in, doctor.Env{})
@@ -65,7 +66,7 @@ func Doctor(ctx context.Context, cfg Config, cfgErr error, node Caller) doctor.R
 func examined(cfg Config) doctor.Input {
 	n := cfg.Networks[0]
 	in := doctor.Input{
-		Datadir: cfg.Datadir, Listen: endpoints(n.Listen), Advertise: endpoints(n.Advertise), Private: n.AllowPrivate,
+		Datadir: cfg.Datadir, Listen: n.endpoints(n.Listen), Advertise: n.endpoints(n.Advertise), Private: n.AllowPrivate,
 		NoListen: n.NoListen, MaxPeers: n.MaxPeers, Genesis: n.Sequenced.GenesisTime,
 	}
 	dir := &Datadir{Path: cfg.Datadir}
@@ -85,7 +86,7 @@ func examined(cfg Config) doctor.Input {
 	}
 	for _, list := range [][]string{n.Seeds, n.Static, n.Trusted} {
 		for _, text := range list {
-			if name := nameIn(text); name != "" {
+			if name := n.nameIn(text); name != "" {
 				in.Names = append(in.Names, name)
 			}
 		}
@@ -143,8 +144,9 @@ func inspect(path string) (locked bool, problem string) {
 	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK), problem
 }
 
-// endpoints reads addresses: multiaddrs, or host:port for TCP.
-func endpoints(texts []string) (out []doctor.Endpoint) {
+// endpoints reads addresses as the network's wire has them, and what is listened
+// on: multiaddrs, or host:port for TCP.
+func (n *Network) endpoints(texts []string) (out []doctor.Endpoint) {
 	for _, text := range texts {
 		e := doctor.Endpoint{Text: text, Net: "tcp"}
 		if m, err := ma.NewMultiaddr(text); err == nil {
@@ -158,8 +160,8 @@ func endpoints(texts []string) (out []doctor.Endpoint) {
 					e.Port = portOf16(part.Value())
 				}
 			}
-		} else if host, port, err := net.SplitHostPort(text); err == nil {
-			e.Host, e.Port = host, portOf16(port)
+		} else if w, ok := n.kind(); ok {
+			e.Host, e.Port = w.hostPort(text)
 		}
 		if e.Host != "" {
 			out = append(out, e)
@@ -168,14 +170,33 @@ func endpoints(texts []string) (out []doctor.Endpoint) {
 	return out
 }
 
+// hostPort is where an address of the wire leads, or one to listen on, HOST:PORT;
+// the host may be a name, and is empty where it is neither.
+func (w wireKind) hostPort(text string) (host string, port uint16) {
+	if a, err := w.addrs.ParseAddr(text); err == nil {
+		if ep, _, ok := w.addrs.Locate(a); ok {
+			return ep.Addr().String(), ep.Port()
+		}
+		// What a wire cannot locate has a name.
+		if u, err := url.Parse(a.Text); err == nil && u.Host != "" {
+			return u.Hostname(), portOf16(u.Port())
+		}
+	}
+	host, digits, err := net.SplitHostPort(text)
+	if n, perr := strconv.ParseUint(digits, 10, 16); err == nil && perr == nil {
+		return host, uint16(n)
+	}
+	return "", 0
+}
+
 func portOf16(text string) uint16 {
 	n, _ := strconv.ParseUint(text, 10, 16)
 	return uint16(n)
 }
 
 // nameIn is the host name in an address; empty where it has an IP.
-func nameIn(text string) string {
-	for _, e := range endpoints([]string{text}) {
+func (n *Network) nameIn(text string) string {
+	for _, e := range n.endpoints([]string{text}) {
 		if _, isIP := e.IP(); !isIP {
 			return e.Host
 		}
@@ -210,16 +231,10 @@ func (n *Node) callDoctor(ctx context.Context, params json.RawMessage) (any, err
 	}
 	reply.Results = append(reply.Results, clock)
 	for _, f := range r.Findings {
-		check := doctor.CheckPeers
-		switch {
-		case strings.HasPrefix(f.Code, "clock:"):
+		if strings.HasPrefix(f.Code, "clock:") {
 			continue
-		case strings.HasPrefix(f.Code, "no-inbound:"):
-			check = doctor.CheckReachability
-		case f.Code == "not-syncing:disk-full":
-			check = doctor.CheckDisk
 		}
-		x := ofFinding(check, f)
+		x := ofFinding(checkOf(f), f)
 		if n.first(r) && x.Level == doctor.Fail && (strings.HasPrefix(f.Code, "no-peers:") || strings.HasPrefix(f.Code, "unheard:")) {
 			x.Level = doctor.Warn
 			x.Detail += "; a network's first node begins so"
@@ -236,6 +251,19 @@ func (n *Node) callDoctor(ctx context.Context, params json.RawMessage) (any, err
 // blocks, and nobody is known whom it could have met.
 func (n *Node) first(r why.Report) bool {
 	return len(n.cfg.Networks) > 0 && n.cfg.Networks[0].produces() && r.Tried != nil && len(r.Tried.Configured) == 0 && r.Tried.Book == 0
+}
+
+// checkOf is the check that a finding of "why" belongs to.
+func checkOf(f why.Finding) string {
+	switch {
+	case strings.HasPrefix(f.Code, "no-inbound:"):
+		return doctor.CheckReachability
+	case f.Code == codeMistold:
+		return doctor.CheckAdvertise
+	case f.Code == "not-syncing:disk-full":
+		return doctor.CheckDisk
+	}
+	return doctor.CheckPeers
 }
 
 // ofFinding is a finding of "why" as a result.

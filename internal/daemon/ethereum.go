@@ -53,9 +53,12 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 		return err
 	}
 	s.closers = append(s.closers, pool.Close)
-	if s.wire, err = newDevp2p(network, genesis, fam.NeedsTarget(), s.ledger, block, dir, log); err != nil {
+	w, err := newDevp2p(network, genesis, fam.NeedsTarget(), s.ledger, block, dir, log)
+	if err != nil {
 		return err
 	}
+	s.wire = w
+	s.findings = append(s.findings, mistold(w))
 	s.chain, s.pool, s.interval, s.backwardOnly = s.ledger, pool, ethBlockTime, fam.NeedsTarget()
 	s.syncPeers, s.syncWait = ethSyncPeers, ethSyncWait
 	if s.backwardOnly {
@@ -134,6 +137,7 @@ func newDevp2p(network Network, genesis *ethereum.Genesis, targetOnly bool, l *l
 	if len(advertise) > 0 {
 		disc.Advertise = advertise[0].Addr()
 	}
+	disc.CountLoopback = network.Limits.CountLoopback
 	router, err := devp2p.ParseNAT(e.router(network, listen))
 	if err != nil {
 		return nil, err

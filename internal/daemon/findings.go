@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/starlingp2p/starling/internal/why"
 	"github.com/starlingp2p/starling/peer"
+	"github.com/starlingp2p/starling/wire/devp2p"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
 )
@@ -64,6 +66,24 @@ func unworked(engine string) func(*Node) []why.Finding {
 		}}
 	}
 }
+
+// mistold tells that others see us at another address than they are told.
+func mistold(w interface{ Mistold() (devp2p.Mistold, bool) }) func(*Node) []why.Finding {
+	return func(*Node) []why.Finding {
+		m, ok := w.Mistold()
+		if !ok {
+			return nil
+		}
+		return []why.Finding{{
+			Code: codeMistold, Level: why.Notice, Cause: fmt.Sprintf("others are told %s, and see this node at %s", m.Told, m.Seen),
+			Evidence: []string{fmt.Sprintf("nodes of discovery in %d ranges of addresses say so in their answers; fewer than half say anything else", m.By)},
+			Remedy:   "correct network.advertise and network.ethereum.nat, or leave them out; where the node's links go out by another address than they come in by, nothing is wrong",
+		}}
+	}
+}
+
+// codeMistold is the finding of the self-check of our address.
+const codeMistold = "advertise:mistold"
 
 // inTheClear tells what it means that a wire's links are in the clear.
 func inTheClear(*Node) []why.Finding {

@@ -68,6 +68,11 @@ func TestTroubleAdvertisedPort(t *testing.T) {
 	diagnosed(t, "advertised and listening port differ", doctor.CheckAdvertise, doctor.Warn, r)
 }
 
+func TestTroubleSeenElsewhere(t *testing.T) {
+	f := mistold(seenElsewhere{true})(nil)[0]
+	diagnosed(t, "others see the node at another address than it tells", doctor.CheckAdvertise, doctor.Warn, doctor.Of(ofFinding(checkOf(f), f)))
+}
+
 func TestTroubleConfigIsWrong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
 	if err := os.WriteFile(path, []byte("config_version = 1\n[[network]]\nname = \"x\"\nmax_peer = 5\n"), 0o600); err != nil {

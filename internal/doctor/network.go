@@ -86,7 +86,7 @@ func checkAdvertise(in Input, env Env) (out []Result) {
 	}
 	listens := in.Listen
 	if len(in.Advertise) == 0 {
-		if len(told) == 0 { // what it will give: the machine's own addresses
+		if len(told) == 0 || allLoopback(told) && everywhere(listens) { // what it will give: the machine's own addresses
 			told = guessed(in, env)
 		}
 		if ip, all := allPrivate(told); all && !in.Private {
@@ -158,6 +158,16 @@ func guessed(in Input, env Env) (out []Endpoint) {
 		}
 	}
 	return out
+}
+
+// allLoopback reports whether a node knows no address of its own yet, and
+// everywhere whether it listens on all that there are.
+func allLoopback(es []Endpoint) bool {
+	return !slices.ContainsFunc(es, func(e Endpoint) bool { ip, ok := e.IP(); return !ok || !ip.IsLoopback() })
+}
+
+func everywhere(es []Endpoint) bool {
+	return slices.ContainsFunc(es, func(e Endpoint) bool { ip, ok := e.IP(); return ok && ip.IsUnspecified() })
 }
 
 // allPrivate gives one of the addresses if none is public.

@@ -123,8 +123,11 @@ func (w *Wire) Addrs() []peer.Addr {
 			return nil
 		}
 		if ip := at.Addr().Unmap(); ip.IsUnspecified() {
-			// Which address that is, only others can tell.
+			// Which address that is, only others can tell: our record has what they say.
 			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+			if p := n.finder.pair; p != nil && p.Self().IPAddr().IsValid() && !p.Self().IPAddr().IsUnspecified() {
+				at = netip.AddrPortFrom(p.Self().IPAddr(), at.Port())
+			}
 		}
 		if is := n.outside.Load(); is != nil && is.tcp != 0 {
 			at = netip.AddrPortFrom(is.ip, is.tcp)

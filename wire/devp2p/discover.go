@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/p2p/enode"
 	"github.com/ethereum/go-ethereum/p2p/enr"
@@ -25,7 +26,10 @@ type Discovery struct {
 	Lists       []string   // in DNS: enrtree://KEY@example.org
 	Advertise   netip.Addr // that our record says; zero: what others see of us
 	DB          string     // folder of what is known of nodes; empty: in memory
-	NetRestrict string     // CIDR masks with commas between: neither version talks to others; empty: to all
+	// CountLoopback has each loopback and private range of addresses count where
+	// others say how they see us; else all of them are one.
+	CountLoopback bool
+	NetRestrict   string // CIDR masks with commas between: neither version talks to others; empty: to all
 }
 
 // CheckNodes reports all texts that name no node that discovery could ask.
@@ -51,8 +55,10 @@ func (forkEntry) ENRKey() string { return eth.Name }
 type finder struct {
 	pair  *discv.Pair  // nil: off
 	lists *discv.Lists // nil: none
-	last  eth.ForkID   // that our record says
-	mu    sync.Mutex   // of last
+
+	mu     sync.Mutex // of what is below
+	last   eth.ForkID // that our record says
+	warned time.Time  // that others see us elsewhere
 }
 
 // startFinder starts what Config.Discovery asks for.
@@ -66,7 +72,7 @@ func (n *node) startFinder() (*finder, error) {
 				Entries: []enr.Entry{entryOf(f.last)}, Bootnodes: cfg.Discovery.BootnodesV5, DB: cfg.Discovery.DB,
 				NetRestrict: cfg.Discovery.NetRestrict, Filter: n.wanted, Logger: cfg.Logger,
 			},
-			BootnodesV4: cfg.Discovery.BootnodesV4, NoV4: cfg.Discovery.NoV4, NoV5: cfg.Discovery.NoV5,
+			BootnodesV4: cfg.Discovery.BootnodesV4, NoV4: cfg.Discovery.NoV4, NoV5: cfg.Discovery.NoV5, CountLoopback: cfg.Discovery.CountLoopback,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("devp2p: %w", err)
@@ -131,6 +137,7 @@ func (w *Wire) Discover(ctx context.Context) error {
 		wg.Go(func() { n.found(wire.SourceDNS, f.lists.Discover(ctx)) })
 	}
 	wg.Wait()
+	n.checkTold()
 	return nil
 }
 

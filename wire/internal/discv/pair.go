@@ -21,6 +21,9 @@ type PairConfig struct {
 	Config
 	BootnodesV4 []string // enr:… or enode://…
 	NoV4, NoV5  bool
+	// CountLoopback has loopback and private ranges count each, where others say
+	// how they see us: for tests of that.
+	CountLoopback bool
 }
 
 // Pair is discv4 and discv5 on one socket, as Ethereum's nodes run them: what
@@ -32,6 +35,7 @@ type Pair struct {
 	v4    *discover.UDPv4 // nil: off
 	v5    *V5             // nil: off
 	port  int             // of UDP, that our record has without a router
+	seen  sight           // by others
 
 	mu      sync.Mutex // a leaf
 	outside netip.Addr // as a router has it; invalid: not mapped
@@ -62,7 +66,7 @@ func ListenPair(cfg PairConfig) (p *Pair, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("discv: cannot listen on UDP %s: %w", cfg.Listen, err)
 	}
-	p = &Pair{cfg: cfg}
+	p = &Pair{cfg: cfg, seen: sight{apart: cfg.CountLoopback}}
 	if p.db, err = enode.OpenDB(cfg.DB); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("discv: node database %q: %w", cfg.DB, err)
@@ -167,7 +171,8 @@ func (p *Pair) Close() {
 	p.db.Close()
 }
 
-// Discover does one round of each, as V5.Discover does. None is given twice.
+// Discover does one round of each, as V5.Discover does. None is given twice. Some
+// nodes are asked where they see us, for SeenAs.
 func (p *Pair) Discover(ctx context.Context) []*enode.Node {
 	var of4, of5 []*enode.Node
 	var wg sync.WaitGroup
@@ -177,6 +182,7 @@ func (p *Pair) Discover(ctx context.Context) []*enode.Node {
 	if p.v5 != nil {
 		wg.Go(func() { of5 = p.v5.Discover(ctx) })
 	}
+	wg.Go(p.askSeen)
 	wg.Wait()
 	seen := map[enode.ID]bool{}
 	var found []*enode.Node

@@ -13,10 +13,19 @@ import (
 	"github.com/ethereum/go-ethereum/p2p/enr"
 )
 
-func listenPair(t *testing.T, c PairConfig) *Pair {
+func listenPair(t *testing.T, c PairConfig) *Pair { t.Helper(); return pairAt(t, "127.0.0.1:0", c) }
+
+// soon ends in a second.
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func pairAt(t *testing.T, at string, c PairConfig) *Pair {
 	t.Helper()
 	c.Key = key(t)
-	c.Listen = netip.MustParseAddrPort("127.0.0.1:0")
+	c.Listen = netip.MustParseAddrPort(at)
 	p, err := ListenPair(c)
 	if err != nil {
 		t.Fatal(err)
