@@ -2,6 +2,7 @@ package blocksync
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ func TestTimeInOurOwnQueueIsNoSilence(t *testing.T) {
 		n := start(t, fresh, func(c *Config) { c.Caps.TellsSent = true })
 		p := newFake("p", full)
 		clear := time.Now().Add(10 * time.Minute) // until then nothing leaves
-		slow := 0
+		var slow atomic.Int32
 		p.lie = func(ctx context.Context, _ wire.Request, honest func() (wire.Response, error)) (wire.Response, error) {
 			late := time.NewTimer(time.Until(clear))
 			defer late.Stop()
@@ -35,14 +36,14 @@ func TestTimeInOurOwnQueueIsNoSilence(t *testing.T) {
 			wire.Sent(ctx, time.Now())
 			time.Sleep(minStall - time.Millisecond)
 			if ctx.Err() == nil {
-				slow++
+				slow.Add(1)
 			}
 			return honest()
 		}
 		n.join(p)
 		n.reaches(100, 15*time.Minute)
 		n.innocent(p)
-		if slow == 0 {
+		if slow.Load() == 0 {
 			t.Error("nothing left late")
 		}
 

@@ -46,8 +46,18 @@ func noBound(int) error { return nil }
 // and with half of it given back, is within the bound.
 func TestWhatGasPaysForIsWithinTheBound(t *testing.T) {
 	for _, tt := range []struct{ txs, logs, topics, data int }{
-		{1, 0, 0, 0}, {1000, 0, 0, 0}, {1, 1, 0, 0}, {1, 1000, 0, 0}, {1, 1000, 4, 0}, {10, 1000, 4, 1}, {3, 100, 1, 55}, {3, 100, 1, 56},
-		{1, 1, 0, 1 << 20}, {2, 3, 4, 1 << 16}, {100, 3, 3, 300}, {1, 5000, 2, 31},
+		{1, 0, 0, 0},
+		{1000, 0, 0, 0},
+		{1, 1, 0, 0},
+		{1, 1000, 0, 0},
+		{1, 1000, 4, 0},
+		{10, 1000, 4, 1},
+		{3, 100, 1, 55},
+		{3, 100, 1, 56},
+		{1, 1, 0, 1 << 20},
+		{2, 3, 4, 1 << 16},
+		{100, 3, 3, 300},
+		{1, 5000, 2, 31},
 	} {
 		one := &types.Receipt{Type: 2, Status: 1, CumulativeGasUsed: 1 << 40}
 		gas := uint64(4500) // EIP-2780
