@@ -62,6 +62,10 @@ type Config struct {
 	// BackwardOnly syncs down from trusted blocks only, and never forward on a
 	// peer's word: for chains whose headers prove nothing by themselves.
 	BackwardOnly bool
+	// OwnBlocksOnly tells peers of our own blocks and of no others, on wires that
+	// gossip by session: for chains whose Check cannot tell a forged block, since
+	// whoever can tell one drops the peer that passed it on.
+	OwnBlocksOnly bool
 	// SyncPeers is how many sessions a forward sync waits for, and no more than
 	// there may be (MaxPeers); 0: one.
 	SyncPeers int

@@ -29,7 +29,8 @@ func (n *Node) buildRelay() error {
 		Core: relay.CoreConfig{
 			Policy: policy, OnlyAnnounced: caps.OnlyAnnounced, AnnounceTxs: caps.TxAnnounce,
 			PushBlocks: caps.BlockPush, AnnounceBlocks: caps.BlockAnnounce, MayBeSilent: caps.SilentRefusal,
-			FetchTxs: caps.MaxBatch.Txs,
+			OwnBlocksOnly: n.cfg.OwnBlocksOnly,
+			FetchTxs:      caps.MaxBatch.Txs,
 		},
 		Pool: n.pool, TellsSent: caps.TellsSent,
 		Take: func(ctx context.Context, s wire.Session, txs []chain.Tx) bool {

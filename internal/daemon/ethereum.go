@@ -64,7 +64,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	if s.backwardOnly {
 		s.findings = append(s.findings, untrusted)
 	}
-	if !fam.Proven() {
+	if s.unproven = !fam.Proven(); s.unproven {
 		s.findings = append(s.findings, unworked(genesis.Engine))
 	}
 	s.txs, s.hashOf = fam.Txs, ethereum.HashOf

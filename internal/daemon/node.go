@@ -98,7 +98,7 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
 		NoDial: network.NoDial, NoListen: network.NoListen, NoDiscovery: network.NoDiscovery,
 		DiscoveryInterval: time.Duration(network.DiscoveryInterval), PeerDir: n.dir.Sub("peers"),
-		BlockInterval: n.stack.interval, HoldBlocks: n.stack.hold, Target: target, BackwardOnly: n.stack.backwardOnly, SyncPeers: n.stack.syncPeers, SyncWait: n.stack.syncWait, SyncBytes: int(limits.SyncMemory),
+		BlockInterval: n.stack.interval, HoldBlocks: n.stack.hold, Target: target, BackwardOnly: n.stack.backwardOnly, OwnBlocksOnly: n.stack.unproven, SyncPeers: n.stack.syncPeers, SyncWait: n.stack.syncWait, SyncBytes: int(limits.SyncMemory),
 		Serving: starling.Budget{
 			Off: limits.NoBudgets, PeerRate: int(limits.PeerRate), PrefixRate: int(limits.PrefixRate), GlobalRate: int(limits.GlobalRate),
 		},

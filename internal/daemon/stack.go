@@ -47,7 +47,9 @@ type stack struct {
 	hold time.Duration
 	// backwardOnly: nothing but a trusted block makes a chain of this kind.
 	backwardOnly bool
-	services     []starling.Service // in an order in which they can be registered
+	// unproven: nothing here tells a forged block, so none is passed on.
+	unproven bool
+	services []starling.Service // in an order in which they can be registered
 	// methods are those of the RPC that only this wire has; nil: none.
 	methods func(*Node) []starling.Method
 

@@ -28,6 +28,10 @@ func (c *Core) onChecked(ev Checked) {
 		c.drop("not-synced", 1)
 		return
 	}
+	if c.cfg.OwnBlocksOnly && ev.From != "" {
+		c.drop("block-unproven", 1)
+		return
+	}
 	for _, have := range c.checked {
 		if have.ref == ref {
 			return
@@ -69,7 +73,7 @@ func (c *Core) onImported(ev Imported) {
 // lacks what is behind it can learn of it from nobody else. On wires that push no
 // blocks, peers tell each other of their chains by other means.
 func (c *Core) onSynced(ev Synced) {
-	if !c.open || !c.cfg.AnnounceBlocks || !c.cfg.PushBlocks {
+	if !c.open || !c.cfg.AnnounceBlocks || !c.cfg.PushBlocks || c.cfg.OwnBlocksOnly {
 		return
 	}
 	for _, p := range c.lackingBlock(ev.Head.Hash) {

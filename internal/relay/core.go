@@ -51,6 +51,8 @@ type CoreConfig struct {
 	// AnnounceTxs, PushBlocks and AnnounceBlocks are what the wire can send.
 	// Without AnnounceTxs every transaction goes in full to all.
 	AnnounceTxs, PushBlocks, AnnounceBlocks bool
+	// OwnBlocksOnly: peers are told of our own blocks and of no others.
+	OwnBlocksOnly bool
 	// FetchTxs is how many transactions one Fetch may ask for; 0: 256, which is
 	// the most.
 	FetchTxs int

@@ -26,7 +26,9 @@
 //
 // A block goes in full to the root of the number of peers that lack it, once it
 // has passed its check and its parent is known, and is announced to the others
-// once it is part of our chain.
+// once it is part of our chain. Where nothing tells a forged block
+// (CoreConfig.OwnBlocksOnly), that holds for our own blocks only: whoever can tell
+// one drops the peer that passed it on, so one lie would cost us all honest peers.
 //
 // A block that a peer announces, and our chain lacks, is fetched as geth fetched
 // it up to v1.13 (eth/fetcher/block_fetcher.go), if its number is at most 7 under

@@ -326,3 +326,23 @@ func TestTheHeaderIsLookedUp(t *testing.T) {
 		b.done()
 	}
 }
+
+// Where nothing tells a forged block, none is passed on but our own: whoever can
+// tell would drop us.
+func TestOnlyOurOwnBlocksAreToldWhereNothingProvesThem(t *testing.T) {
+	cfg := eth
+	cfg.OwnBlocksOnly = true
+	b := newBench(t, cfg, "a", "b")
+	theirs, ours := chain.Block{Header: blockHeader(head + 1)}, chain.Block{Header: blockHeader(head + 2)}
+	es := b.step(Checked{From: "a", Block: theirs})
+	es = append(es, b.step(Imported{Refs: []chain.Ref{theirs.Ref()}})...)
+	es = append(es, b.step(Synced{Head: theirs.Ref()})...)
+	if p, a := only[PushBlock](es), only[AnnounceBlock](es); len(p)+len(a) > 0 {
+		t.Errorf("told %v %v of what another made", p, a)
+	}
+	es = b.step(Checked{Block: ours})
+	es = append(es, b.step(Imported{Refs: []chain.Ref{ours.Ref()}})...)
+	if p, a := only[PushBlock](es), only[AnnounceBlock](es); len(p)+len(a) == 0 {
+		t.Error("nobody was told of our own")
+	}
+}

@@ -15,7 +15,8 @@
 // rules, the state root, and whether a transaction may be executed. Under proof
 // of work the right difficulty is only a number that nobody need have worked for:
 // a header costs nothing to forge, and a chain of it proves nothing beyond its
-// claim. Where a genesis file names a consensus that is not geth's, not even the
+// claim. A block of proof of work that is gossiped is taken only on top of one that
+// is here. Where a genesis file names a consensus that is not geth's, not even the
 // difficulty is checked. After the Merge authenticity is that of the target that
 // the caller trusts (NeedsTarget), and an unanchored header is only linked, never
 // authentic.

@@ -1,11 +1,15 @@
 package ethereum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
+	"sync/atomic"
 	"time"
+
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
@@ -17,6 +21,7 @@ import (
 type Family struct {
 	c      Config
 	clique *clique // nil: another consensus
+	reader atomic.Pointer[chain.Reader]
 }
 
 var (
@@ -49,8 +54,9 @@ func New(c Config) (*Family, error) {
 }
 
 // Attach gives the family the chain whose headers it may read, to know clique's
-// signers after a restart.
+// signers after a restart, and the parents of blocks that nobody sealed.
 func (f *Family) Attach(r chain.Reader) {
+	f.reader.Store(&r)
 	if f.clique != nil {
 		f.clique.reader.Store(&r)
 	}
@@ -96,9 +102,10 @@ func (f *Family) Weight(parent chain.Weight, ch chain.Header) (w chain.Weight) {
 // consensus/ethash).
 const maxAhead = 15 * time.Second
 
-// Check implements chain.Checker. Only networks with sealed headers relay
-// blocks: after the Merge nobody does, and under proof of work nothing here can
-// tell a forged header.
+// Check implements chain.Checker. After the Merge nobody gossips blocks. Under
+// proof of work a block is accepted if its parent is here and all but its seal is
+// right: which proves nothing (Proven), so it may be imported, as the sync would,
+// but who passes it on loses the peers that do check seals.
 func (f *Family) Check(b chain.Block) chain.Verdict {
 	h, err := f.same(b.Header)
 	if err != nil {
@@ -116,12 +123,12 @@ func (f *Family) Check(b chain.Block) chain.Verdict {
 		return chain.Rejected("bad-form")
 	}
 	if f.clique == nil {
-		return chain.Ignored("work-not-checked")
-	}
-	switch err := f.clique.vouch(b.Header.Ref, h); {
-	case errors.Is(err, errUnknownSigners):
+		if v := f.follows(b.Header, h); v.Action != chain.Accept {
+			return v
+		}
+	} else if err := f.clique.vouch(b.Header.Ref, h); errors.Is(err, errUnknownSigners) {
 		return chain.Ignored("unknown-signer")
-	case err != nil:
+	} else if err != nil {
 		return chain.Rejected("bad-seal")
 	}
 	if len(b.Extra) > 0 {
@@ -129,6 +136,28 @@ func (f *Family) Check(b chain.Block) chain.Verdict {
 	}
 	if err := f.verifyBody(b.Header, b.Body, nil); err != nil {
 		return chain.Rejected("bad-body")
+	}
+	return chain.Accepted()
+}
+
+// follows checks a header without a seal against its parent, which must be here:
+// what lies below a block that anybody can make is no target. Where not even the
+// difficulty can be checked, one block could outweigh all others.
+func (f *Family) follows(ch chain.Header, h *types.Header) chain.Verdict {
+	r := f.reader.Load()
+	if f.mayMerge() || f.c.Engine != "" || r == nil || ch.Ref.Number == 0 {
+		return chain.Ignored("work-not-checked")
+	}
+	pc, err := (*r).Header(context.Background(), chain.Ref{Number: ch.Ref.Number - 1, Hash: ch.Parent})
+	if err != nil {
+		return chain.Ignored("unknown-parent")
+	}
+	_, parent, err := decodeHeader(pc.Bytes)
+	if err != nil {
+		return chain.Ignored("unknown-parent")
+	}
+	if err := f.verifyHeader(pc, parent, ch, h); err != nil {
+		return chain.Rejected("does-not-follow")
 	}
 	return chain.Accepted()
 }
