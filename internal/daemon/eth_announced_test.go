@@ -37,6 +37,14 @@ type parish struct {
 	events *starling.Subscription
 	paid   []starling.PeerCharged
 	peers  []*announcer
+
+	// What a test may change before it begins.
+	version    eth.Version
+	ahead      bool                                // the peers claim all that was made
+	targetOnly bool                                // of the node
+	syncPeers  int                                 // of the node
+	pool       *ethereum.Pool                      // of the node; nil: none
+	hold       func(context.Context, wire.Request) // before a request to a peer is answered; nil: nothing
 }
 
 // announcer is a peer that answers as it wants.
@@ -45,13 +53,14 @@ type announcer struct {
 	wire    *devp2p.Wire
 	headers atomic.Int64 // requests for blocks that it announced
 	bodies  atomic.Int64
+	txs     atomic.Int64 // requests for transactions
 }
 
 // parishHas is how many blocks everybody has before the test begins.
 const parishHas = 3
 
-func newParish(t *testing.T, announcers int) *parish {
-	p := &parish{t: t, net: bed.NewNet(bed.Config{Link: bed.Link{Latency: 20 * time.Millisecond}})}
+func newParish(t *testing.T, announcers int, change ...func(*parish, *ledger.Ledger, *ethereum.Family)) *parish {
+	p := &parish{t: t, net: bed.NewNet(bed.Config{Link: bed.Link{Latency: 20 * time.Millisecond}}), version: eth.V68, syncPeers: 5}
 	g, err := ethereum.ParseGenesis([]byte(cliqueGenesis))
 	if err != nil {
 		t.Fatal(err)
@@ -93,16 +102,22 @@ func newParish(t *testing.T, announcers int) *parish {
 		t.Fatal(err)
 	}
 	sealer.Run(ctx)
-	p.ledger, _ = open()
+	p.ledger, family = open()
 	if _, err := p.ledger.Import(t.Context(), p.blocks[:parishHas]); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range change {
+		c(p, p.ledger, family)
+	}
 	status := p.ledger.Status() // what everybody has
-	newWire := func(i byte, st func() chain.Status) *devp2p.Wire {
+	if p.ahead {
+		status = made.Status()
+	}
+	newWire := func(i byte, targetOnly bool, st func() chain.Status) *devp2p.Wire {
 		blocks, times := ethereum.Forks(g.Config)
 		ip := netip.AddrFrom4([4]byte{8, 8, i, 1})
 		w, err := devp2p.New(devp2p.Config{
-			NetworkID: 1338, Network: "parish", Status: st, Versions: []eth.Version{eth.V68}, Net: p.net.Host(ip),
+			NetworkID: 1338, Network: "parish", Status: st, Versions: []eth.Version{p.version}, TargetOnly: targetOnly, Net: p.net.Host(ip),
 			Listen: net.JoinHostPort(ip.String(), "30303"), InboundPause: -1, Forks: eth.NewForks(block.Ref().Hash, uint64(block.Header.Time.Unix()), blocks, times),
 		})
 		if err != nil {
@@ -110,10 +125,14 @@ func newParish(t *testing.T, announcers int) *parish {
 		}
 		return w
 	}
-	p.wire = newWire(1, p.ledger.Status)
-	if p.node, err = starling.New(starling.Config{
-		MaxPeers: 50, SyncPeers: 5, SyncWait: time.Hour, BlockInterval: 15 * time.Second, NoDiscovery: true, Seed: 1,
-	}, p.ledger, p.wire); err != nil {
+	p.wire = newWire(1, p.targetOnly, p.ledger.Status)
+	cfg := starling.Config{
+		MaxPeers: 50, SyncPeers: p.syncPeers, SyncWait: time.Hour, BlockInterval: 15 * time.Second, BackwardOnly: p.targetOnly, NoDiscovery: true, Seed: 1,
+	}
+	if p.pool != nil {
+		cfg.Pool = p.pool
+	}
+	if p.node, err = starling.New(cfg, p.ledger, p.wire); err != nil {
 		t.Fatal(err)
 	}
 	nodeCtx, end := context.WithCancel(context.Background())
@@ -133,7 +152,7 @@ func newParish(t *testing.T, announcers int) *parish {
 		p.net.Close()
 	})
 	for i := range announcers {
-		a := &announcer{Host: &wiretest.Host{}, wire: newWire(byte(2+i), func() chain.Status { return status })}
+		a := &announcer{Host: &wiretest.Host{}, wire: newWire(byte(2+i), false, func() chain.Status { return status })}
 		a.OnServe = func(ctx context.Context, _ wire.Session, r wire.Request) (wire.Response, error) {
 			return p.serve(ctx, a, r)
 		}
@@ -143,13 +162,21 @@ func newParish(t *testing.T, announcers int) *parish {
 		}
 		p.peers = append(p.peers, a)
 	}
-	time.Sleep(30 * time.Second) // in sync with all
+	if !p.ahead {
+		time.Sleep(30 * time.Second) // in sync with all
+	}
 	return p
 }
 
 // serve answers from the chain of the peers, and counts.
 func (p *parish) serve(ctx context.Context, a *announcer, r wire.Request) (wire.Response, error) {
+	if p.hold != nil {
+		p.hold(ctx, r)
+	}
 	switch r := r.(type) {
+	case wire.GetTxs:
+		a.txs.Add(1)
+		return wire.TxList{Txs: []chain.Tx{ownTransfer(p.t)}}, nil
 	case wire.GetHeaders:
 		hs, err := p.made.Headers(ctx, r.Range)
 		if err != nil {
