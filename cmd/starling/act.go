@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -276,7 +277,7 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 				return err
 			}
 			for i := 0; cmd.Bool("watch") || i < cmd.Int("count"); i++ {
-				if i > 0 && !rest(ctx, time.Second) {
+				if i > 0 && pause.For(ctx, time.Second) != nil {
 					return nil
 				}
 				var r daemon.PingReply
@@ -297,18 +298,6 @@ func pingCommand(datadir cli.Flag) *cli.Command {
 			}
 			return nil
 		}),
-	}
-}
-
-// rest waits; false if ctx ended meanwhile.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -376,7 +365,7 @@ func tail(ctx context.Context, cmd *cli.Command, n *node) error {
 				return nil
 			}
 		}
-		if !rest(ctx, tailEvery) {
+		if pause.For(ctx, tailEvery) != nil {
 			return nil
 		}
 		s, err := fetchStatus(ctx, n)

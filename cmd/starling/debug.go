@@ -21,6 +21,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/daemon"
 	"github.com/starlingp2p/starling/internal/eventlog"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -272,7 +273,7 @@ func debugRecordCommand(datadir cli.Flag) *cli.Command {
 			}
 			if d > 0 {
 				fmt.Fprintf(cmd.Root().ErrWriter, "recording into %s until %s; Ctrl-C ends it\n", r.File, r.Until.Local().Format(time.TimeOnly))
-				rest(ctx, time.Until(r.Until))
+				pause.For(ctx, time.Until(r.Until))
 				if err := n.call(context.WithoutCancel(ctx), "starling_recordStop", &r); err != nil {
 					return err
 				}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/daemon"
 	"github.com/starlingp2p/starling/internal/devnet"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // TestNodeServesWithFewDescriptors runs nodes that may have 64 files open and
@@ -62,7 +63,7 @@ func TestNodeServesWithFewDescriptors(t *testing.T) {
 			for flood.Err() == nil {
 				c, err := (&net.Dialer{Timeout: time.Second}).DialContext(flood, "tcp", target)
 				if err != nil {
-					pause(flood, 50*time.Millisecond)
+					pause.For(flood, 50*time.Millisecond)
 					continue
 				}
 				stop := context.AfterFunc(flood, func() { c.Close() })

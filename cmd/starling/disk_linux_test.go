@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/internal/why"
 )
@@ -52,7 +53,7 @@ func TestAFullDiskIsNamedFirst(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatalf("why says %+v\n%s", r.Findings, b.errors())
 		}
-		pause(ctx, 200*time.Millisecond)
+		pause.For(ctx, 200*time.Millisecond)
 		r = why.Report{}
 		if err := c.Call(ctx, "starling_why", &r); err != nil {
 			t.Fatal(err)

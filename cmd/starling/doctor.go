@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/rpc"
 )
 
@@ -34,7 +35,7 @@ func doctorCommand() *cli.Command {
 					}
 					return nil
 				}
-				if !rest(ctx, 10*time.Second) {
+				if pause.For(ctx, 10*time.Second) != nil {
 					return nil
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // What a peer did wrong outlives kill -9: a stranger who was charged, and comes
@@ -62,7 +63,7 @@ func TestScoresSurviveAKill(t *testing.T) {
 					return p.Score
 				}
 			}
-			pause(ctx, 50*time.Millisecond)
+			pause.For(ctx, 50*time.Millisecond)
 		}
 	}
 	meet()
@@ -76,7 +77,7 @@ func TestScoresSurviveAKill(t *testing.T) {
 		s.CloseWrite()
 	}
 	before := score("eight charges", func(s float64) bool { return s < -6 })
-	pause(ctx, 10*time.Second) // the most that a crash may lose
+	pause.For(ctx, 10*time.Second) // the most that a crash may lose
 	victim.Kill()
 	g.host.Network().ClosePeer(g.to.ID)
 	if err := victim.Start(ctx); err != nil {

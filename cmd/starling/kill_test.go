@@ -10,6 +10,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/daemon"
 	"github.com/starlingp2p/starling/internal/devnet"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // newNet makes a network whose nodes are processes of this test's binary.
@@ -55,7 +56,7 @@ func TestKilledNodesLoseNothingAcknowledged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pause(ctx, 10*time.Second)
+	pause.For(ctx, 10*time.Second)
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
 	var slowest time.Duration
@@ -69,7 +70,7 @@ func TestKilledNodesLoseNothingAcknowledged(t *testing.T) {
 		if err := victim.Await(ctx, "progress", func(s daemon.StatusReply) bool { return s.Head.Number > from }); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		pause(ctx, time.Duration(random.Int64N(int64(400*time.Millisecond))))
+		pause.For(ctx, time.Duration(random.Int64N(int64(400*time.Millisecond))))
 		victim.Kill()
 		acked := victim.Acked()
 		began := time.Now()
@@ -109,17 +110,6 @@ func TestKilledNodesLoseNothingAcknowledged(t *testing.T) {
 	var bans []daemon.BanReply
 	if err := net.Node(1).Call(ctx, "starling_bans", &bans); err != nil || len(bans) != 0 {
 		t.Errorf("bans after the ban was lifted: %+v, %v", bans, err)
-	}
-}
-
-// pause waits in real time, so that a process is killed at a random moment. No
-// assertion depends on how long it takes.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/daemon"
 	"github.com/starlingp2p/starling/internal/devnet"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // glutton is a peer that makes a node hold as much memory as it can.
@@ -82,7 +83,7 @@ func (g *glutton) feed(ctx context.Context) {
 			g.session(ctx)
 		}
 		g.host.Network().ClosePeer(g.to.ID)
-		pause(ctx, 200*time.Millisecond)
+		pause.For(ctx, 200*time.Millisecond)
 	}
 }
 
@@ -126,7 +127,7 @@ func (g *glutton) session(ctx context.Context) {
 		if len(g.host.Network().ConnsToPeer(g.to.ID)) == 0 || ctx.Err() != nil {
 			return
 		}
-		pause(ctx, time.Second)
+		pause.For(ctx, time.Second)
 	}
 }
 
@@ -195,7 +196,7 @@ func TestFiftyGluttonsDoNotExhaustMemory(t *testing.T) {
 			t.Fatalf("the head stands at %d, %d before: %v\n%s", victim.Acked(), from, err, victim.Stderr())
 		}
 		met = max(met, s.Inbound)
-		pause(ctx, 100*time.Millisecond)
+		pause.For(ctx, 100*time.Millisecond)
 	}
 	after := peakRSS(t, pid)
 	end()

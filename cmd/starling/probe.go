@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 func probeCommand() *cli.Command {
@@ -88,7 +89,7 @@ func watchProbe(ctx context.Context, cmd *cli.Command, addr string) error {
 		} else {
 			_, err = fmt.Fprintf(out, "%s  %s\n", time.Now().Format(time.TimeOnly), probeLine(r))
 		}
-		if err != nil || !rest(ctx, probeEvery) {
+		if err != nil || pause.For(ctx, probeEvery) != nil {
 			return err
 		}
 	}

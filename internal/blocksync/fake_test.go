@@ -14,6 +14,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/chain/chaintest"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -121,18 +122,7 @@ func (p *fakePeer) travel(ctx context.Context, resp wire.Response) error {
 		wait += time.Until(p.busy)
 		p.mu.Unlock()
 	}
-	return pause(ctx, wait)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause.For(ctx, wait)
 }
 
 func (p *fakePeer) count(resp wire.Response) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // Demo is what "starling dev" does with a Net: it starts the sequencer and all
@@ -170,7 +171,7 @@ func (d *Demo) restart(ctx context.Context, n *Node) (acked uint64, err error) {
 	n.Kill()
 	acked = n.Acked()
 	d.Say(Line{Event: "killed", Node: n.Name(), Head: acked})
-	if err := sleep(ctx, downFor); err != nil {
+	if err := pause.For(ctx, downFor); err != nil {
 		return acked, err
 	}
 	if err := n.Start(ctx); err != nil {
@@ -208,17 +209,6 @@ func (d *Demo) tellEvery() time.Duration {
 		return 5 * time.Second
 	}
 	return min(d.For/20, 5*time.Second)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // settle lets what was sent be included, pauses the sequencer, waits for all

@@ -11,6 +11,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/daemon"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/rpc"
 	"github.com/starlingp2p/starling/ledger/sequenced"
 )
@@ -81,7 +82,7 @@ func (l *load) deliver(ctx context.Context, turn *int, batch []string) bool {
 		*turn++
 		node := l.net.Node(*turn % l.net.Len())
 		if !node.Running() {
-			if sleep(ctx, time.Millisecond) != nil {
+			if pause.For(ctx, time.Millisecond) != nil {
 				return false
 			}
 			continue
@@ -95,7 +96,7 @@ func (l *load) deliver(ctx context.Context, turn *int, batch []string) bool {
 			l.fail(err)
 			return false
 		}
-		if sleep(ctx, batchEvery) != nil {
+		if pause.For(ctx, batchEvery) != nil {
 			return false
 		}
 	}
@@ -181,7 +182,7 @@ func (l *load) settled(ctx context.Context, node *Node) error {
 		if err == nil && n == l.sent() {
 			return nil
 		}
-		if sleep(ctx, pollEvery) != nil {
+		if pause.For(ctx, pollEvery) != nil {
 			return fmt.Errorf("devnet: %s has included %d of %d transactions: %w", node.Name(), n, l.sent(), errors.Join(err, ctx.Err()))
 		}
 	}

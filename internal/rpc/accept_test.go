@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // starved is a listener that fails some times before it waits for its end.
@@ -55,7 +57,7 @@ func TestServeOutlivesTooManyOpenFiles(t *testing.T) {
 				t.Errorf("%d tries without a rest", got)
 			}
 			for l.tries.Load() <= 50 {
-				rest(ctx, maxAcceptPause)
+				pause.For(ctx, maxAcceptPause)
 				synctest.Wait()
 			}
 			cancel()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/eventlog"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // Pace of an event stream: at most so often, and a sign of life so often.
@@ -144,7 +145,7 @@ func (e *eventStream) serve(ctx context.Context, seen place) error {
 		} else if err := e.send(recs); err != nil {
 			return err
 		}
-		rest(ctx, streamEvery)
+		pause.For(ctx, streamEvery)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // Bounds of a connection that stays.
@@ -118,7 +119,7 @@ func (st *stream) run(ctx context.Context) {
 func (st *stream) slow(ctx context.Context, n int) {
 	if st.caller.charge == nil {
 		if delay, _ := st.pace.Reserve(time.Now(), float64(n), time.Hour); delay > 0 {
-			rest(ctx, delay)
+			pause.For(ctx, delay)
 		}
 		return
 	}
@@ -127,7 +128,7 @@ func (st *stream) slow(ctx context.Context, n int) {
 		if delay == 0 {
 			return
 		}
-		rest(ctx, delay)
+		pause.For(ctx, delay)
 	}
 }
 

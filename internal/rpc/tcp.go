@@ -14,6 +14,7 @@ import (
 
 	"github.com/starlingp2p/starling/internal/bucket"
 	"github.com/starlingp2p/starling/internal/jwt"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // Defaults of TCP.
@@ -27,7 +28,7 @@ const (
 
 // tarry keeps a client that asks too much waiting, so that it cannot ask in
 // vain as fast as it likes.
-func tarry(r *http.Request, wait time.Duration) { rest(r.Context(), min(wait, tarryFor)) }
+func tarry(r *http.Request, wait time.Duration) { pause.For(r.Context(), min(wait, tarryFor)) }
 
 // TCP is how the server answers over TCP.
 type TCP struct {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // maxPath is the longest path of a socket, in bytes: what the systems that we
@@ -68,16 +70,6 @@ func passes(err error) bool {
 	return false
 }
 
-// rest waits, at most until ctx ends.
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
 // Serve accepts connections of the unix socket until ctx ends, closes l, and
 // returns when every call has ended. Whoever connects has all authority, and
 // speaks JSON-RPC as a stream of messages, or HTTP.
@@ -92,19 +84,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	web := newHandoff(l.Addr())
 	wg.Go(func() { s.serveWeb(ctx, web, s.unixHandler()) })
 	defer web.Close()
-	pause := time.Duration(0)
+	wait := time.Duration(0)
 	for {
 		conn, err := l.Accept()
 		if err == nil {
-			pause = 0
+			wait = 0
 		} else {
 			if ctx.Err() != nil {
 				return nil
 			}
 			if passes(err) {
-				pause = min(max(2*pause, acceptPause), maxAcceptPause)
+				wait = min(max(2*wait, acceptPause), maxAcceptPause)
 				s.log.Debug("rpc connection not accepted", "err", err)
-				rest(ctx, pause)
+				pause.For(ctx, wait)
 				continue
 			}
 			l.Close()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // Bounds of HTTP.
@@ -251,7 +252,7 @@ type capped struct {
 func (c *capped) Accept() (net.Conn, error) {
 	for {
 		if delay, _ := c.pace.Reserve(time.Now(), 1, time.Minute); delay > 0 {
-			rest(c.ctx, delay)
+			pause.For(c.ctx, delay)
 		}
 		conn, err := c.Listener.Accept()
 		if err != nil {

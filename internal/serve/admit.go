@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/internal/turns"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
@@ -106,7 +107,7 @@ func (s *Server) pay(ctx context.Context, p *pass) error {
 		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, delay); err != nil {
+		if err := pause.For(ctx, delay); err != nil {
 			s.mu.Lock()
 			stage.bytes.Give(time.Now(), p.cost)
 			back()
@@ -207,19 +208,4 @@ func (p *pass) leave(tokens float64) {
 
 func limited(name string, retry time.Duration) *wire.Refusal {
 	return &wire.Refusal{Code: wire.RefusedLimit, Limit: name, RetryAfter: retry}
-}
-
-// sleep waits, or fails with the cause of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

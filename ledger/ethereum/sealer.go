@@ -17,6 +17,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // wiggle is by how much a signer out of turn waits at most for each that may
@@ -142,22 +143,10 @@ func (s *Sealer) Run(ctx context.Context) error {
 		}
 		if err := s.seal(ctx, parent, p); err != nil && ctx.Err() == nil {
 			s.c.Logger.Warn("no block this time", "height", parent.Ref.Number+1, "err", err)
-			if !pause(ctx, s.c.Family.Period()) {
+			if pause.For(ctx, s.c.Family.Period()) != nil {
 				return context.Cause(ctx)
 			}
 		}
-	}
-}
-
-// pause waits; false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

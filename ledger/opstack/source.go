@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire/opstack/codec"
 	"github.com/starlingp2p/starling/wire/opstack/codec/rules"
@@ -132,12 +133,8 @@ func WatchSigner(ctx context.Context, s Source, every time.Duration, signers *ru
 				log.Info("opstack: the block signer", "signer", a.String(), "before", old.String())
 			}
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return context.Cause(ctx)
+		if err := pause.For(ctx, wait); err != nil {
+			return err
 		}
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/book"
@@ -133,12 +133,8 @@ func (n *node) start(key crypto.PrivKey) error {
 
 // bootstrap does the first round of discovery; the node paces the others.
 func (n *node) bootstrap() {
-	t := time.NewTimer(firstDiscover)
-	defer t.Stop()
-	select {
-	case <-t.C:
+	if pause.For(n.tasks.Ctx, firstDiscover) == nil {
 		n.kad.Discover(n.tasks.Ctx)
-	case <-n.tasks.Ctx.Done():
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/meter"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/intake"
@@ -191,11 +192,7 @@ func (n *node) accept(l net.Listener, consensus bool) {
 		}
 		if err != nil { // out of descriptors, as a rule (threat C-02)
 			wait = min(max(2*wait, 20*time.Millisecond), time.Second)
-			t := time.NewTimer(wait)
-			select {
-			case <-t.C:
-			case <-n.ctx.Done():
-				t.Stop()
+			if pause.For(n.ctx, wait) != nil {
 				return
 			}
 			continue

@@ -16,6 +16,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/discv"
@@ -85,12 +86,8 @@ func (w *Wire) Discover(ctx context.Context) error {
 
 // bootstrap does the first round.
 func (n *node) bootstrap() {
-	t := time.NewTimer(firstDiscover)
-	defer t.Stop()
-	select {
-	case <-t.C:
+	if pause.For(n.tasks.Ctx, firstDiscover) == nil {
 		n.discover(n.tasks.Ctx)
-	case <-n.tasks.Ctx.Done():
 	}
 }
 

@@ -3,9 +3,10 @@ package opstack
 import (
 	"context"
 	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/starlingp2p/starling/internal/pause"
 )
 
 // What op-node serves one peer: four blocks a second after a burst of 15
@@ -32,19 +33,11 @@ func newPace() *pace { return &pace{limit: rate.NewLimiter(askRate, askBurst), n
 // wait blocks until one more request may be sent, or ctx ends.
 func (p *pace) wait(ctx context.Context) error {
 	r := p.limit.Reserve()
-	d := r.Delay()
-	if d == 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	err := pause.For(ctx, r.Delay())
+	if err != nil {
 		r.Cancel()
-		return context.Cause(ctx)
 	}
+	return err
 }
 
 // answered takes in that a request was answered, whatever the answer.

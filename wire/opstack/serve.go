@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/reqresp"
@@ -163,14 +164,7 @@ func (s *session) turn(ctx context.Context) bool {
 		}
 		return false
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, d) == nil
 }
 
 // resultOf maps a refusal of the Host to the nearest code.
