@@ -197,6 +197,9 @@ func (n *Node) buildServer() {
 		Logger: n.log.With("part", "serve"),
 	}
 	cfg.Txs, _ = n.chain.(chain.TxReader)
+	if n.relay != nil {
+		cfg.May, cfg.Gave = n.relay.May, n.relay.Have
+	}
 	n.server = serve.New(cfg)
 }
 

@@ -77,7 +77,8 @@ type Core struct {
 	txs    *known
 	blocks *known
 
-	waves   list.List // of *wave, by time
+	waves   list.List          // of *wave, by time
+	held    map[chain.Hash]int // waves of a transaction
 	wants   map[chain.Hash]*want
 	waiting list.List // of *want that may still be pushed, by time
 	drawn   peer.ID   // the new peer that a pack of pending ones is under way to; empty: none
@@ -122,7 +123,7 @@ func NewCore(cfg CoreConfig) *Core {
 		cfg.FetchTxs = fetchTxs
 	}
 	c := &Core{
-		cfg: cfg, byID: make(map[peer.ID]*remote), wants: make(map[chain.Hash]*want),
+		cfg: cfg, byID: make(map[peer.ID]*remote), wants: make(map[chain.Hash]*want), held: make(map[chain.Hash]int),
 		txs: newKnown(maxKnownTxs), blocks: newKnown(maxKnownBlocks), drops: make(map[string]uint64),
 		sought: make(map[chain.Hash]*sought),
 	}

@@ -16,7 +16,9 @@
 // order; the others hear its hash. What is too large, and what the wire never
 // pushes, is only announced. How many hear it at once, and whether the rest
 // hear it later, is the Policy. A peer that is known to have a transaction is
-// never told of it.
+// never told of it. Answers follow the policy too: while a transaction is told
+// to few, it is given to those who were told, and a peer that was given it
+// counts as one that has it.
 //
 // What a peer announces, and our pool lacks, waits half a second for somebody
 // to push it, and is then asked for: of one peer at a time, one request to a

@@ -30,8 +30,8 @@ type (
 	Left struct{ Peer peer.ID }
 	// Added: transactions entered our pool.
 	Added struct{ Txs []Tx }
-	// Seen: From has delivered these transactions; whether they are any good is
-	// not known yet.
+	// Seen: From has delivered these transactions, whether they are any good is
+	// not known yet; or it got them as an answer.
 	Seen struct {
 		From   peer.ID
 		Hashes []chain.Hash
@@ -218,6 +218,11 @@ type (
 		Ref    chain.Ref
 		Weight chain.Weight
 	}
+	// Withhold keeps a transaction from those who ask, but for peers that a Push
+	// or an Announce tells of it, until Release.
+	Withhold struct{ Hash chain.Hash }
+	// Release ends a Withhold.
+	Release struct{ Hash chain.Hash }
 	// Charge makes a peer pay.
 	Charge struct {
 		Peer    peer.ID
@@ -235,4 +240,6 @@ func (FetchHeader) effect()   {}
 func (FetchBodies) effect()   {}
 func (Hint) effect()          {}
 func (ReadPending) effect()   {}
+func (Withhold) effect()      {}
+func (Release) effect()       {}
 func (Charge) effect()        {}

@@ -46,6 +46,7 @@ type Relay struct {
 	open  atomic.Bool
 	gate  sync.Mutex // a leaf: of open and what the core is told of it, in step
 	loop  *meter.Loop
+	held  *held
 
 	// Only Run touches what follows.
 	core     *Core
@@ -72,7 +73,7 @@ func New(cfg Config) (*Relay, error) {
 	if cfg.Queue == 0 {
 		cfg.Queue = 1024
 	}
-	r := &Relay{cfg: cfg, core: NewCore(cfg.Core), couriers: make(map[peer.ID]*courier), loop: newLoop()}
+	r := &Relay{cfg: cfg, core: NewCore(cfg.Core), couriers: make(map[peer.ID]*courier), loop: newLoop(), held: newHeld()}
 	r.mail.init(cfg.Queue)
 	r.drops.Store(&map[string]uint64{})
 	return r, nil
@@ -110,7 +111,7 @@ func (r *Relay) Synced(head chain.Ref) {
 func (r *Relay) IsOpen() bool { return r.open.Load() }
 
 // Have tells that a peer has delivered transactions, before they are offered to
-// the pool: it need not be told of them. Those that the pool takes it tells of
+// the pool, or was given them as an answer: it need not be told of them. Those that the pool takes it tells of
 // itself.
 func (r *Relay) Have(from peer.ID, txs []chain.Tx) {
 	r.mail.offer("seen", letter{event: Seen{From: from, Hashes: hashesOf(txs)}, from: from, items: len(txs)})
@@ -268,11 +269,13 @@ func (r *Relay) step(ctx context.Context, ev Event) {
 // carry does one effect. A courier has room for all that the core has under
 // way with its peer.
 func (r *Relay) carry(ctx context.Context, e Effect) {
+	r.held.note(e)
 	switch e := e.(type) {
 	case Push:
 		r.couriers[e.To].send <- e
 	case Announce:
 		r.couriers[e.To].send <- e
+	case Withhold, Release: // noted
 	case PushBlock:
 		r.couriers[e.To].send <- e
 	case AnnounceBlock:

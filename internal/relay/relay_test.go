@@ -118,7 +118,9 @@ type rig struct {
 func run(t *testing.T, cfg CoreConfig, queue int) *rig {
 	t.Helper()
 	r := &rig{pool: &pool{txs: map[chain.Hash]chain.Tx{}, fresh: make(chan []chain.Tx, 1024)}}
-	cfg.Policy = Geth()
+	if cfg.Policy.Push == nil {
+		cfg.Policy = Geth()
+	}
 	var err error
 	r.Relay, err = New(Config{
 		Core: cfg, Pool: r.pool, Queue: queue,

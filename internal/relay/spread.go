@@ -65,9 +65,12 @@ func (c *Core) spread(tx Tx) {
 		}
 	}
 	if c.cfg.Policy.Widen > 0 && c.lacking(tx.Hash) {
+		c.hold(tx.Hash)
 		c.waves.PushBack(&wave{tx, c.waveTime()})
 		for c.waves.Len() > maxWaves { // too many to wait: all are told at once
-			c.tellAll(c.waves.Remove(c.waves.Front()).(*wave).tx, len(c.peers))
+			w := c.waves.Remove(c.waves.Front()).(*wave)
+			c.tellAll(w.tx, len(c.peers))
+			c.release(w.tx.Hash)
 		}
 	}
 }
@@ -82,6 +85,8 @@ func (c *Core) widen() {
 		if c.lacking(w.tx.Hash) {
 			w.at = c.waveTime()
 			c.waves.PushBack(w)
+		} else {
+			c.release(w.tx.Hash)
 		}
 	}
 	if told {
@@ -215,7 +220,8 @@ func (c *Core) draw() {
 		p := able[c.cfg.Rand.IntN(len(able))]
 		var pack []wire.TxID
 		for len(p.pending) > 0 && len(pack) < packBytes/announceBytes {
-			if tx := p.pending[0]; !c.txs.has(p.n, tx.Hash) {
+			// What is kept back comes with the next wave.
+			if tx := p.pending[0]; c.held[tx.Hash] == 0 && !c.txs.has(p.n, tx.Hash) {
 				c.txs.note(p.n, tx.Hash)
 				pack = append(pack, tx)
 			}

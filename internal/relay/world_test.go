@@ -37,6 +37,7 @@ type node struct {
 	asks  map[chain.Hash]int // how often a transaction was asked for, by this node
 	had   map[chain.Hash]time.Time
 	deaf  bool // answers nothing
+	held  *held
 }
 
 func newWorld(t *testing.T, seed uint64, n int, link bed.Link, cfg CoreConfig) *world {
@@ -45,7 +46,7 @@ func newWorld(t *testing.T, seed uint64, n int, link bed.Link, cfg CoreConfig) *
 	for i := range n {
 		nd := &node{
 			w: w, id: peer.ID(string(rune('A'+i/26)) + string(rune('a'+i%26))), addr: netip.AddrFrom4([4]byte{203, 0, byte(i), 1}),
-			pool: map[chain.Hash]Tx{}, pipes: map[peer.ID]func(int, func(*node)){}, asks: map[chain.Hash]int{}, had: map[chain.Hash]time.Time{},
+			pool: map[chain.Hash]Tx{}, pipes: map[peer.ID]func(int, func(*node)){}, asks: map[chain.Hash]int{}, had: map[chain.Hash]time.Time{}, held: newHeld(),
 		}
 		cfg.Rand = w.sim.Fork(string(nd.id))
 		nd.core = NewCore(cfg)
@@ -83,6 +84,7 @@ func (w *world) mesh(degree int) {
 // do carries out what a node's core wants.
 func (n *node) do(e Effect) {
 	const overhead = 40 // frame, MAC, list headers
+	n.held.note(e)
 	switch e := e.(type) {
 	case ReadPending:
 		n.drive.Send(Pending{To: e.To, Txs: n.list()})
@@ -119,7 +121,9 @@ func (n *node) do(e Effect) {
 			var txs []Tx
 			size := overhead
 			for _, want := range e.Txs {
-				if tx, ok := to.pool[want.Hash]; ok {
+				if to.held.from(n.id, want.Hash) {
+					to.w.t.Errorf("%s asks %s, which told it of a transaction and keeps it back", n.id, to.id)
+				} else if tx, ok := to.pool[want.Hash]; ok {
 					txs = append(txs, tx)
 					size += int(tx.Size)
 					to.w.sent[string(to.id)+">"+string(n.id)+string(tx.Hash[:])]++

@@ -49,7 +49,7 @@ func (s *Server) answer(ctx context.Context, from peer.ID, r wire.Request, rd *r
 	case wire.GetReceipts:
 		return s.receipts(ctx, r, rd)
 	case wire.GetTxs:
-		return s.txs(ctx, r, rd)
+		return s.txs(ctx, from, r, rd)
 	case wire.GetAddrs:
 		if s.cfg.Addrs == nil {
 			return nil, wire.ErrUnsupported
@@ -184,10 +184,20 @@ func (s *Server) blocks(ctx context.Context, hashes []chain.Hash, most int, rd *
 
 // txs looks in the pool, then in the ledger, where a block is read for each.
 // That is large work whatever was thought of it: it takes turns, and is paid for.
-func (s *Server) txs(ctx context.Context, r wire.GetTxs, rd *reading) (wire.Response, error) {
+// What the peer may not have yet is not there for it.
+func (s *Server) txs(ctx context.Context, from peer.ID, r wire.GetTxs, rd *reading) (wire.Response, error) {
 	imported := s.cfg.Txs != nil && !r.Pooled
 	if s.cfg.Pool == nil && !imported {
 		return nil, wire.ErrUnsupported
+	}
+	hashes := r.Hashes
+	if s.cfg.May != nil {
+		hashes = make([]chain.Hash, 0, len(r.Hashes))
+		for _, h := range r.Hashes {
+			if s.cfg.May(from, h) {
+				hashes = append(hashes, h)
+			}
+		}
 	}
 	var out []chain.Tx
 	sum, full := 0, false
@@ -197,7 +207,7 @@ func (s *Server) txs(ctx context.Context, r wire.GetTxs, rd *reading) (wire.Resp
 			sum += len(tx.Bytes)
 		}
 	}
-	for rest := r.Hashes; len(rest) > 0 && !full; {
+	for rest := hashes; len(rest) > 0 && !full; {
 		if tx, ok := s.pooled(rest[0]); ok || !imported {
 			if rest = rest[1:]; ok {
 				take(tx)
@@ -227,6 +237,9 @@ func (s *Server) txs(ctx context.Context, r wire.GetTxs, rd *reading) (wire.Resp
 	}
 	if len(out) == 0 && len(r.Hashes) > 0 {
 		return nil, chain.ErrNotFound
+	}
+	if s.cfg.Gave != nil && len(out) > 0 {
+		s.cfg.Gave(from, out)
 	}
 	return wire.TxList{Txs: out}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/serve"
+	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
 
@@ -186,4 +188,29 @@ func TestPooledTransactionsAreNotLookedForInBlocks(t *testing.T) {
 	none := serve.New(serve.Config{Chain: &fakeChain{}, Txs: l})
 	_, err = none.Serve(t.Context(), alice, wire.GetTxs{Hashes: []chain.Hash{hash(2)}, Pooled: true})
 	wantRefusal(t, err, wire.RefusedUnsupported, "")
+}
+
+// What a peer may not have yet is not there for it, wherever it is; what it was
+// given is told on.
+func TestTransactionsAreGivenToWhoMayHaveThem(t *testing.T) {
+	var gave []chain.Hash
+	s := serve.New(serve.Config{
+		Chain: &fakeChain{}, Pool: pool{}, Txs: &ledger{},
+		May: func(to peer.ID, h chain.Hash) bool { return to == "alice" || h == hash(2) },
+		Gave: func(to peer.ID, txs []chain.Tx) {
+			for _, tx := range txs {
+				gave = append(gave, tx.Hash)
+			}
+		},
+	})
+	bob := from("bob", "192.0.2.2")
+	_, err := s.Serve(t.Context(), bob, wire.GetTxs{Hashes: []chain.Hash{hash(1)}})
+	wantRefusal(t, err, wire.RefusedNotFound, "")
+	for who, want := range map[*session][]chain.Hash{bob: {hash(2)}, alice: {hash(1), hash(2)}} {
+		gave = nil
+		resp, err := s.Serve(t.Context(), who, wire.GetTxs{Hashes: []chain.Hash{hash(1), hash(2), hash(3)}})
+		if err != nil || len(resp.(wire.TxList).Txs) != len(want) || !slices.Equal(gave, want) {
+			t.Errorf("%s was given %v, %v, and it is told as %v; want %v", who.info.ID, resp, err, gave, want)
+		}
+	}
 }

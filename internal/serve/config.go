@@ -23,6 +23,10 @@ type Config struct {
 	App func(ctx context.Context, from peer.ID, r wire.AppRequest) ([]byte, error)
 	// Addrs gives at most max addresses to hand out; nil refuses.
 	Addrs func(ctx context.Context, max int) []peer.Addr
+	// May reports whether a peer may have a transaction as an answer; nil: any.
+	// Gave is told which it was given; nil: nobody is. Neither may block.
+	May  func(to peer.ID, h chain.Hash) bool
+	Gave func(to peer.ID, txs []chain.Tx)
 	// Charge reports a fault; nil drops it. It must not block.
 	Charge func(s wire.Session, o peer.Offense, detail string)
 
