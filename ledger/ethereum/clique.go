@@ -35,15 +35,15 @@ type clique struct {
 	genesis       chain.Hash
 	after         *lru.Cache[chain.Hash, *signers]
 	seals         *lru.Cache[chain.Hash, common.Address]
-	reader        atomic.Pointer[chain.Reader]
+	reader        *atomic.Pointer[chain.Reader] // the family's
 }
 
-func newClique(c *params.CliqueConfig, genesis chain.Header, extra []byte) (*clique, error) {
+func newClique(c *params.CliqueConfig, genesis chain.Header, extra []byte, reader *atomic.Pointer[chain.Reader]) (*clique, error) {
 	first, err := signersOf(genesis.Ref, extra)
 	if err != nil {
 		return nil, fmt.Errorf("ethereum: genesis: %w", err)
 	}
-	q := &clique{epoch: c.Epoch, period: c.Period, genesis: genesis.Ref.Hash}
+	q := &clique{epoch: c.Epoch, period: c.Period, genesis: genesis.Ref.Hash, reader: reader}
 	if q.epoch == 0 {
 		q.epoch = defaultEpoch
 	}
@@ -114,96 +114,89 @@ func (q *clique) form(h *types.Header) error {
 	return nil
 }
 
-// verify checks a header whose parent's signers are known or can be made.
-func (q *clique) verify(pc, ch chain.Header, h *types.Header) error {
+// verifySealed checks a header's seal. Where the parent's ancestors are not here,
+// as on the way down to our chain, nobody can tell who may sign. Then the target
+// vouches, on a network that is past its Merge; on another the signers after our
+// head stand in, so that a single one of them cannot make a branch alone, and
+// what does not fit them is no fault: others may have been voted in.
+func (f *Family) verifySealed(ctx context.Context, on *batch, pc, ch chain.Header, h *types.Header) error {
+	q := f.clique
 	if err := q.form(h); err != nil {
 		return err
 	}
-	s, err := q.signersAfter(pc)
-	if err != nil {
-		return err
+	if on.likely == nil {
+		s, err := q.signersAfter(ctx, pc)
+		if err == nil {
+			next, err := q.judge(s, ch, h)
+			if err == nil {
+				q.after.Add(ch.Ref.Hash, next)
+			}
+			return err
+		}
+		if !errors.Is(err, errUnknownSigners) {
+			return err
+		}
+		if f.NeedsTarget() {
+			return nil
+		}
+		if on.likely, err = q.signersNow(ctx, pc.Ref.Number); err != nil {
+			return err
+		}
 	}
+	next, err := q.judge(on.likely, ch, h)
+	if err != nil {
+		return ownTrouble{fmt.Errorf("%w, and it does not fit those after our head: %w", errUnknownSigners, err)}
+	}
+	on.likely = next
+	return nil
+}
+
+// signersNow are those after our head, as if they were those after a block of
+// that number, with no votes and nobody who signed lately.
+func (q *clique) signersNow(ctx context.Context, number uint64) (*signers, error) {
+	r := q.reader.Load()
+	if r == nil {
+		return nil, ownTrouble{errUnknownSigners}
+	}
+	head, err := (*r).Header(ctx, (*r).Status().Head)
+	if err != nil {
+		return nil, ownTrouble{err}
+	}
+	s, err := q.signersAfter(ctx, head)
+	if err != nil {
+		return nil, ownTrouble{err}
+	}
+	return &signers{number: number, allowed: s.allowed, recent: map[uint64]common.Address{}}, nil
+}
+
+// judge checks a header's seal by the signers after its parent, and gives those
+// after it.
+func (q *clique) judge(s *signers, ch chain.Header, h *types.Header) (*signers, error) {
 	if ch.Ref.Number%q.epoch == 0 {
 		var list []byte
 		for _, a := range s.sorted() {
 			list = append(list, a[:]...)
 		}
 		if !bytes.Equal(h.Extra[vanityLen:len(h.Extra)-sealLen], list) {
-			return errors.New("it lists other signers than there are")
+			return nil, errors.New("it lists other signers than there are")
 		}
 	}
 	by, err := q.signer(ch.Ref, h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	next, err := s.with(h, by, q.epoch)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	want := otherDifficulty
 	if s.inTurn(ch.Ref.Number, by) {
 		want = turnDifficulty
 	}
 	if h.Difficulty.Cmp(want) != 0 {
-		return fmt.Errorf("its difficulty is %v, want %v of %s", h.Difficulty, want, by)
+		return nil, fmt.Errorf("its difficulty is %v, want %v of %s", h.Difficulty, want, by)
 	}
-	q.after.Add(ch.Ref.Hash, next)
-	return nil
-}
-
-// errUnknownSigners: the signers after a block cannot be told, since its
-// ancestors are not here.
-var errUnknownSigners = errors.New("the signers after its parent are not known here")
-
-// signersAfter gives the signers after a block, from memory or from the headers
-// before it, back to the last checkpoint.
-func (q *clique) signersAfter(h chain.Header) (*signers, error) {
-	if s, ok := q.after.Get(h.Ref.Hash); ok {
-		return s, nil
-	}
-	r := q.reader.Load()
-	var back []chain.Header // from h towards genesis
-	var s *signers
-	for s == nil {
-		if got, ok := q.after.Get(h.Ref.Hash); ok {
-			s = got
-			break
-		}
-		_, full, err := decodeHeader(h.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		// Who signed lately is not listed: so many blocks before the checkpoint
-		// are forgotten, and a signer may then sign a little early.
-		if h.Ref.Number%q.epoch == 0 && uint64(len(back)) >= q.epoch/2 {
-			if s, err = signersOf(h.Ref, full.Extra); err != nil {
-				return nil, err
-			}
-			break
-		}
-		if uint64(len(back)) > 2*q.epoch || r == nil {
-			return nil, errUnknownSigners
-		}
-		back = append(back, h)
-		if h, err = (*r).Header(context.Background(), chain.Ref{Number: h.Ref.Number - 1, Hash: h.Parent}); err != nil {
-			return nil, errUnknownSigners
-		}
-	}
-	for i := len(back) - 1; i >= 0; i-- {
-		_, full, err := decodeHeader(back[i].Bytes)
-		if err != nil {
-			return nil, err
-		}
-		by, err := q.signer(back[i].Ref, full)
-		if err != nil {
-			return nil, err
-		}
-		if s, err = s.with(full, by, q.epoch); err != nil {
-			return nil, err
-		}
-		q.after.Add(back[i].Ref.Hash, s)
-	}
-	return s, nil
+	return next, nil
 }
 
 // vouch says whether a header may be relayed before its parent is known: it is

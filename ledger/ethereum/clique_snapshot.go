@@ -13,7 +13,7 @@ import (
 )
 
 // signers are those that may sign after some block, and the votes to change
-// that (EIP-225). It is never changed once it is made: see with.
+// that (EIP-225). Once others have it, it is never changed: see with.
 type signers struct {
 	number  uint64
 	allowed map[common.Address]bool
@@ -65,37 +65,64 @@ func (s *signers) inTurn(number uint64, a common.Address) bool {
 // limit is in how many blocks in a row each signer may sign one.
 func (s *signers) limit() uint64 { return uint64(len(s.allowed)/2 + 1) }
 
+// clone is a copy that may be changed.
+func (s *signers) clone() *signers {
+	return &signers{number: s.number, allowed: maps.Clone(s.allowed), recent: maps.Clone(s.recent), votes: slices.Clone(s.votes)}
+}
+
+// concerns reports whether an address is a signer, or is voted about.
+func (s *signers) concerns(a common.Address) bool {
+	return s.allowed[a] || slices.ContainsFunc(s.votes, func(v vote) bool { return v.about == a })
+}
+
 // with is the signers after one more block, which by has signed.
 func (s *signers) with(h *types.Header, by common.Address, epoch uint64) (*signers, error) {
-	number := h.Number.Uint64()
-	n := &signers{number: number, allowed: maps.Clone(s.allowed), recent: maps.Clone(s.recent), votes: slices.Clone(s.votes)}
+	n := s.clone()
+	if err := n.take(h, by, epoch); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// pass makes s the signers after one more block, who signed it and what it votes
+// left out: a checkpoint forgets the votes, and the oldest of those that signed
+// lately may sign again.
+func (s *signers) pass(number, epoch uint64) {
+	s.number = number
 	if number%epoch == 0 {
-		n.votes = nil
+		s.votes = nil
 	}
-	if limit := n.limit(); number >= limit {
-		delete(n.recent, number-limit)
+	if limit := s.limit(); number >= limit {
+		delete(s.recent, number-limit)
 	}
-	if !n.allowed[by] {
-		return nil, fmt.Errorf("it is signed by %s, who may not sign", by)
+}
+
+// take makes s the signers after one more block, which by has signed. After an
+// error s is of no use.
+func (s *signers) take(h *types.Header, by common.Address, epoch uint64) error {
+	number := h.Number.Uint64()
+	s.pass(number, epoch)
+	if !s.allowed[by] {
+		return fmt.Errorf("it is signed by %s, who may not sign", by)
 	}
-	for _, recent := range n.recent { // whether, not which: the order has no effect
+	for _, recent := range s.recent { // whether, not which: the order has no effect
 		if recent == by {
-			return nil, fmt.Errorf("it is signed by %s, who signed one of the last %d blocks", by, n.limit()-1)
+			return fmt.Errorf("it is signed by %s, who signed one of the last %d blocks", by, s.limit()-1)
 		}
 	}
-	n.recent[number] = by
+	s.recent[number] = by
 	allow, err := voteOf(h.Nonce)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	about := h.Coinbase
 	// One vote for each signer and address: a new one takes the old one's place.
-	n.votes = slices.DeleteFunc(n.votes, func(v vote) bool { return v.by == by && v.about == about })
-	if n.allowed[about] != allow {
-		n.votes = append(n.votes, vote{by, about, allow})
+	s.votes = slices.DeleteFunc(s.votes, func(v vote) bool { return v.by == by && v.about == about })
+	if s.allowed[about] != allow {
+		s.votes = append(s.votes, vote{by, about, allow})
 	}
-	n.count(about, number)
-	return n, nil
+	s.count(about, number)
+	return nil
 }
 
 // count makes the change that a majority wants. All votes about an address are

@@ -115,7 +115,7 @@ func TestSealsAreThoseOfGeth(t *testing.T) {
 func TestSignersTakeTurnsAndVote(t *testing.T) {
 	f := authority(t, 3, 20, "test")
 	parent := f.c.Genesis.Header
-	state, err := f.clique.signersAfter(parent)
+	state, err := f.clique.signersAfter(t.Context(), parent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestSignersTakeTurnsAndVote(t *testing.T) {
 		}
 		parent = b.Header
 		all = append(all, b.Header)
-		if state, err = f.clique.signersAfter(parent); err != nil {
+		if state, err = f.clique.signersAfter(t.Context(), parent); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := sign(common.Address{}, voteDrop, by, nil); len(state.allowed) > 1 && !errors.Is(err, chain.ErrInvalid) {

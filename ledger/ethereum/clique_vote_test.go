@@ -1,7 +1,9 @@
 package ethereum
 
 import (
+	"context"
 	"math/big"
+	"reflect"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -39,6 +41,37 @@ func (g *gethChain) GetHeader(hash common.Hash, _ uint64) *types.Header { return
 func (g *gethChain) GetHeaderByHash(hash common.Hash) *types.Header     { return g.byHash[hash] }
 func (g *gethChain) GetHeaderByNumber(n uint64) *types.Header           { return g.line[n] }
 
+// headerLine is a chain of headers from genesis on, without branches.
+type headerLine []chain.Header
+
+func (l headerLine) Status() chain.Status { return chain.Status{Head: l[len(l)-1].Ref} }
+
+func (l headerLine) Header(_ context.Context, r chain.Ref) (chain.Header, error) {
+	if r.Number < uint64(len(l)) && (r.Hash.IsZero() || l[r.Number].Ref == r) {
+		return l[r.Number], nil
+	}
+	return chain.Header{}, chain.ErrNotFound
+}
+
+func (l headerLine) Headers(ctx context.Context, r chain.Range) (hs []chain.Header, err error) {
+	h, err := l.Header(ctx, r.From)
+	for ; err == nil && len(hs) < r.Count; h, err = l.Header(ctx, chain.Ref{Number: h.Ref.Number - 1, Hash: h.Parent}) {
+		hs = append(hs, h)
+	}
+	if len(hs) == 0 {
+		return nil, chain.ErrNotFound
+	}
+	return hs, nil
+}
+
+func (l headerLine) Block(context.Context, chain.Ref) (chain.Block, error) {
+	return chain.Block{}, chain.ErrNotFound
+}
+
+func (l headerLine) Blocks(context.Context, chain.Range) ([]chain.Block, error) {
+	return nil, chain.ErrNotFound
+}
+
 // Whatever is voted, in whatever order, geth's engine and this one take the same
 // headers: signers come and go, the set shrinks under votes that were too few
 // before, and checkpoints forget.
@@ -46,14 +79,16 @@ func TestVotesCountAsInGeth(t *testing.T) {
 	const everybody = 7
 	var left, joined, refused int
 	rapid.Check(t, func(rt *rapid.T) {
-		f := authority(t, rapid.IntRange(1, 5).Draw(rt, "signers"), rapid.SampledFrom([]uint64{7, 30, 1000}).Draw(rt, "epoch"), "test")
+		n := rapid.IntRange(1, 5).Draw(rt, "signers")
+		f := authority(t, n, rapid.SampledFrom([]uint64{7, 30, 1000}).Draw(rt, "epoch"), "test")
 		geth := newGethChain(f)
 		engine := gethclique.New(f.c.Chain.Clique, rawdb.NewMemoryDatabase())
 		defer engine.Close()
 		parent := f.c.Genesis.Header
+		line := headerLine{parent}
 		focus := rapid.IntRange(1, everybody).Draw(rt, "whom most votes are about")
 		for range rapid.IntRange(10, 50).Draw(rt, "blocks") {
-			s, err := f.clique.signersAfter(parent)
+			s, err := f.clique.signersAfter(t.Context(), parent)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -109,11 +144,26 @@ func TestVotesCountAsInGeth(t *testing.T) {
 			}
 			geth.add(h)
 			parent = b.Header
-			switch s, _ = f.clique.signersAfter(parent); {
+			switch s, _ = f.clique.signersAfter(t.Context(), parent); {
 			case len(s.allowed) < before:
 				left++
 			case len(s.allowed) > before:
 				joined++
+			}
+			line = append(line, parent)
+		}
+		// What is told from the stored headers alone is the same, wherever.
+		for range 3 {
+			at := rapid.SampledFrom(line).Draw(rt, "after a restart")
+			want, err := f.clique.signersAfter(t.Context(), at)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			fresh := authority(t, n, f.clique.epoch, "test")
+			fresh.Attach(line)
+			got, err := fresh.clique.signersAfter(t.Context(), at)
+			if err != nil || !reflect.DeepEqual(got, want) {
+				rt.Fatalf("after a restart the signers after block %v are %+v, %v; want %+v", at.Ref, got, err, want)
 			}
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/core/types"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/env"
@@ -22,6 +23,8 @@ type Family struct {
 	c      Config
 	clique *clique // nil: another consensus
 	reader atomic.Pointer[chain.Reader]
+	merged atomic.Bool // the genesis block or what was attached is past the Merge
+	totals *lru.Cache[chain.Hash, *big.Int]
 }
 
 var (
@@ -41,12 +44,14 @@ func New(c Config) (*Family, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	f := &Family{c: c}
+	f.totals, _ = lru.New[chain.Hash, *big.Int](rememberTotals)
 	h, err := f.same(c.Genesis.Header)
 	if err != nil {
 		return nil, fmt.Errorf("ethereum: genesis: %w", err)
 	}
+	f.merged.Store(f.reached(h.Difficulty))
 	if c.Chain.Clique != nil {
-		if f.clique, err = newClique(c.Chain.Clique, c.Genesis.Header, h.Extra); err != nil {
+		if f.clique, err = newClique(c.Chain.Clique, c.Genesis.Header, h.Extra, &f.reader); err != nil {
 			return nil, err
 		}
 	}
@@ -54,11 +59,12 @@ func New(c Config) (*Family, error) {
 }
 
 // Attach gives the family the chain whose headers it may read, to know clique's
-// signers after a restart, and the parents of blocks that nobody sealed.
+// signers and the total difficulty after a restart, and the parents of blocks
+// that nobody sealed.
 func (f *Family) Attach(r chain.Reader) {
 	f.reader.Store(&r)
-	if f.clique != nil {
-		f.clique.reader.Store(&r)
+	if f.reached(r.Status().Weight.Big()) {
+		f.merged.Store(true)
 	}
 }
 
@@ -69,11 +75,6 @@ func (f *Family) Spec() ledger.Spec {
 
 // Config is what the family was made of.
 func (f *Family) Config() Config { return f.c }
-
-// NeedsTarget reports whether headers are authentic only below a target that
-// the caller trusts: a network after the Merge must be followed backwards from
-// one, never forwards from what peers claim.
-func (f *Family) NeedsTarget() bool { return f.mayMerge() && f.clique == nil }
 
 // Proven reports whether something proves this network's blocks: signers, or a
 // target. Nothing here proves those of proof of work, whose seal is not checked.
@@ -156,7 +157,7 @@ func (f *Family) follows(ch chain.Header, h *types.Header) chain.Verdict {
 	if err != nil {
 		return chain.Ignored("unknown-parent")
 	}
-	if err := f.verifyHeader(pc, parent, ch, h); err != nil {
+	if err := f.verifyHeader(context.Background(), &batch{}, pc, parent, ch, h); err != nil {
 		return chain.Rejected("does-not-follow")
 	}
 	return chain.Accepted()

@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -52,7 +53,15 @@ func (f *Family) DecodeHeader(b []byte) (chain.Header, error) {
 
 // VerifyHeaders implements chain.Checker.
 func (f *Family) VerifyHeaders(parent chain.Header, hs []chain.Header) (int, error) {
+	return f.VerifyHeadersContext(context.Background(), parent, hs)
+}
+
+// VerifyHeadersContext implements chain.HeadersChecker.
+func (f *Family) VerifyHeadersContext(ctx context.Context, parent chain.Header, hs []chain.Header) (int, error) {
 	fail := func(i int, err error) (int, error) {
+		if own := (ownTrouble{}); errors.As(err, &own) {
+			return i, fmt.Errorf("ethereum: header %v: %w", hs[i].Ref, own.error)
+		}
 		return i, fmt.Errorf("ethereum: header %v: %w: %w", hs[i].Ref, chain.ErrInvalid, err)
 	}
 	if len(hs) == 0 {
@@ -62,18 +71,34 @@ func (f *Family) VerifyHeaders(parent chain.Header, hs []chain.Header) (int, err
 	if err != nil {
 		return fail(0, fmt.Errorf("its parent: %w", err))
 	}
+	on := batch{total: f.total(ctx, parent, up)}
 	for i, ch := range hs {
 		h, err := f.same(ch)
 		if err == nil {
-			err = f.verifyHeader(parent, up, ch, h)
+			err = f.verifyHeader(ctx, &on, parent, up, ch, h)
 		}
 		if err != nil {
 			return fail(i, err)
+		}
+		if on.total != nil {
+			on.total = new(big.Int).Add(on.total, h.Difficulty)
+			f.totals.Add(ch.Ref.Hash, on.total)
 		}
 		parent, up = ch, h
 	}
 	return len(hs), nil
 }
+
+// batch is what is known after each header of some that are verified together.
+type batch struct {
+	total  *big.Int // difficulty before the Merge; nil: not known
+	likely *signers // that stand in where those of clique are not known; nil: none do
+}
+
+// ownTrouble is why a header could not be judged, which is no fault of the header's.
+type ownTrouble struct{ error }
+
+func (t ownTrouble) Unwrap() error { return t.error }
 
 // same decodes a header and checks that the rest of it says the same.
 func (f *Family) same(ch chain.Header) (*types.Header, error) {
@@ -87,7 +112,7 @@ func (f *Family) same(ch chain.Header) (*types.Header, error) {
 	return h, nil
 }
 
-func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.Header, h *types.Header) error {
+func (f *Family) verifyHeader(ctx context.Context, on *batch, pc chain.Header, parent *types.Header, ch chain.Header, h *types.Header) error {
 	switch {
 	case ch.Parent != pc.Ref.Hash:
 		return fmt.Errorf("its parent is %v, want %v", ch.Parent, pc.Ref)
@@ -103,16 +128,14 @@ func (f *Family) verifyHeader(pc chain.Header, parent *types.Header, ch chain.He
 	if err := f.fees(parent, h); err != nil {
 		return err
 	}
+	if err := f.era(parent, on.total, h); err != nil {
+		return err
+	}
 	switch {
 	case afterMerge(h):
-		if !afterMerge(parent) && !f.mayMerge() {
-			return errors.New("it has no difficulty, and this network has no merge")
-		}
 		return nil
-	case afterMerge(parent) && pc.Ref.Number > 0:
-		return errors.New("it has a difficulty, and its parent has none")
 	case f.clique != nil:
-		return f.clique.verify(pc, ch, h)
+		return f.verifySealed(ctx, on, pc, ch, h)
 	}
 	return f.checkDifficulty(parent, h)
 }
@@ -135,8 +158,6 @@ func (f *Family) inTime(parent, h *types.Header) error {
 
 // afterMerge tells blocks of the beacon chain, which have no difficulty (EIP-3675).
 func afterMerge(h *types.Header) bool { return h.Difficulty.Sign() == 0 }
-
-func (f *Family) mayMerge() bool { return f.c.Chain.TerminalTotalDifficulty != nil }
 
 // form checks what can be said of a header alone.
 func (f *Family) form(h *types.Header) error {

@@ -108,7 +108,7 @@ func (s *Sealer) Run(ctx context.Context) error {
 		// A plan stands until there is another head: made anew at each word of
 		// one, it would put the block off again and again.
 		if err == nil && (over != parent.Ref || p.idle != "") {
-			p, err = s.plan(parent)
+			p, err = s.plan(ctx, parent)
 			over = parent.Ref
 		}
 		wait := s.c.Family.Period() // another look, where there is nothing to do
@@ -161,12 +161,15 @@ type plan struct {
 func (s *Sealer) behind() bool { return s.c.Behind != nil && s.c.Behind() }
 
 // plan is EIP-225's rule for a signer.
-func (s *Sealer) plan(parent chain.Header) (plan, error) {
+func (s *Sealer) plan(ctx context.Context, parent chain.Header) (plan, error) {
 	if s.behind() {
 		return plan{idle: "the chain is being fetched"}, nil
 	}
+	if s.c.Family.reached(s.c.Chain.Status().Weight.Big()) {
+		return plan{idle: "the Merge is reached, and no signer seals from there on"}, nil
+	}
 	q, who, number := s.c.Family.clique, s.c.Key.Address(), parent.Ref.Number+1
-	after, err := q.signersAfter(parent)
+	after, err := q.signersAfter(ctx, parent)
 	if err != nil {
 		return plan{}, err
 	}
