@@ -3,6 +3,7 @@ package ontology
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/ontology/codec"
@@ -16,6 +17,7 @@ const maxAhead = 1 << 20
 // to be known to ask, so the node itself cannot ask so early.
 type ahead struct {
 	base codec.Hash
+	left chan struct{} // closed when the question has left us
 	done chan struct{} // closed when the rest is set
 	hs   []codec.Header
 	err  error
@@ -23,7 +25,7 @@ type ahead struct {
 
 // lookAhead asks for the headers behind a full answer's last, once.
 func (s *session) lookAhead(base codec.Hash) {
-	a := &ahead{base: base, done: make(chan struct{})}
+	a := &ahead{base: base, left: make(chan struct{}), done: make(chan struct{})}
 	s.mu.Lock()
 	busy := s.ahead != nil
 	if !busy {
@@ -35,7 +37,8 @@ func (s *session) lookAhead(base codec.Hash) {
 	}
 	if !s.node.goes(func() {
 		defer close(a.done)
-		if a.hs, a.err = s.ask(s.ctx, base); a.err != nil {
+		ctx := wire.OnSent(s.ctx, func(time.Time) { close(a.left) })
+		if a.hs, a.err = s.ask(ctx, base); a.err != nil {
 			return
 		}
 		size := 0
@@ -69,12 +72,18 @@ func (s *session) follow(ctx context.Context, base codec.Hash) ([]codec.Header, 
 	if a == nil || a.base != base {
 		return s.ask(ctx, base)
 	}
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-s.link.Done():
-		return nil, wire.ErrClosed
+	for left, waits := a.left, true; waits; {
+		select {
+		case <-left:
+			left = nil
+			wire.Sent(ctx, time.Now()) // for whoever waits now it counts from now
+		case <-a.done:
+			waits = false
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-s.link.Done():
+			return nil, wire.ErrClosed
+		}
 	}
 	if a.err != nil || len(a.hs) == 0 { // it may have more by now
 		return s.ask(ctx, base)

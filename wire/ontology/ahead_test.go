@@ -1,6 +1,7 @@
 package ontology
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -120,6 +121,30 @@ func TestLargeHeadersAreNotKeptAhead(t *testing.T) {
 		p.send(codec.CmdHeaders, large)
 		if hs := <-more; len(hs) != 11 {
 			t.Errorf("%d headers", len(hs))
+		}
+	})
+}
+
+// Who takes over a question that was asked ahead is told that it has left: from
+// then on the peer's silence counts.
+func TestAQuestionAskedAheadHasLeft(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		s, p, base, first, _ := askedFor(t, n)
+		last := first[len(first)-1]
+		got := requested(t, s, base, codec.MaxHeaders)
+		p.asked()
+		p.send(codec.CmdHeaders, codec.Headers{Headers: first}.Append(nil))
+		<-got
+		p.asked() // ahead; there is no answer
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began, left := time.Now(), time.Time{}
+		ctx = wire.OnSent(ctx, func(at time.Time) { left = at })
+		if _, err := s.Request(ctx, wire.GetHeaders{Range: chain.Range{From: last.Chain().Ref, Count: 5}}); err == nil {
+			t.Error("there was an answer")
+		}
+		if left != began {
+			t.Errorf("it left at %v, want when it was taken over, at %v", left, began)
 		}
 	})
 }
