@@ -14,6 +14,7 @@ type contact struct {
 
 // claim is a link that has finished Hello and is, or becomes, the session.
 type claim struct {
+	offered *session // nil until the Host is asked to take it; for descriptions only
 	session *session // nil until it runs
 }
 
@@ -119,6 +120,25 @@ func (n *node) sessionWith(id peer.ID) *session {
 	defer n.mu.Unlock()
 	if c := n.peers[id]; c != nil && c.claim != nil {
 		return c.claim.session
+	}
+	return nil
+}
+
+// offer makes the session known that the Host is about to be asked to take: who
+// hears of it from the Host may want it described at once.
+func (n *node) offer(cl *claim, s *session) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	cl.offered = s
+}
+
+// described is the session with a peer, or the one that the Host is deciding on;
+// nil if there is none. It is not to be used otherwise.
+func (n *node) described(id peer.ID) *session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.peers[id]; c != nil && c.claim != nil {
+		return c.claim.offered
 	}
 	return nil
 }

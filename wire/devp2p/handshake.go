@@ -261,6 +261,7 @@ func (k *knock) agree(ctx, late context.Context, cl *claim) (*session, error) {
 	if k.n.w.cfg.TargetOnly {
 		claimed = chain.Status{Network: claimed.Network, Genesis: claimed.Genesis}
 	}
+	k.n.offer(cl, s)
 	if err := k.n.host.Open(ctx, s, claimed); err != nil {
 		refusal := &peer.RefusedError{Reason: peer.Internal, Detail: "the node failed to open the session"}
 		errors.As(err, &refusal)

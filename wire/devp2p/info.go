@@ -61,7 +61,7 @@ func (w *Wire) PeerProtocols(id peer.ID) map[string]any {
 	if n == nil {
 		return nil
 	}
-	s := n.sessionWith(id)
+	s := n.described(id)
 	if s == nil {
 		return nil
 	}

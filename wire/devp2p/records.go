@@ -60,7 +60,7 @@ func (w *Wire) PeerLink(id peer.ID) (local netip.AddrPort, record string) {
 	if n == nil {
 		return local, ""
 	}
-	s := n.sessionWith(id)
+	s := n.described(id)
 	if s == nil {
 		return local, ""
 	}
