@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/starlingp2p/starling"
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/ledger"
+	"github.com/starlingp2p/starling/ledger/ethereum"
 )
 
 // startOld runs a geth 1.13.15 on a clique network, which seals once it is told.
@@ -81,5 +84,50 @@ func TestOldGethByTotalDifficulty(t *testing.T) {
 	}
 	if blocks[true] < 20 || blocks[false] < 20 {
 		t.Errorf("%d blocks came in full and %d went on", blocks[true], blocks[false])
+	}
+}
+
+// TestOldGethAnnouncesAndWeFetch: a geth that seals has us and three other geths,
+// and we have it alone. Many of its blocks it only announces to us. Our sync waits
+// for more peers than there are, so such a block, where it is the last, can come by
+// fetching it and in no other way.
+func TestOldGethAnnouncesAndWeFetch(t *testing.T) {
+	sealer := startOld(t, 1)
+	for range 3 { // first: geth walks its table of peers from anywhere, so that the first in it are pushed to more often
+		g := startOld(t, 1)
+		g.Do(map[string]any{"do": "connect", "addr": sealer.Enode}, nil)
+		g.Until("a peer", func(e event) bool { return e.Event == "peer" && e.What == "add" })
+	}
+	n := startStarlingAs(t, sealer.Genesis, func(c *starling.Config, _ *ethereum.Family, _ *ledger.Ledger) { c.SyncPeers = 50 })
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	if err := n.Client().Connect(ctx, sealer.Enode); err != nil {
+		t.Fatal(err)
+	}
+	const rounds = 40
+	for round := 1; ; round++ {
+		pushed, asked := n.sent("new-block", true), n.sent("get-headers", false)
+		at, _ := sealer.headOf(t)
+		sealer.Do(map[string]any{"do": "seal"}, nil)
+		sealer.Until("a block", func(e event) bool { return e.Event == "head" && e.Number > at.Number })
+		sealer.rest()
+		want, _ := sealer.headOf(t)
+		n.head(t, want)
+		if n.sent("new-block", true) == pushed {
+			if n.sent("get-headers", false) == asked {
+				t.Errorf("block %v came, and nobody was asked for it", want)
+			}
+			t.Logf("round %d: blocks %d to %d were announced, and fetched", round, at.Number+1, want.Number)
+			break
+		}
+		if round == rounds {
+			t.Fatalf("of %d blocks each time the last was pushed to us", rounds)
+		}
+	}
+	if d := sealer.drops(); len(d) > 0 {
+		t.Errorf("geth dropped us: %+v", d)
+	}
+	if peers := n.Client().Peers(); len(peers) != 1 || peers[0].Score < 0 {
+		t.Errorf("peers = %+v", peers)
 	}
 }
