@@ -234,6 +234,41 @@ func TestBlocksAndTransactionsTravelBySession(t *testing.T) {
 	})
 }
 
+// The policy holds for answers too: who asks for a transaction that it was not
+// told of yet gets nothing, and has it once all were told.
+func TestAnswersFollowTheRelayPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &street{wires: map[string]*streetWire{}}
+		hub := st.runAs(t, "hub", 0, func(c *starling.Config) { c.Relay = "frugal" })
+		const others = 12
+		for i := range others {
+			st.run(t, fmt.Sprint("peer", i), 0, "hub")
+		}
+		time.Sleep(30 * time.Second)
+		tx := chaintest.NewTx([]byte("pay"))
+		if _, err := hub.client.PublishTxs(t.Context(), []chain.Tx{tx}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		given := func() (n int) {
+			for i := range others {
+				s := &streetSession{from: st.at("hub"), to: st.at(fmt.Sprint("peer", i))}
+				if _, err := st.at("hub").host.Serve(t.Context(), s, wire.GetTxs{Hashes: []chain.Hash{tx.Hash}}); err == nil {
+					n++
+				}
+			}
+			return n
+		}
+		if n := given(); n != 6 {
+			t.Errorf("%d peers were given the transaction at once, want the 6 that were told", n)
+		}
+		time.Sleep(time.Minute)
+		if n := given(); n != others {
+			t.Errorf("%d peers were given it a minute later, want all %d", n, others)
+		}
+	})
+}
+
 // A block whose parent nobody here has cannot be weighed, and is sent to nobody;
 // one whose parent is known goes on.
 func TestABlockWithoutAKnownParentIsNotSent(t *testing.T) {
