@@ -98,6 +98,7 @@ func (w *Wire) Run(ctx context.Context, h wire.Host) error {
 	}
 	w.node.Store(n)
 	close(w.ready)
+	n.log.Info("ontology wire is listening", "peer", string(w.Self()), "addr", n.listens())
 	<-ctx.Done()
 	w.node.Store(nil)
 	for _, l := range []net.Listener{first, second} {
@@ -161,6 +162,17 @@ func (n *node) isUs(nonce uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return nonce == n.nonces[0] || nonce == n.nonces[1]
+}
+
+// listens are the addresses at which we do: that for peers, and that for
+// consensus.
+func (n *node) listens() (at []string) {
+	for _, a := range []netip.AddrPort{n.listen, n.second} {
+		if a.IsValid() {
+			at = append(at, a.String())
+		}
+	}
+	return at
 }
 
 // open listens at an address; nil for none.

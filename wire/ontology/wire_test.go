@@ -1,9 +1,11 @@
 package ontology
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +20,23 @@ import (
 	"github.com/starlingp2p/starling/wire/ontology/codec"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
+
+// The log names who we are and both addresses at which we listen, once.
+func TestTheLogSaysWhereWeListen(t *testing.T) {
+	inBed(t, func(t *testing.T, n *bed.Net) {
+		var log bytes.Buffer // its handler writes under a lock, and is done when the node is
+		a := start(t, n, 1, nil, func(c *Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			c.ConsensusListen = netip.AddrPortFrom(ipOf(1), 20339).String()
+		})
+		self, at := string(a.Self()), a.Addrs()[0].Text
+		a.stop()
+		lines := strings.Count(log.String(), "ontology wire is listening")
+		if lines != 1 || !strings.Contains(log.String(), "peer="+self) || !strings.Contains(log.String(), ":20339]") {
+			t.Errorf("of %s at %s the log says %q", self, at, log.String())
+		}
+	})
+}
 
 // Threat H-05: another network shows in the first frame.
 func TestAnotherNetworkIsRefused(t *testing.T) {
