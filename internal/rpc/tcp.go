@@ -15,6 +15,7 @@ import (
 	"github.com/starlingp2p/starling/internal/bucket"
 	"github.com/starlingp2p/starling/internal/jwt"
 	"github.com/starlingp2p/starling/internal/pause"
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 // Defaults of TCP.
@@ -223,13 +224,7 @@ func addrOf(remote string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	a := ap.Addr().Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
+	return subnet.Subscriber(ap.Addr())
 }
 
 // ListenTCP opens a TCP address for the server.

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/starlingp2p/starling/internal/bucket"
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -74,14 +75,9 @@ func keyOf(p peer.Info) string {
 
 // prefixOf is the /24 or /56 of an address, and whether the prefix rule holds.
 func prefixOf(a netip.Addr, countLoopback bool) (netip.Prefix, bool) {
-	a = a.Unmap().WithZone("")
+	a = a.Unmap()
 	if !a.IsValid() || a.IsLoopback() && !countLoopback {
 		return netip.Prefix{}, false
 	}
-	bits := 24
-	if a.Is6() {
-		bits = 56
-	}
-	p, err := a.Prefix(bits)
-	return p, err == nil
+	return subnet.Of(a), true
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -81,7 +82,7 @@ func (v *snapshot) admit(cfg *Config, now time.Time, l wire.Link) (why peer.Reas
 		if v.byIP[ep.Addr()] >= cfg.MaxPerAddr {
 			return peer.TooManyFromAddr, false
 		}
-		if v.byPrefix[prefixOf(ep.Addr())] >= cfg.MaxPerPrefix {
+		if v.byPrefix[subnet.Of(ep.Addr())] >= cfg.MaxPerPrefix {
 			return peer.TooManyInPrefix, false
 		}
 	}
@@ -112,7 +113,7 @@ func (c *core) publish(now time.Time, last *snapshot, self peer.ID) *snapshot {
 		}
 		if !exempt && s.ep.IsValid() {
 			v.byIP[s.ep.Addr()]++
-			v.byPrefix[prefixOf(s.ep.Addr())]++
+			v.byPrefix[subnet.Of(s.ep.Addr())]++
 		}
 	}
 	for _, f := range c.fixed {

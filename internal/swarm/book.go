@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/internal/meter"
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -215,7 +216,7 @@ func (b *book) add(now time.Time, a peer.Addr, id peer.ID, o origin) bool {
 		case b.cfg.restricted(ep):
 			b.refused.Add("net-restricted", 1)
 			return false
-		case b.cfg.counted(ep.Addr()) && b.nets[prefixOf(ep.Addr())] >= bookPerPrefix:
+		case b.cfg.counted(ep.Addr()) && b.nets[subnet.Of(ep.Addr())] >= bookPerPrefix:
 			b.refused.Add("prefix-full", 1)
 			return false
 		case len(b.spots[ep]) >= idsPerTarget:
@@ -283,9 +284,9 @@ func (b *book) place(now time.Time, e *entry) bool {
 }
 
 func (b *book) samePrefix(bucket []*entry, e *entry) (n int) {
-	p := prefixOf(e.ep.Addr())
+	p := subnet.Of(e.ep.Addr())
 	for _, o := range bucket {
-		if o.ep.IsValid() && prefixOf(o.ep.Addr()) == p {
+		if o.ep.IsValid() && subnet.Of(o.ep.Addr()) == p {
 			n++
 		}
 	}
@@ -300,7 +301,7 @@ func (b *book) index(e *entry) {
 	}
 	if e.ep.IsValid() {
 		b.spots[e.ep] = append(b.spots[e.ep], e)
-		b.nets[prefixOf(e.ep.Addr())]++
+		b.nets[subnet.Of(e.ep.Addr())]++
 	}
 }
 
@@ -344,7 +345,7 @@ func (b *book) remove(e *entry) {
 		if b.spots[e.ep] = without(b.spots[e.ep], e); len(b.spots[e.ep]) == 0 {
 			delete(b.spots, e.ep)
 		}
-		if p := prefixOf(e.ep.Addr()); b.nets[p] <= 1 {
+		if p := subnet.Of(e.ep.Addr()); b.nets[p] <= 1 {
 			delete(b.nets, p)
 		} else {
 			b.nets[p]--

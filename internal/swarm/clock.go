@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 const (
@@ -95,7 +97,7 @@ func (c *core) watchClock(now, wall time.Time) {
 func (c *core) skewed(now time.Time, s *session, skew time.Duration) {
 	from := string(s.subj)
 	if c.cfg.counted(s.ep.Addr()) {
-		from = prefixOf(s.ep.Addr()).String()
+		from = subnet.Of(s.ep.Addr()).String()
 	}
 	if _, ok := c.clock.words[s.subj]; !ok && len(c.clock.words) >= maxWords {
 		c.clock.forget()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -408,7 +409,7 @@ func (c *core) mayTarget(now time.Time, ep netip.AddrPort, proven bool) bool {
 	if !c.cfg.counted(ep.Addr()) {
 		return true
 	}
-	p := prefixOf(ep.Addr())
+	p := subnet.Of(ep.Addr())
 	for _, d := range c.dials {
 		if !d.proven && d.ep.IsValid() && p.Contains(d.ep.Addr()) {
 			return false

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -62,7 +63,7 @@ func (g *gate) enter(now time.Time, ep netip.AddrPort) peer.Reason {
 		if c.tokens < 1 {
 			return peer.HandshakeRate
 		}
-		if g.nets[prefixOf(ip)] >= pendingPerNet {
+		if g.nets[subnet.Of(ip)] >= pendingPerNet {
 			return peer.HandshakesFull
 		}
 		if len(g.pending) < g.cfg.MaxPending {
@@ -73,7 +74,7 @@ func (g *gate) enter(now time.Time, ep netip.AddrPort) peer.Reason {
 		return peer.HandshakesFull
 	}
 	if _, again := g.pending[ep]; !again && counted {
-		g.nets[prefixOf(ip)]++
+		g.nets[subnet.Of(ip)]++
 	}
 	g.pending[ep] = now
 	return peer.OK
@@ -91,7 +92,7 @@ func (g *gate) forget(ep netip.AddrPort) {
 		return
 	}
 	delete(g.pending, ep)
-	if p := prefixOf(ep.Addr()); g.nets[p] <= 1 {
+	if p := subnet.Of(ep.Addr()); g.nets[p] <= 1 {
 		delete(g.nets, p)
 	} else {
 		g.nets[p]--
@@ -120,11 +121,7 @@ func (g *gate) failed(now time.Time, ep netip.AddrPort) (blocked bool) {
 }
 
 func (g *gate) caller(now time.Time, ip netip.Addr) *caller {
-	if ip.Is6() && !ip.Is4In6() {
-		if p, err := ip.Prefix(64); err == nil {
-			ip = p.Addr() // one subscriber owns a /64
-		}
-	}
+	ip = subnet.Subscriber(ip)
 	if c := g.callers[ip]; c != nil {
 		return c
 	}

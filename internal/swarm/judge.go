@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -100,7 +101,7 @@ func (c *core) banSubject(now time.Time, subj subject, ep netip.AddrPort, d time
 	if !auto || !c.cfg.counted(ep.Addr()) {
 		return
 	}
-	p := prefixOf(ep.Addr())
+	p := subnet.Of(ep.Addr())
 	if c.bans.count(p, subj, now) {
 		d := c.bans.addPrefix(p, now, 0, "banned-peers", true)
 		c.emit(Banned{Target: ByPrefix(p), For: d, Reason: "banned-peers", Auto: true})

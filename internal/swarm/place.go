@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -61,16 +62,6 @@ func clean(ep netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
 }
 
-// prefixOf is the /24 or /56 that an address is counted under.
-func prefixOf(ip netip.Addr) netip.Prefix {
-	bits := 24
-	if ip.Is6() && !ip.Is4In6() {
-		bits = 56
-	}
-	p, _ := ip.Unmap().Prefix(bits)
-	return p
-}
-
 // groupOf is the /16 or /32 that one operator can be thought to own.
 func groupOf(ip netip.Addr) netip.Prefix {
 	bits := 16
@@ -116,11 +107,8 @@ func (c *Config) unwanted(ep netip.AddrPort) bool {
 	if c.AllowPrivate {
 		return false
 	}
-	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || carrierNAT.Contains(ip)
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || subnet.Shared(ip)
 }
-
-// carrierNAT is the shared address space of RFC 6598.
-var carrierNAT = netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64, 0, 0}), 10)
 
 // keyed hashes parts under a secret, so that nobody outside can aim at a bucket.
 func keyed(salt [16]byte, parts ...string) uint64 {

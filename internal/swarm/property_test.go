@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"pgregory.net/rapid"
@@ -118,8 +119,8 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("%s is connected with score %v", s.info.ID, st.faults(m.now))
 		}
 		ips[s.ep.Addr()]++
-		nets[prefixOf(s.ep.Addr())]++
-		if ips[s.ep.Addr()] > c.cfg.MaxPerAddr || nets[prefixOf(s.ep.Addr())] > c.cfg.MaxPerPrefix {
+		nets[subnet.Of(s.ep.Addr())]++
+		if ips[s.ep.Addr()] > c.cfg.MaxPerAddr || nets[subnet.Of(s.ep.Addr())] > c.cfg.MaxPerPrefix {
 			t.Fatalf("crowd at %v", s.ep)
 		}
 	}
@@ -153,7 +154,7 @@ func checkBook(t fataler, b *book) {
 			t.Fatalf("entry %v is filed wrongly", e.addr)
 		}
 		if e.ep.IsValid() {
-			nets[prefixOf(e.ep.Addr())]++
+			nets[subnet.Of(e.ep.Addr())]++
 		}
 	}
 	for i, bucket := range b.fresh {

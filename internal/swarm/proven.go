@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -45,9 +46,9 @@ func (b *book) succeeded(now time.Time, e *entry) {
 // replaceOwn lets a proven address push out an older one of its own prefix
 // that answers no more.
 func (b *book) replaceOwn(_ time.Time, e *entry, at int) {
-	p := prefixOf(e.ep.Addr())
+	p := subnet.Of(e.ep.Addr())
 	for _, o := range b.proven[at] {
-		if o.ep.IsValid() && prefixOf(o.ep.Addr()) == p && o.fails > 0 {
+		if o.ep.IsValid() && subnet.Of(o.ep.Addr()) == p && o.fails > 0 {
 			b.remove(o)
 			b.promote(e, at)
 			return

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 )
 
@@ -59,7 +60,7 @@ func (c *core) crowded(ip netip.Addr, going *session) peer.Reason {
 		return peer.OK
 	}
 	sameIP, samePrefix := 0, 0
-	p := prefixOf(ip)
+	p := subnet.Of(ip)
 	for _, id := range c.order {
 		s := c.sessions[id]
 		if !s.ep.IsValid() || !p.Contains(s.ep.Addr()) || s == going || c.isExempt(s) {
@@ -284,11 +285,11 @@ func (c *core) trimCrowds(now time.Time) {
 		switch {
 		case byIP[ip] >= c.cfg.MaxPerAddr:
 			c.drop(now, s, peer.TooManyFromAddr, false, true)
-		case byPrefix[prefixOf(ip)] >= c.cfg.MaxPerPrefix:
+		case byPrefix[subnet.Of(ip)] >= c.cfg.MaxPerPrefix:
 			c.drop(now, s, peer.TooManyInPrefix, false, true)
 		default:
 			byIP[ip]++
-			byPrefix[prefixOf(ip)]++
+			byPrefix[subnet.Of(ip)]++
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/p2p/nat"
+
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 // How ports are mapped (go-ethereum p2p, server_nat.go): for ten minutes,
@@ -221,8 +223,7 @@ const (
 // publicAddr tells addresses that everybody can reach from those of a private
 // network, or that providers share out behind routers of their own (RFC 6598).
 func publicAddr(ip netip.Addr) bool {
-	shared := netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10)
-	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared.Contains(ip)
+	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !subnet.Shared(ip)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 const (
@@ -41,11 +43,7 @@ func (t *throttle) enter(ip netip.Addr, now time.Time) bool {
 	if t.pause <= 0 || !ip.IsValid() || local(ip) {
 		return true
 	}
-	if ip.Is6() && !ip.Is4In6() {
-		if p, err := ip.Prefix(64); err == nil {
-			ip = p.Addr() // one subscriber owns a /64
-		}
-	}
+	ip = subnet.Subscriber(ip)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if at, ok := t.last[ip]; ok && now.Sub(at) < t.pause {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/time/rate"
+
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 // The peers of one /24, or /56, have as much together as five of them alone: so
@@ -38,14 +40,7 @@ func (p *prefixes) limiter(ip netip.Addr) *rate.Limiter {
 	if !ip.IsValid() || ip.IsLoopback() {
 		return nil
 	}
-	bits := 56
-	if ip.Is4() {
-		bits = 24
-	}
-	at, err := ip.WithZone("").Prefix(bits)
-	if err != nil {
-		return nil
-	}
+	at := subnet.Of(ip)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.of[at]
