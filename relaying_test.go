@@ -406,3 +406,34 @@ func TestASyncWaitsForNoMorePeersThanThereMayBe(t *testing.T) {
 		}
 	})
 }
+
+// As the daemon sets it for a network before the Merge: a sync begins with five
+// peers, or with all that there may be, or after ten seconds.
+func TestASyncBeginsWithCompanyOrAfterItsTime(t *testing.T) {
+	for _, tt := range []struct {
+		peers, most int
+		waits       bool
+	}{{1, 50, true}, {5, 50, false}, {2, 3, true}, {3, 3, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			st := &street{wires: map[string]*streetWire{}}
+			var olds []string
+			for i := range tt.peers {
+				name := fmt.Sprintf("old%d", i)
+				st.run(t, name, 300)
+				olds = append(olds, name)
+			}
+			time.Sleep(time.Second)
+			fresh := st.runAs(t, "fresh", 0, func(c *starling.Config) {
+				c.Static, c.MaxPeers, c.SyncPeers, c.SyncWait = olds, tt.most, 5, 10*time.Second
+			})
+			time.Sleep(9 * time.Second)
+			if head := fresh.toy.Status().Head.Number; (head == 0) != tt.waits {
+				t.Errorf("with %d of %d peers it is at %d after 9 s", tt.peers, tt.most, head)
+			}
+			time.Sleep(10 * time.Second)
+			if head := fresh.toy.Status().Head.Number; head != 300 {
+				t.Errorf("with %d of %d peers it is at %d after 19 s", tt.peers, tt.most, head)
+			}
+		})
+	}
+}

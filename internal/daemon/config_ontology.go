@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -62,6 +63,8 @@ func (o *Ontology) check(n *Network, p *problems) {
 	}
 	if o.SyncPeers < 0 || o.SyncPeers > mostPeers {
 		p.bad("network.ontology.sync_peers is %d, want 1 to %d", o.SyncPeers, mostPeers)
+	} else if most := cmp.Or(n.MaxPeers, defaultMaxPeers); o.SyncPeers > most {
+		p.bad("network.ontology.sync_peers is %d, more than network.max_peers (%d): so many can never be there; lower it, or raise max_peers", o.SyncPeers, most)
 	}
 	if o.ConsensusListen != "" {
 		if err := checkHostPort("listen", o.ConsensusListen); err != nil {

@@ -80,19 +80,28 @@ func (n *Node) Close() error {
 }
 
 func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error) {
-	prefixes, err := network.Prefixes()
+	cfg, err := n.settings(network, log)
 	if err != nil {
 		return nil, err
 	}
+	return starling.New(cfg, n.stack.chain, n.stack.wire)
+}
+
+// settings are what a network's config and its stack say to the node.
+func (n *Node) settings(network Network, log *slog.Logger) (starling.Config, error) {
+	prefixes, err := network.Prefixes()
+	if err != nil {
+		return starling.Config{}, err
+	}
 	target, err := network.TargetRef()
 	if err != nil {
-		return nil, err
+		return starling.Config{}, err
 	}
 	limits, seeds := network.Limits, network.Seeds
 	if len(seeds) == 0 {
 		seeds = n.stack.seeds
 	}
-	return starling.New(starling.Config{
+	return starling.Config{
 		Static: slices.Concat(network.Static, n.stack.static), Trusted: slices.Concat(network.Trusted, n.stack.trusted), Seeds: seeds,
 		MaxPeers: network.MaxPeers, MaxInbound: network.MaxInbound, MinScore: network.MinScore, PeerGrace: time.Duration(network.PeerGrace),
 		NetRestrict: prefixes, AllowPrivate: network.AllowPrivate, CountLoopback: limits.CountLoopback,
@@ -103,7 +112,7 @@ func newNode(network Network, n *Node, log *slog.Logger) (*starling.Node, error)
 			Off: limits.NoBudgets, PeerRate: int(limits.PeerRate), PrefixRate: int(limits.PrefixRate), GlobalRate: int(limits.GlobalRate),
 		},
 		Pool: n.stack.pool, Consensus: n.stack.consensus, Logger: log,
-	}, n.stack.chain, n.stack.wire)
+	}, nil
 }
 
 // register adds the services of the network's chain and wire, and last the one
