@@ -76,6 +76,8 @@ func TestFlagsOfOthersAreTaken(t *testing.T) {
 		{onEthereum, "--authrpc.addr 127.0.0.3 --authrpc.vhosts node.example.org", "network.ethereum.engine_hosts", "node.example.org"},
 		{onEthereum, "--txpool.globalslots 512", "network.ethereum.pool_txs", "512"},
 		{onEthereum, "--txpool.accountqueue 7 --txpool.lifetime 1h --txpool.journal transactions.rlp", "network.ethereum.pool_lifetime", "1h0m0s"},
+		{onEthereum, "--txpool.pricelimit 1000", "network.ethereum.pool_price_limit", "1000"},
+		{onEthereum, "--txpool.pricebump 25 --blobpool.pricebump 100", "network.ethereum.pool_price_bump", "25"},
 		{onEthereum, "--identity harbour", "network.ethereum.identity", "harbour"},
 		{onEthereum, "--maxpeers 30 --maxpendpeers 50", "network.max_peers", "30"},
 		{onEthereum, "-maxpeers 30", "network.max_peers", "30"}, // geth takes one dash too
@@ -118,6 +120,8 @@ func TestFlagsOfOthersAreRefusedByName(t *testing.T) {
 		{onEthereum, "--http --http.addr 0.0.0.0", "rpc.token_file"},
 		{onEthereum, "--syncmode snap", `mode is "snap"`},
 		{onEthereum, "--syncmode light", `mode is "light"`},
+		{onEthereum, "--txpool.pricebump 2000", "pool_price_bump is 2000, want 1 to 1000 percent"},
+		{onEthereum, "--blobpool.pricebump 10", "--blobpool.pricebump"},
 		{onEthereum, "--maxpendpeers 7", "--maxpendpeers"},
 		{onEthereum, "--ethstats me:hush@127.0.0.1:3000", "ethstats_secret"},
 		{onEthereum, "--bootnodes enode://nonsense", "--bootnodes: network.ethereum.bootnodes"},

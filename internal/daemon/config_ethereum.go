@@ -33,9 +33,11 @@ type Ethereum struct {
 	Mode           string   `toml:"mode,omitempty" comment:"full: headers and bodies are fetched; fast: receipts too, by a node that begins with an empty ledger, until it is started again" default:"full" example:"fast"`
 	Receipts       bool     `toml:"receipts,omitempty" comment:"fetch and keep receipts in any mode" default:"false"`
 
-	PoolTxs       int      `toml:"pool_txs,omitzero" comment:"how many transactions of others wait for a block at most" default:"16384" example:"5120"`
-	PoolPerSender int      `toml:"pool_per_sender,omitzero" comment:"of one sender" default:"64" example:"64"`
-	PoolLifetime  Duration `toml:"pool_lifetime,omitzero" comment:"how long one of others waits at most" default:"3h" example:"3h"`
+	PoolTxs        int      `toml:"pool_txs,omitzero" comment:"how many transactions of others wait for a block at most" default:"16384" example:"5120"`
+	PoolPerSender  int      `toml:"pool_per_sender,omitzero" comment:"of one sender" default:"64" example:"64"`
+	PoolLifetime   Duration `toml:"pool_lifetime,omitzero" comment:"how long one of others waits at most" default:"3h" example:"3h"`
+	PoolPriceLimit uint64   `toml:"pool_price_limit,omitempty" comment:"the least tip of a transaction of others, in wei for a unit of gas" default:"0" example:"1000000"`
+	PoolPriceBump  int      `toml:"pool_price_bump,omitzero" comment:"by how much the fees of a transaction must rise to replace another of its nonce, in percent; 100 at least with blobs" default:"10" example:"25"`
 
 	EngineListen string   `toml:"engine_listen,omitempty" comment:"where a consensus client says what block is to be reached (the Engine API), after the Merge; for following, not for staking" default:"nowhere" example:"127.0.0.1:8551"`
 	EngineJWT    string   `toml:"engine_jwt,omitempty" comment:"the file with the secret that the two share; made once" default:"keys/jwt.hex"`

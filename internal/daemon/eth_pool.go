@@ -8,6 +8,7 @@ const (
 	mostPoolPerSender = 4096
 	leastPoolLifetime = time.Minute
 	mostPoolLifetime  = 30 * 24 * time.Hour
+	mostPoolPriceBump = 1000
 )
 
 func (e *Ethereum) checkPool(p *problems) {
@@ -16,6 +17,9 @@ func (e *Ethereum) checkPool(p *problems) {
 	}
 	if e.PoolPerSender < 0 || e.PoolPerSender > mostPoolPerSender {
 		p.bad("network.ethereum.pool_per_sender is %d, want 1 to %d", e.PoolPerSender, mostPoolPerSender)
+	}
+	if e.PoolPriceBump < 0 || e.PoolPriceBump > mostPoolPriceBump {
+		p.bad("network.ethereum.pool_price_bump is %d, want 1 to %d percent", e.PoolPriceBump, mostPoolPriceBump)
 	}
 	if d := time.Duration(e.PoolLifetime); d != 0 && (d < leastPoolLifetime || d > mostPoolLifetime) {
 		p.bad("network.ethereum.pool_lifetime is %v, want %v to %v", d, leastPoolLifetime, mostPoolLifetime)

@@ -48,6 +48,7 @@ func openEthereum(s *stack, network Network, dir *Datadir, log *slog.Logger) err
 	pool, err := ethereum.NewPool(context.Background(), ethereum.PoolConfig{
 		Family: fam, Chain: s.ledger, Journal: dir.Sub("chain", "pool.journal"), Logger: log.With("part", "pool"),
 		MaxTxs: e.PoolTxs, PerSender: e.PoolPerSender, Lifetime: time.Duration(e.PoolLifetime),
+		MinTip: e.PoolPriceLimit, PriceBump: e.PoolPriceBump,
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ const (
 	// DefaultLifetime is how long a transaction of others may wait: geth's
 	// core/txpool/legacypool lets one that cannot be executed wait as long.
 	DefaultLifetime = 3 * time.Hour
+	// DefaultPriceBump is geth's, in percent (core/txpool/legacypool: PriceBump).
+	DefaultPriceBump = 10
 	// localPerSender and localBytes are for this node's own transactions,
 	// which do not compete with those of others.
 	localPerSender = 4096
@@ -62,7 +64,14 @@ type PoolConfig struct {
 	MaxTxs int
 	// Lifetime is how long a transaction of others may wait; 0: 3 h.
 	Lifetime time.Duration
-	Logger   *slog.Logger
+	// MinTip is the least tip, in wei for a unit of gas, that a transaction of
+	// others must offer; 0: none.
+	MinTip uint64
+	// PriceBump is by how much each fee of a transaction must rise for it to
+	// replace another of the same nonce, in percent; 0: 10. With blobs on either
+	// side it is 100 at least.
+	PriceBump int
+	Logger    *slog.Logger
 }
 
 // Pool holds transactions that wait for a block, without a state to execute
@@ -156,8 +165,8 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if c.Family == nil || c.Chain == nil {
 		return nil, errors.New("ethereum: PoolConfig needs Family and Chain")
 	}
-	if c.PerSender < 0 || c.MaxBytes < 0 || c.MaxTxs < 0 || c.Lifetime < 0 {
-		return nil, fmt.Errorf("ethereum: PoolConfig has limits below zero: %d a sender, %d bytes, %d transactions, %v", c.PerSender, c.MaxBytes, c.MaxTxs, c.Lifetime)
+	if c.PerSender < 0 || c.MaxBytes < 0 || c.MaxTxs < 0 || c.Lifetime < 0 || c.PriceBump < 0 {
+		return nil, fmt.Errorf("ethereum: PoolConfig has limits below zero: %d a sender, %d bytes, %d transactions, %v, %d percent", c.PerSender, c.MaxBytes, c.MaxTxs, c.Lifetime, c.PriceBump)
 	}
 	or := func(v *int, d int) {
 		if *v == 0 {
@@ -167,6 +176,7 @@ func NewPool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	or(&c.PerSender, DefaultPerSender)
 	or(&c.MaxBytes, DefaultPoolBytes)
 	or(&c.MaxTxs, DefaultPoolTxs)
+	or(&c.PriceBump, DefaultPriceBump)
 	if c.Lifetime == 0 {
 		c.Lifetime = DefaultLifetime
 	}

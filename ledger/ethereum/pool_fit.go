@@ -10,12 +10,10 @@ import (
 	"github.com/starlingp2p/starling/chain"
 )
 
-// By how much each fee must rise for a transaction to replace another of the
-// same nonce, in percent (geth core/txpool: PriceBump of legacypool, blobpool).
-const (
-	bump     = 10
-	bumpBlob = 100
-)
+// bumpBlob is by how much each fee must rise at least for a transaction to
+// replace another of the same nonce, in percent, where one of them has blobs (geth
+// core/txpool/blobpool: PriceBump).
+const bumpBlob = 100
 
 // fit says why a transaction is not wanted now; an empty reason: it may be. None
 // of these is its deliverer's fault. The caller holds the lock, as for all below.
@@ -38,9 +36,12 @@ func (p *Pool) fit(e *pooled) chain.Verdict {
 	old := (*pooled)(nil)
 	if i, ok := q.find(e.nonce); ok {
 		old = q.txs[i]
-		if old.tx.Hash != e.tx.Hash && (old.local && !e.local || !old.replacedBy(e)) {
+		if old.tx.Hash != e.tx.Hash && (old.local && !e.local || !old.replacedBy(e, p.c.PriceBump)) {
 			return chain.Ignored(underpricedReplacement)
 		}
+	}
+	if !e.local && e.tipCap.Cmp(new(big.Int).SetUint64(p.c.MinTip)) < 0 {
+		return chain.Ignored(underpriced)
 	}
 	perSender := p.c.PerSender
 	if e.local {
@@ -73,11 +74,11 @@ func (pl *pile) yields(e *pooled) bool {
 }
 
 // replacedBy reports whether another transaction of the same nonce pays enough
-// more.
-func (e *pooled) replacedBy(by *pooled) bool {
+// more, in percent.
+func (e *pooled) replacedBy(by *pooled, bump int) bool {
 	percent := int64(bump)
 	if e.blobCap != nil || by.blobCap != nil {
-		percent = bumpBlob
+		percent = max(percent, bumpBlob)
 	}
 	more := func(old, now *big.Int) bool {
 		least := new(big.Int).Mul(old, big.NewInt(100+percent))
