@@ -1,9 +1,7 @@
 package devp2p
 
 import (
-	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
-	"github.com/starlingp2p/starling/wire/devp2p/eth"
 )
 
 // A sub-protocol keeps a place of the node for its peers: others are refused as
@@ -23,31 +20,13 @@ func TestASubProtocolKeepsPlacesForItsPeers(t *testing.T) {
 	bubble(t, func(t *testing.T, n *bed.Net) {
 		heard := make(chan string, 4)
 		ledger := chaintest.NewChain(chaintest.Config{})
-		ours := func(c *Config) {
-			c.Status = ledger.Status
-			c.Forks = eth.NewForks(ledger.Status().Genesis, 0, nil, nil)
-		}
+		ours := ofChain(ledger)
 		speaks := func(c *Config) {
 			p := chat(c.Agent, heard)
 			p.Places = 1
 			c.Protocols = []Protocol{p}
 		}
-		cfg := configFor(n, 1, "test", testGenesis)
-		cfg.Listen = net.JoinHostPort(hostAddr(1).String(), "30303")
-		ours(&cfg)
-		speaks(&cfg)
-		w, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		node, err := starling.New(starling.Config{MaxPeers: 3, MaxInbound: 2, PeerGrace: time.Hour, CountLoopback: true, AllowPrivate: true, NoDiscovery: true, Seed: 1}, ledger, w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- node.Run(ctx) }()
-		<-w.Ready()
+		w, node, stop := startNode(t, n, ledger, starling.Config{MaxPeers: 3, MaxInbound: 2, PeerGrace: time.Hour, CountLoopback: true, AllowPrivate: true}, speaks)
 
 		wantRefused := func(what string, err error, byRemote bool) {
 			t.Helper()
@@ -92,7 +71,6 @@ func TestASubProtocolKeepsPlacesForItsPeers(t *testing.T) {
 			t.Errorf("no decision says for whom the place is kept: %+v", o.Decisions)
 		}
 		stop()
-		<-done
 		for _, p := range peers {
 			p.stop(t)
 		}

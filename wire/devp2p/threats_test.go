@@ -24,7 +24,7 @@ import (
 // Threat H-08: dials of both sides, begun at any distance in time and with
 // either side the lower identity, leave one link and charge nobody.
 func TestSimultaneousDialsOverManySeeds(t *testing.T) {
-	seeds := uint64(300)
+	seeds := uint64(1000)
 	if testing.Short() {
 		seeds = 50
 	}
