@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/starlingp2p/starling/examples/subprotocol/notes"
+	"github.com/starlingp2p/starling/peer"
 	wiredevp2p "github.com/starlingp2p/starling/wire/devp2p"
 )
 
@@ -76,5 +79,42 @@ func TestProtocolsOfAnEmbedderAgainstGeth(t *testing.T) {
 	g.Do(map[string]any{"do": "peers"}, &infos)
 	if len(infos) != 1 || !strings.Contains(strings.Join(infos[0].Caps, " "), "abc/2") || !strings.Contains(strings.Join(infos[0].Caps, " "), "xyz/2") {
 		t.Errorf("geth sees %+v", infos)
+	}
+}
+
+// TestTheExamplesProtocolAgainstGeth: the protocol of examples/subprotocol, asked of
+// a geth that answers with what it was asked, and shown as admin_nodeInfo and
+// admin_peers have it, of both sides.
+func TestTheExamplesProtocolAgainstGeth(t *testing.T) {
+	g := startGethAt(t, 70, 1, ip(), map[string]any{"echo": []map[string]any{{"name": notes.Name, "version": notes.Version, "length": 2}}})
+	ours := notes.New("a node with notes", true)
+	n := startStarling(t, g.Genesis, func(c *wiredevp2p.Config) { c.Protocols = append(c.Protocols, ours.Protocol()) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := n.Client().Connect(ctx, g.Enode); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case note := <-ours.Got():
+		if note != "who are you?" {
+			t.Errorf("geth answers %q", note)
+		}
+	case <-ctx.Done():
+		t.Fatal("geth did not answer")
+	}
+	var infos []struct{ Caps []string }
+	g.Do(map[string]any{"do": "peers"}, &infos)
+	if len(infos) != 1 || !slices.Contains(infos[0].Caps, "note/1") {
+		t.Errorf("geth sees %+v", infos)
+	}
+	var id peer.ID
+	for _, p := range n.Client().Peers() {
+		id = p.Info.ID
+		if !slices.Contains(p.Info.Protocols, "note/1") {
+			t.Errorf("the session speaks %v", p.Info.Protocols)
+		}
+	}
+	if shown, want := fmt.Sprint(n.wire.NodeProtocols()[notes.Name], n.wire.PeerProtocols(id)[notes.Name]), "map[asks:true] map[notes:one]"; shown != want {
+		t.Errorf("shown is %s, want %s", shown, want)
 	}
 }
