@@ -51,7 +51,6 @@ require (
 	github.com/hashicorp/go-bexpr v0.1.10 // indirect
 	github.com/holiman/billy v0.0.0-20250707135307-f2f9b9aae7db // indirect
 	github.com/holiman/bloomfilter/v2 v2.0.3 // indirect
-	github.com/holiman/uint256 v1.3.2 // indirect
 	github.com/huin/goupnp v1.3.0 // indirect
 	github.com/jackpal/go-nat-pmp v1.0.2 // indirect
 	github.com/klauspost/compress v1.17.11 // indirect
@@ -104,7 +103,10 @@ require github.com/starlingp2p/starling/interop/peers/steer v0.0.0
 
 replace github.com/starlingp2p/starling/interop/peers/steer => ../steer
 
-require github.com/starlingp2p/starling/interop/peers/geth v0.0.0
+require (
+	github.com/holiman/uint256 v1.3.2
+	github.com/starlingp2p/starling/interop/peers/geth v0.0.0
+)
 
 replace github.com/starlingp2p/starling/interop/peers/geth => ../geth
 
