@@ -74,10 +74,14 @@ func (c *core) holds(n counts, o, s *session) bool {
 }
 
 // vacates reports whether s in the stead of old would take a place that is kept
-// for others.
+// for others, or one over the limits, where only exempt sessions may be.
 func (c *core) vacates(old, s *session) bool {
 	n := c.counts()
-	if c.isExempt(old) || !c.holds(n, old, s) {
+	if c.isExempt(old) {
+		n.all--
+		return c.full(n, s)
+	}
+	if !c.holds(n, old, s) {
 		return false
 	}
 	n.all--

@@ -90,7 +90,11 @@ func (c *core) makeRoom(now time.Time, s *session, d *dial, exempt bool) (peer.R
 	if exempt {
 		if n.all+c.kept(n, nil) >= c.cfg.MaxPeers {
 			all := n.all >= c.cfg.MaxPeers
-			if v := c.leastUseful(now, func(o *session) bool { return all || !c.holds(n, o, nil) }, false); v != nil {
+			v := c.leastUseful(now, func(o *session) bool { return all || !c.holds(n, o, nil) }, false)
+			if v == nil && all {
+				v = c.newest() // or there would be more than may be
+			}
+			if v != nil {
 				c.drop(now, v, peer.Useless, false, true)
 			}
 		}
@@ -185,6 +189,17 @@ func (c *core) leastUseful(now time.Time, match func(*session) bool, spare bool)
 			-cmp.Compare(a.id, b.id),
 		)
 	})
+}
+
+// newest is the ordinary session that was opened last, in its grace or not; nil:
+// there is none.
+func (c *core) newest() (last *session) {
+	for _, id := range c.order {
+		if s := c.sessions[id]; !c.isExempt(s) && (last == nil || s.opened.After(last.opened)) {
+			last = s
+		}
+	}
+	return last
 }
 
 // isIdle reports whether the session has only kept itself alive.

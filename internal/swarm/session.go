@@ -198,7 +198,7 @@ func (c *core) judge(now time.Time, s *session, d *dial, in inOpen) (old *sessio
 			}
 		}
 		if !exempt && c.vacates(old, s) {
-			return nil, peer.TooManyPeers, "it no longer speaks what its place is kept for"
+			return nil, peer.TooManyPeers, "the place of its old session is kept for others"
 		}
 		return old, peer.OK, ""
 	}
