@@ -17,6 +17,10 @@ var (
 	ErrUnknownParent = errors.New("chain: unknown parent")
 	// ErrInvalid: the data breaks a rule of the chain. Whoever delivered it pays.
 	ErrInvalid = errors.New("chain: invalid")
+	// ErrUnjudged: nobody can tell yet whether headers are right, for want of the
+	// ancestors from which it follows, with which the same may be judged. It is
+	// nobody's fault.
+	ErrUnjudged = errors.New("chain: cannot be judged without its ancestors")
 	// ErrReorgTooDeep: taking the block would undo more than the chain allows.
 	ErrReorgTooDeep = errors.New("chain: reorganisation too deep")
 	// ErrCorrupt: what is stored does not match its hash, or breaks an
@@ -58,7 +62,8 @@ type Checker interface {
 	Check(Block) Verdict
 	// VerifyHeaders checks that each header links to the one before it (the
 	// first to parent) and is authentic. n headers are good; the error tells
-	// what is wrong with the next and wraps ErrInvalid, or is nil if n is all.
+	// what is wrong with the next and wraps ErrInvalid, or ErrUnjudged where that
+	// cannot be told, or is nil if n is all.
 	VerifyHeaders(parent Header, hs []Header) (n int, err error)
 	// VerifyBody checks body and extra against a verified header. Its error
 	// wraps ErrInvalid.

@@ -40,6 +40,7 @@ func (c *Core) startBackward(target chain.Ref, gap chain.Hash) {
 	j.target, j.want, j.gap = target, target, gap
 	j.scan = target.Number
 	c.job = j
+	c.unjudgedText = ""
 	c.emit(Tell{GapFound{Target: target, Head: c.status.Head}})
 }
 
@@ -186,7 +187,11 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 		total++ // the lowest entry was verified with it
 	}
 	if in.First+in.N < total {
-		if !errors.Is(in.Err, chain.ErrInvalid) {
+		switch {
+		case errors.Is(in.Err, chain.ErrUnjudged):
+			c.unjudged(j, in.Err)
+			return
+		case !errors.Is(in.Err, chain.ErrInvalid):
 			c.ownTrouble("verifying headers", in.Err, false)
 			return // and again after a while
 		}
@@ -238,6 +243,16 @@ func (c *Core) onVerifiedBackward(j *job, s *span, in VerifiedHeaders) {
 		}
 		c.connected(j, in.Base)
 	}
+}
+
+// unjudged ends a job whose headers nobody can judge from above: the same would
+// be given again and again. It is nobody's fault and no trouble of ours; a sync
+// forward, from our head on, can judge, and goes first meanwhile.
+func (c *Core) unjudged(j *job, err error) {
+	since := c.behindSince
+	c.abort(j, errText(err))
+	c.behindSince = since
+	c.unjudgedText, c.forwardFirst = errText(err), c.now.Add(retryGapAfter)
 }
 
 // askDown asks for what is below the path.

@@ -53,7 +53,7 @@ func (c *Core) choose() {
 			return
 		}
 		far := h.Ref.Number > c.status.Head.Number+backwardGap
-		if !far || best == nil {
+		if best == nil || !far && !c.now.Before(c.forwardFirst) {
 			c.startBackward(chain.Ref{Number: h.Ref.Number - 1, Hash: h.Parent}, h.Ref.Hash)
 			return
 		}
@@ -265,6 +265,9 @@ func (c *Core) reason() stall {
 	}
 	if c.now.Sub(c.lastImport) < stuckAfter {
 		return stall{}
+	}
+	if c.unjudgedText != "" {
+		return stall{CauseMissingParent, "the parent of a block cannot be judged yet: " + c.unjudgedText}
 	}
 	return stall{CauseMissingParent, "waiting for the parent of a block: no peer has given it"}
 }

@@ -104,6 +104,8 @@ func TestConversations(t *testing.T) {
 				default:
 					w.chain.FailImport(nil)
 				}
+			case "unjudged": // from now on, headers above one that is not imported
+				w.tasks.cfg.Chain = farsighted{w.chain, map[chain.Hash]bool{}}
 			case "run":
 				var text string
 				d.ScanArgs(t, "for", &text)
@@ -124,6 +126,23 @@ func TestConversations(t *testing.T) {
 			return out.String()
 		})
 	})
+}
+
+// farsighted cannot judge headers whose parent it neither has nor has verified.
+type farsighted struct {
+	*chaintest.Chain
+	verified map[chain.Hash]bool
+}
+
+func (c farsighted) VerifyHeaders(parent chain.Header, hs []chain.Header) (int, error) {
+	if _, err := c.Header(context.Background(), parent.Ref); err != nil && !c.verified[parent.Ref.Hash] {
+		return 0, fmt.Errorf("%w: header %v", chain.ErrUnjudged, hs[0].Ref)
+	}
+	n, err := c.Chain.VerifyHeaders(parent, hs)
+	for _, h := range hs[:n] {
+		c.verified[h.Ref.Hash] = true
+	}
+	return n, err
 }
 
 // manner is how a peer of a conversation answers.

@@ -76,18 +76,20 @@ type Core struct {
 	byID  map[peer.ID]*remote
 	asked map[uint64]*request
 
-	loose       quarantine
-	early       []Offered // that came before Ready; as many as wait outside
-	target      chain.Ref // set, and not reached; zero if none
-	targetRetry time.Time
-	targetWait  time.Duration // back-off of a target that nobody has
-	fromStage   bool          // target was found on the stage
-	recheck     time.Time     // when to look for a job again, after one has ended
-	job         *job
-	tip         tipImport
-	staged      map[chain.Hash]staged // on disk
-	stagedBytes int64
-	lookups     map[uint64]func(Looked)
+	loose        quarantine
+	early        []Offered // that came before Ready; as many as wait outside
+	target       chain.Ref // set, and not reached; zero if none
+	targetRetry  time.Time
+	targetWait   time.Duration // back-off of a target that nobody has
+	forwardFirst time.Time     // until then a gap does not go before a forward sync: what is below one could not be judged
+	unjudgedText string        // why; empty once a sync backwards began anew
+	fromStage    bool          // target was found on the stage
+	recheck      time.Time     // when to look for a job again, after one has ended
+	job          *job
+	tip          tipImport
+	staged       map[chain.Hash]staged // on disk
+	stagedBytes  int64
+	lookups      map[uint64]func(Looked)
 
 	avgBody  float64 // bytes of a block, smoothed
 	held     int     // bytes in memory, of blocks and unverified headers

@@ -33,7 +33,9 @@
 // from the trusted one downwards, one answer overlapping the next by one,
 // since a header's hash is proven only together with its parent. On a wire
 // without headers, ranges of blocks are asked by number in parallel; such a
-// wire must itself compute Ref.Hash from the bytes.
+// wire must itself compute Ref.Hash from the bytes. Headers that the chain cannot
+// judge from above (chain.ErrUnjudged) end the job, and a sync forward goes first
+// for a while.
 //
 // # What a hostile peer can do
 //

@@ -86,12 +86,13 @@ func (c *Core) cutTip(i int, isBad bool) {
 func (c *Core) onTipHeaders(in VerifiedHeaders) {
 	c.tip.headersID = 0
 	c.tip.headers = true
-	if in.Err != nil && !errors.Is(in.Err, chain.ErrInvalid) {
+	unjudged := errors.Is(in.Err, chain.ErrUnjudged)
+	if in.Err != nil && !unjudged && !errors.Is(in.Err, chain.ErrInvalid) {
 		c.ownTrouble("verifying headers", in.Err, false)
 		c.resetTip()
 		return
 	}
-	c.cutTip(in.N, true)
+	c.cutTip(in.N, !unjudged)
 	c.importTip()
 }
 

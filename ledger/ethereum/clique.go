@@ -145,7 +145,7 @@ func (f *Family) verifySealed(ctx context.Context, on *batch, pc, ch chain.Heade
 	}
 	next, err := q.judge(on.likely, ch, h)
 	if err != nil {
-		return ownTrouble{fmt.Errorf("%w, and it does not fit those after our head: %w", errUnknownSigners, err)}
+		return ownTrouble{fmt.Errorf("%w: %w, and it does not fit those after our head: %w", chain.ErrUnjudged, errUnknownSigners, err)}
 	}
 	on.likely = next
 	return nil

@@ -69,6 +69,8 @@ func (f *Family) era(parent *types.Header, total *big.Int, h *types.Header) erro
 		return errors.New("it has no difficulty, and this network has no merge")
 	case total != nil && !past:
 		return fmt.Errorf("it has no difficulty, and its parent's total is %v, at the Merge it is %v", total, end)
+	case !f.NeedsTarget() && total == nil:
+		return ownTrouble{fmt.Errorf("%w: %w", chain.ErrUnjudged, errNeedsTarget)}
 	case !f.NeedsTarget():
 		return ownTrouble{errNeedsTarget}
 	}

@@ -73,6 +73,12 @@ func TestNobodyExtendsACliqueChainUnsigned(t *testing.T) {
 		t.Errorf("a signed block past the Merge: %v, want ErrInvalid", err)
 	}
 
+	// Without the ancestors nobody can tell whether the Merge is reached.
+	afar := unsealed(t, child(t, f, parent, 7).Header)
+	if _, err := f.VerifyHeaders(afar, []chain.Header{unsealed(t, afar)}); !errors.Is(err, chain.ErrUnjudged) || errors.Is(err, chain.ErrInvalid) {
+		t.Errorf("an unsigned block above one that is not here: %v, want ErrUnjudged", err)
+	}
+
 	again := merging(t, 9)
 	again.Attach(l)
 	if !again.NeedsTarget() {
@@ -137,7 +143,7 @@ func TestHeadersOnTheWayDownAreNoFault(t *testing.T) {
 	for range 4 {
 		one = append(one, grow(one[len(one)-1], 0))
 	}
-	if _, err := f.VerifyHeaders(one[0], one[1:]); err == nil || errors.Is(err, chain.ErrInvalid) {
+	if _, err := f.VerifyHeaders(one[0], one[1:]); !errors.Is(err, chain.ErrUnjudged) || errors.Is(err, chain.ErrInvalid) {
 		t.Errorf("headers of one signer: %v, want that they cannot be judged", err)
 	}
 	if _, err := f.VerifyHeaders(line[2], []chain.Header{unsealed(t, line[2])}); !errors.Is(err, chain.ErrInvalid) {
