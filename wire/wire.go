@@ -20,6 +20,9 @@ var (
 	// ErrUnheard: no peer is there to hear what was to be published. Nothing was
 	// sent, and the same message may be published again.
 	ErrUnheard = errors.New("wire: nobody is there to hear it")
+	// ErrOurs: a request came to nothing for want of memory, or of a place in a
+	// queue, of ours. It says nothing of the peer; errors of wires wrap it.
+	ErrOurs = errors.New("wire: trouble of our own")
 	// ErrTooLarge: what was to be sent, or was announced, is over the protocol's bound.
 	ErrTooLarge = errors.New("wire: too large")
 )

@@ -52,7 +52,7 @@ func (c *Core) failed(r *request, err error) {
 	var fault *wire.Fault
 	switch {
 	case errors.As(err, &refusal):
-		p.silent, p.mute = 0, 0
+		p.silent, p.mute, p.clogged = 0, 0, false
 		switch refusal.Code {
 		case wire.RefusedNotFound:
 			if !r.byHash {
@@ -77,6 +77,11 @@ func (c *Core) failed(r *request, err error) {
 		pause(backOff())
 	case fault != nil, errors.Is(err, context.DeadlineExceeded):
 		c.unanswered(p, r)
+	case errors.Is(err, wire.ErrOurs):
+		if r.held {
+			c.unanswered(p, r)
+		}
+		pause(time.Second)
 	case errors.Is(err, wire.ErrUnsupported):
 		p.unsupported[r.kind] = true
 	case errors.Is(err, wire.ErrClosed):

@@ -134,9 +134,9 @@ func (c *Core) askFor(j *job, p *remote, numbers []uint64, expect int) {
 	for i, n := range numbers {
 		e := j.entry(n)
 		hashes[i], headers[i] = e.hdr.Ref.Hash, e.hdr
-		if p.silent == 0 {
+		if !p.stalls() {
 			j.set(e, flying)
-		} // else whoever answers first: nothing waits for a peer that fell silent
+		} // else whoever answers first: nothing waits for a peer that stalls
 		lo, hi = min(lo, n), max(hi, n)
 	}
 	var rq wire.Request

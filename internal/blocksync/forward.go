@@ -60,10 +60,10 @@ func (c *Core) driveForward(j *job) {
 	c.askSpans(j)
 }
 
-// takeOver frees the headers that were asked of peers that fell silent.
+// takeOver frees the headers that were asked of peers that stall.
 func (c *Core) takeOver(j *job) {
 	for _, s := range j.spans {
-		if s.r != nil && s.r.peer != j.master && s.r.peer.silent > 0 {
+		if s.r != nil && s.r.peer != j.master && s.r.peer.stalls() {
 			c.abandon(s.r)
 			s.r = nil
 		}
@@ -73,7 +73,7 @@ func (c *Core) takeOver(j *job) {
 // replaceMaster gives the headers that were asked of one peer to another.
 func (c *Core) replaceMaster(j *job, p *remote) {
 	for _, s := range j.spans {
-		if s.r != nil && s.r.peer == j.master && (c.cfg.Caps.Skeleton || j.master.silent > 0) {
+		if s.r != nil && s.r.peer == j.master && (c.cfg.Caps.Skeleton || j.master.stalls()) {
 			c.abandon(s.r)
 			s.r = nil
 		}

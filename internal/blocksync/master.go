@@ -37,7 +37,7 @@ const (
 
 func (p *remote) standing() standing {
 	switch {
-	case p.silent > 0 || p.undelivered > 0:
+	case p.stalls() || p.undelivered > 0:
 		return failing
 	case p.proved:
 		return proven

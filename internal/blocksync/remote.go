@@ -32,7 +32,8 @@ type remote struct {
 	silent      int           // requests in a row without an answer, counting one stall once
 	mute        int           // of them those that were longer than the wire allows
 	lastSilence time.Time
-	refusals    int // in a row
+	clogged     bool // a request did not leave in time: it reads slowly, or our own queue is long
+	refusals    int  // in a row
 	pausedUntil time.Time
 	lacks       []lack
 	unsupported map[string]bool // kinds of requests
@@ -191,13 +192,17 @@ func (p *remote) capacity() float64 {
 	return r / float64(int(1)<<min(p.silent, 10))
 }
 
+// stalls: it fell silent, or our requests do not leave for it, so that nothing
+// waits for it.
+func (p *remote) stalls() bool { return p.silent > 0 || p.clogged }
+
 // slots is how many more requests p may get now.
 func (c *Core) slots(p *remote) int {
 	if c.now.Before(p.pausedUntil) {
 		return 0
 	}
 	limit := min(p.window, c.cfg.MaxInFlightPerPeer)
-	if p.silent > 0 {
+	if p.stalls() {
 		limit = 1
 	}
 	return limit - len(p.asked)
@@ -240,7 +245,8 @@ func (c *Core) ask(p *remote, rq wire.Request, expect int, lo, hi uint64, done f
 }
 
 // onSent counts the time of a request from when it left, and of one that asks
-// on, from when its last part did.
+// on, from when its last part did, but no longer than maxDeadline in all: who
+// gives page after page must be quick enough to come to an end.
 func (c *Core) onSent(in Sent) {
 	r, ok := c.asked[in.ID]
 	if !ok || r.cancelled {
@@ -253,6 +259,9 @@ func (c *Core) onSent(in Sent) {
 	if in.At.After(r.counts) {
 		r.deadline = r.deadline.Add(in.At.Sub(r.counts))
 		r.counts = in.At
+		if last := r.sent.Add(maxDeadline); r.deadline.After(last) {
+			r.deadline = last
+		}
 	}
 }
 
@@ -302,10 +311,14 @@ func (c *Core) expire() {
 
 // unanswered takes p one rank down. Requests that were sent before the last
 // silence was noticed belong to that silence, and one that never left us is none
-// of it. (Z-03)
+// of it. (Z-03) That may be our own long queue, or a peer that reads slowly: it
+// costs nothing, and others go first until it answers.
 func (c *Core) unanswered(p *remote, r *request) {
 	if r.held {
-		p.window = 1 // our own queue is long
+		p.window, p.clogged = 1, true
+		if slices.ContainsFunc(c.masters(c.job), func(o *remote) bool { return o != p }) {
+			p.badUntil = c.now.Add(missFor)
+		}
 		return
 	}
 	if !p.lastSilence.IsZero() && r.sent.Before(p.lastSilence) {
@@ -350,7 +363,7 @@ func (c *Core) answered(p *remote, r *request, n int) {
 			p.rate += (sample - p.rate) / 4
 		}
 	}
-	p.silent, p.mute, p.refusals = 0, 0, 0
+	p.silent, p.mute, p.refusals, p.clogged = 0, 0, 0, false
 	p.stall = max(minStall, p.stall/2)
 	p.window = min(p.window+1, c.cfg.MaxInFlightPerPeer)
 }

@@ -102,8 +102,8 @@ func TestAQuestionThatWasGivenUpIsNotSent(t *testing.T) {
 		if _, err := a.ask(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("Do = %v", err)
 		}
-		if _, err := a.ask(t.Context(), time.Second); !errors.Is(err, ErrUnsent) {
-			t.Fatalf("Do = %v, want ErrUnsent", err)
+		if _, err := a.ask(t.Context(), time.Second); !errors.Is(err, ErrUnsent) || !errors.Is(err, wire.ErrOurs) {
+			t.Fatalf("Do = %v, want ErrUnsent, which is ours", err)
 		}
 		send(t, a.side, wire.LaneSync, out(2, "end"))
 		b.start(t.Context())

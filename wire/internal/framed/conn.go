@@ -33,8 +33,14 @@ var (
 	// ErrSlow: a frame did not end in time, as happens on slow links.
 	ErrSlow = errors.New("framed: a frame came too slowly")
 	// ErrStarved: there was no memory for a frame.
-	ErrStarved = errors.New("framed: no memory for a frame")
+	ErrStarved error = ours("framed: no memory for a frame")
 )
+
+// ours is an error that wraps wire.ErrOurs.
+type ours string
+
+func (e ours) Error() string { return string(e) }
+func (ours) Unwrap() error   { return wire.ErrOurs }
 
 // Conn is one link, frame by frame. One goroutine may read while another
 // writes. A Link takes over a Conn whose handshake is done.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/sim/bed"
+	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/internal/intake"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
@@ -239,7 +240,7 @@ func TestDecodedMemoryIsGranted(t *testing.T) {
 		}
 		cb.Write(sealed(254, "\x00\x00\x0f\x00"))
 		start := time.Now()
-		if _, err := c.Read(t.Context(), time.Minute); !errors.Is(err, ErrStarved) {
+		if _, err := c.Read(t.Context(), time.Minute); !errors.Is(err, ErrStarved) || !errors.Is(err, wire.ErrOurs) {
 			t.Errorf("Read without memory = %v after %v", err, time.Since(start))
 		}
 		spare()

@@ -15,7 +15,7 @@ var (
 	ErrNoAnswer = errors.New("framed: no answer in time")
 	// ErrUnsent: the question did not leave us in time. It says nothing of the
 	// remote's answers.
-	ErrUnsent = errors.New("framed: the question did not leave in time")
+	ErrUnsent error = ours("framed: the question did not leave in time")
 )
 
 const (
