@@ -114,7 +114,7 @@ func (b *book) len() int { return len(b.by) }
 // addrGroup is the group of an entry's own address.
 func (e *entry) addrGroup() string {
 	if e.ep.IsValid() {
-		return groupOf(e.ep.Addr()).String()
+		return subnet.Operator(e.ep.Addr()).String()
 	}
 	return e.addr.Text
 }

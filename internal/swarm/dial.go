@@ -302,7 +302,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 	groups := map[string]bool{}
 	for _, id := range c.order {
 		if s := c.sessions[id]; !s.inbound && c.cfg.counted(s.ep.Addr()) {
-			groups[groupOf(s.ep.Addr()).String()] = true
+			groups[subnet.Operator(s.ep.Addr()).String()] = true
 		}
 	}
 	ok := func(e *entry) bool {
@@ -314,7 +314,7 @@ func (c *core) choose(now time.Time, n counts, freshOnly bool) *entry {
 	}
 	if len(groups) > 0 {
 		if e := c.book.pick(freshOnly, func(e *entry) bool {
-			return !(e.ep.IsValid() && groups[groupOf(e.ep.Addr()).String()]) && ok(e)
+			return !(e.ep.IsValid() && groups[subnet.Operator(e.ep.Addr()).String()]) && ok(e)
 		}); e != nil {
 			return e
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/starlingp2p/starling/internal/subnet"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 )
@@ -60,7 +61,7 @@ func (c *core) originOf(src wire.Source, from peer.ID) origin {
 	if id, ok := c.byID[from]; ok {
 		s := c.sessions[id]
 		if c.cfg.counted(s.ep.Addr()) {
-			o.group = "net:" + groupOf(s.ep.Addr()).String()
+			o.group = "net:" + subnet.Operator(s.ep.Addr()).String()
 		}
 		if s.seeded {
 			o.seeded = true

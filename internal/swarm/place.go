@@ -62,16 +62,6 @@ func clean(ep netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ep.Addr().Unmap().WithZone(""), ep.Port())
 }
 
-// groupOf is the /16 or /32 that one operator can be thought to own.
-func groupOf(ip netip.Addr) netip.Prefix {
-	bits := 16
-	if ip.Is6() && !ip.Is4In6() {
-		bits = 32
-	}
-	p, _ := ip.Unmap().Prefix(bits)
-	return p
-}
-
 // counted reports whether per-address and per-prefix rules hold for ip.
 func (c *Config) counted(ip netip.Addr) bool {
 	return ip.IsValid() && (c.CountLoopback || !ip.IsLoopback())
@@ -107,7 +97,7 @@ func (c *Config) unwanted(ep netip.AddrPort) bool {
 	if c.AllowPrivate {
 		return false
 	}
-	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || subnet.Shared(ip)
+	return subnet.Local(ip)
 }
 
 // keyed hashes parts under a secret, so that nobody outside can aim at a bucket.

@@ -217,7 +217,7 @@ func (s *session) findGroup() string {
 	if s.ep.Addr().IsLoopback() {
 		return s.ep.String()
 	}
-	return groupOf(s.ep.Addr()).String()
+	return subnet.Operator(s.ep.Addr()).String()
 }
 
 // spare takes the protected out of left: 28 of a full table, less of a small

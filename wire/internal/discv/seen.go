@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/p2p/enode"
+
+	"github.com/starlingp2p/starling/internal/subnet"
 )
 
 // How others are asked where they see us.
@@ -32,23 +34,18 @@ type statement struct {
 
 // sight is what others say of where they see us. It is safe for concurrent use.
 type sight struct {
-	apart bool // loopback and private ranges count each
+	apart bool // loopback and private addresses count, and their ranges each
 
 	mu  sync.Mutex // a leaf
 	all []statement
 }
 
-// rangeOf is what one operator has of addresses: /16 of IPv4, /32 of IPv6.
+// rangeOf is the operator's range whose nodes count as one.
 func (s *sight) rangeOf(ip netip.Addr) netip.Prefix {
-	if ip = ip.Unmap(); !s.apart && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast()) {
+	if !s.apart && subnet.Local(ip) {
 		return netip.Prefix{}
 	}
-	bits := 32
-	if ip.Is4() {
-		bits = 16
-	}
-	p, _ := ip.Prefix(bits)
-	return p
+	return subnet.Operator(ip)
 }
 
 // known reports whether a range has been heard lately.
@@ -85,13 +82,15 @@ func (s *sight) take(by, at netip.Addr, now time.Time) {
 }
 
 // agreed is the address of an IP version that more than half of the ranges that
-// spoke of one say, and how many they are; invalid where they are too few.
+// spoke of one say, and how many they are; invalid where they are too few. One that
+// is not public does not count: whoever shares our network sees us there, however
+// we are reached from outside.
 func (s *sight) agreed(four bool, now time.Time) (at netip.Addr, by int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count, all := map[netip.Addr]int{}, 0
 	for _, st := range s.all {
-		if st.at.Is4() == four && now.Sub(st.on) < seenFor {
+		if st.at.Is4() == four && (s.apart || !subnet.Local(st.at)) && now.Sub(st.on) < seenFor {
 			count[st.at]++
 			all++
 		}
