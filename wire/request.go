@@ -20,10 +20,13 @@ type (
 	// GetBodies asks for the bodies of blocks by hash; answered by Bodies. Headers,
 	// where whoever asks has them, are those of Hashes, one for each: a wire whose
 	// answers do not name their blocks tells by them which body is whose.
+	// BodiesOnly: what a wire has to ask for apart to put it beside the bodies
+	// (Body.Extra) is not wanted. It goes into no message.
 	GetBodies struct {
-		Hashes   []chain.Hash
-		Headers  []chain.Header
-		MaxBytes int
+		Hashes     []chain.Hash
+		Headers    []chain.Header
+		MaxBytes   int
+		BodiesOnly bool
 	}
 	// GetBlocks asks for a range of whole blocks; answered by Blocks.
 	GetBlocks struct{ Range chain.Range }

@@ -27,7 +27,7 @@ func (s *session) Request(ctx context.Context, r wire.Request) (wire.Response, e
 	case wire.GetHeaders:
 		return s.askHeaders(ctx, r.Range)
 	case wire.GetBodies:
-		if s.node.w.cfg.WithReceipts {
+		if s.node.w.cfg.WithReceipts && !r.BodiesOnly {
 			return s.askContents(ctx, r)
 		}
 		bodies, err := s.askBodies(ctx, r)

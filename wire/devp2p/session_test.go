@@ -296,6 +296,10 @@ func TestBodiesComeWithReceiptsIfWanted(t *testing.T) {
 		if r := got.(wire.Bodies); len(r.Bodies) != 2 || !bytes.Equal(r.Bodies[1].Extra, receiptsFor(2)) || !bytes.Equal(r.Bodies[1].Body, bodyOf(2)) {
 			t.Errorf("bodies = %+v", r)
 		}
+		got, err = sa.Request(t.Context(), wire.GetBodies{Hashes: []chain.Hash{{1}, {2}, {3}}, BodiesOnly: true})
+		if r, ok := got.(wire.Bodies); err != nil || !ok || len(r.Bodies) != 3 || len(r.Bodies[1].Extra) > 0 {
+			t.Errorf("bodies only: %+v, %v, want all three", got, err)
+		}
 		a.stop(t)
 		b.stop(t)
 	})
