@@ -3,6 +3,7 @@ package ontology
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/starlingp2p/starling/wire"
@@ -37,7 +38,8 @@ func (s *session) lookAhead(base codec.Hash) {
 	}
 	if !s.node.goes(func() {
 		defer close(a.done)
-		ctx := wire.OnSent(s.ctx, func(time.Time) { close(a.left) })
+		left := sync.OnceFunc(func() { close(a.left) }) // a request may go on to ask for more
+		ctx := wire.OnSent(s.ctx, func(time.Time) { left() })
 		if a.hs, a.err = s.ask(ctx, base); a.err != nil {
 			return
 		}
