@@ -265,10 +265,13 @@ type Caps struct {
 	// there are messages for a block in full, and for its name.
 	TxAnnounce, BlockPush, BlockAnnounce bool
 	// OnlyAnnounced is a kind of transactions that are never sent unasked; 0: none.
-	OnlyAnnounced  byte
-	Goodbye        bool // a close can carry its reason to the other side
-	Duplicate      Duplicate
-	RequestTimeout time.Duration // the longest that one request takes
+	OnlyAnnounced byte
+	Goodbye       bool // a close can carry its reason to the other side
+	Duplicate     Duplicate
+	// RequestTimeout is the longest that a question and its answer take. A Request
+	// that asks on for what did not fit one answer takes as long for each; its
+	// caller's context bounds it.
+	RequestTimeout time.Duration
 	// MinRedial is the shortest pause between two dials of one address, where
 	// peers throttle whoever comes again sooner; 0: none.
 	MinRedial time.Duration
