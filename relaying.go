@@ -72,8 +72,12 @@ func (h *host) hint(id peer.ID, b chain.Block) chain.Verdict {
 func (h *host) announced(ctx context.Context, id peer.ID, m wire.BlockAnnounce) {
 	n := h.node
 	if n.relay != nil {
-		_, err := n.chain.Header(ctx, m.Ref)
-		if err != nil && n.relay.BlockAnnounced(id, m.Ref, m.Weight, n.chain.Status().Head.Number) {
+		head, missing := n.chain.Status().Head.Number, true
+		if relay.Near(m.Ref.Number, head) { // a look into the ledger is for no others
+			_, err := n.chain.Header(ctx, m.Ref)
+			missing = err != nil
+		}
+		if missing && n.relay.BlockAnnounced(id, m.Ref, m.Weight, head) {
 			return
 		}
 	}

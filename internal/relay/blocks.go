@@ -23,8 +23,8 @@ type BlockTaker interface {
 }
 
 // BlockAnnounced tells of a block that a peer says it has and that our chain
-// lacks; head is the number of ours. False: it will not be fetched, and nobody
-// was given a hint of it.
+// lacks, or that is not Near; head is the number of ours. False: it will not be
+// fetched, and nobody was given a hint of it.
 func (r *Relay) BlockAnnounced(from peer.ID, ref chain.Ref, w chain.Weight, head uint64) bool {
 	return r.cfg.Blocks != nil && r.IsOpen() &&
 		r.mail.offer("block-announced", letter{event: BlockAnnounced{from, ref, w, head}, from: from, most: maxReported})
@@ -60,7 +60,7 @@ func (r *Relay) seekHeader(ctx context.Context, c *courier, f FetchHeader) Heade
 // of a peer is held.
 func (r *Relay) seekBodies(ctx context.Context, c *courier, f FetchBodies) BodiesFetched {
 	out := BodiesFetched{From: c.id}
-	rq := wire.GetBodies{Hashes: make([]chain.Hash, len(f.Headers)), Headers: f.Headers}
+	rq := wire.GetBodies{Hashes: make([]chain.Hash, len(f.Headers)), Headers: f.Headers, BodiesOnly: true}
 	for i, h := range f.Headers {
 		rq.Hashes[i] = h.Ref.Hash
 	}

@@ -167,6 +167,8 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.blocksImported(ev.Refs)
 	case BlockAnnounced:
 		c.onBlockAnnounced(ev)
+	case Refused:
+		c.onRefused(ev)
 	case HeaderFetched:
 		c.onHeaderFetched(ev)
 	case BodiesFetched:

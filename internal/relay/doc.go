@@ -38,11 +38,11 @@
 // (arriving). Then its header is asked for by hash (fetching), 100 ms later its
 // body together with others (gathering, completing), and the block takes the way
 // of one that was pushed (handed): check, push, import, announcement. A header
-// whose parent is fetched too waits for it to be imported (linking). One peer is
+// whose parent is fetched too, or was pushed, waits for it to be imported (linking). One peer is
 // asked for a block at a time, and one request is under way with a peer; who does
 // not answer within 5 s rests, and the next who announced the block has its turn.
 // Of one peer 256 announcements wait at the most, and 64 headers without their
-// import. Differently from geth, the body of an empty block is asked for as any
+// import, or 256 KiB of them. Differently from geth, the body of an empty block is asked for as any
 // other: what is empty is the chain's to know.
 //
 // What is not fetched, or not to its end, is a hint to the sync: what comes before
@@ -56,6 +56,7 @@
 // and no block is told of: all of it would be judged at an old head. Whoever
 // makes blocks opens the gate too. That nobody claims more opens it as well; it
 // shuts again for the first peer that does, until a sync has come to its end once.
+// What is sought as it shuts is let go, and of blocks the sync gets a hint.
 //
 // # A new peer
 //
@@ -75,8 +76,10 @@
 // request each, at a pace that falls to one a minute, and every third silence
 // costs it; another header than that of the hash, or another number than it
 // announced, costs it at once, and a block that the chain rejects costs its
-// deliverer what pushing it would. It can make us hold 64 headers and one answer,
-// and hold one block up for 5 s.
+// deliverer what pushing it would. Every thousand announcements a minute that are
+// not taken, since too many wait or they are far from our head, cost it too. It can
+// make us hold 64 headers, of 256 KiB and one more, and one answer, and hold one
+// block up for 5 s.
 //
 // Queues to a peer that does not read are bounded, the oldest goes first.
 // Every drop is counted by its reason.

@@ -84,13 +84,18 @@ type (
 		From peer.ID
 		Hash chain.Hash
 	}
-	// BlockAnnounced: From says that it has a block that our chain lacks. Head
-	// is the number of our chain's head.
+	// BlockAnnounced: From says that it has a block that our chain lacks, if it is
+	// Near. Head is the number of our chain's head.
 	BlockAnnounced struct {
 		From   peer.ID
 		Ref    chain.Ref
 		Weight chain.Weight // of the branch up to it; zero: it did not say
 		Head   uint64
+	}
+	// Refused: From announced N blocks more than it may have waiting for us.
+	Refused struct {
+		From peer.ID
+		N    int
 	}
 	// HeaderFetched: the answer to a FetchHeader. Known: our chain has it by now;
 	// Linked: it has the parent; Head is the number of its head. Failed: there was
@@ -134,6 +139,7 @@ func (Synced) event()         {}
 func (Imported) event()       {}
 func (BlockSeen) event()      {}
 func (BlockAnnounced) event() {}
+func (Refused) event()        {}
 func (HeaderFetched) event()  {}
 func (BodiesFetched) event()  {}
 func (Gate) event()           {}
@@ -218,9 +224,12 @@ type (
 		Ref    chain.Ref
 		Weight chain.Weight
 	}
-	// Withhold keeps a transaction from those who ask, but for peers that a Push
-	// or an Announce tells of it, until Release.
-	Withhold struct{ Hash chain.Hash }
+	// Withhold keeps a transaction from those who ask, but for peers that know of
+	// it and those that a Push or an Announce tells of it, until Release.
+	Withhold struct {
+		Hash  chain.Hash
+		Known []peer.ID
+	}
 	// Release ends a Withhold.
 	Release struct{ Hash chain.Hash }
 	// Charge makes a peer pay.

@@ -51,7 +51,8 @@ func (c *Core) onAnnounced(ev Announced) {
 }
 
 // onGate takes in whether the chain is in sync. What was announced before it was
-// known not to be is let go: it would be judged at an old head.
+// known not to be is let go: it would be judged at an old head. Of blocks the sync
+// is given a hint.
 func (c *Core) onGate(open bool) {
 	c.open = open
 	if open {
@@ -60,6 +61,12 @@ func (c *Core) onGate(open bool) {
 	c.drop("not-synced", len(c.wants))
 	for _, w := range c.wants { // each ends alone: the order has no effect
 		c.end(w)
+	}
+	c.drop("not-synced", len(c.sought))
+	for _, p := range c.peers { // each block is of one of them: a search without any ends
+		for _, w := range slices.Clone(p.seek.sought) {
+			c.settle(w)
+		}
 	}
 }
 
@@ -72,7 +79,7 @@ func (c *Core) claim(p *remote, tx wire.TxID) {
 	switch {
 	case p.announced >= maxAnnounced:
 		c.drop("announced-too-many", 1)
-		c.over(p, &p.flood, "transactions", maxAnnounced)
+		c.over(p, &p.flood, 1, "transactions", maxAnnounced)
 		return
 	case w == nil && len(c.wants) >= maxWants:
 		c.drop("wants-full", 1)

@@ -7,11 +7,19 @@ import (
 	"github.com/starlingp2p/starling/peer"
 )
 
-// hold keeps a transaction back from those who are not told of it yet.
+// hold keeps a transaction back from those who are not told of it yet. Some were
+// before it is held: a newcomer reads the pool, where it may be already.
 func (c *Core) hold(h chain.Hash) {
-	if c.held[h]++; c.held[h] == 1 {
-		c.do(Withhold{h})
+	if c.held[h]++; c.held[h] > 1 {
+		return
 	}
+	var known []peer.ID
+	for _, p := range c.peers {
+		if c.txs.has(p.n, h) {
+			known = append(known, p.id)
+		}
+	}
+	c.do(Withhold{h, known})
 }
 
 // release ends what hold began: whoever lacks it was told, or is about to be.
@@ -43,7 +51,10 @@ func (k *held) note(e Effect) {
 	}
 	switch e := e.(type) {
 	case Withhold:
-		k.told[e.Hash] = make(map[peer.ID]bool)
+		k.told[e.Hash] = make(map[peer.ID]bool, len(e.Known))
+		for _, id := range e.Known {
+			tell(id, e.Hash)
+		}
 	case Release:
 		delete(k.told, e.Hash)
 	case Push:

@@ -66,6 +66,38 @@ func TestAnswersFollowThePolicy(t *testing.T) {
 	})
 }
 
+// A newcomer reads the pool, where a transaction may be before we hear that it was
+// added: who was told of it so may have it, though it is kept back from others.
+func TestWhoWasToldBeforeItIsKeptBackMayHaveIt(t *testing.T) {
+	b, k := newBench(t, ethLike(Frugal())), newHeld()
+	for i := range 30 {
+		b.step(Joined{peer.ID(fmt.Sprint("p", i))})
+	}
+	b.step(Joined{"late"})
+	es := b.step(Pending{To: "late", Txs: []wire.TxID{id(1)}})
+	if a := only[Announce](es); len(a) != 1 || a[0].To != "late" {
+		t.Fatalf("%v, want an announcement to the newcomer", es)
+	}
+	added := b.step(Added{[]Tx{{TxID: id(1), Sender: "s"}}})
+	if w := only[Withhold](added); len(w) != 1 || w[0].Hash != id(1).Hash {
+		t.Fatalf("%v, want it to be kept back", added)
+	}
+	told := 0
+	for _, e := range append(es, added...) {
+		k.note(e)
+	}
+	for _, p := range b.core.peers {
+		if knows := b.core.txs.has(p.n, id(1).Hash); knows == k.from(p.id, id(1).Hash) {
+			t.Errorf("%s is known to have it: %v, and it is kept back all the same", p.id, knows)
+		} else if knows {
+			told++
+		}
+	}
+	if k.from("late", id(1).Hash) || told < 6 || told > 7 {
+		t.Errorf("%d may have it, the newcomer among them: %v", told, !k.from("late", id(1).Hash))
+	}
+}
+
 // Whatever is kept back is released in the end: nothing is held for what all
 // have, for more than may wait, or without peers.
 func TestNothingIsKeptBackForGood(t *testing.T) {

@@ -33,7 +33,10 @@ type share struct {
 	from peer.ID
 }
 
-type load struct{ letters, items int }
+type load struct {
+	letters, items int
+	refused        int // the queue's length with the letter that tells of refused ones; 0: none were
+}
 
 // mailbox holds events until the owner takes them, in order. Putting one in
 // never waits. Those that peers can cause are bounded, each kind by itself, and
@@ -63,18 +66,36 @@ func (m *mailbox) offer(kind string, l letter) bool {
 	greedy := l.from != "" && (had.letters >= cmp.Or(l.most, peerLetters) || had.letters > 0 && had.items+l.items > peerItems)
 	if greedy || m.held[kind] >= m.bound {
 		m.drops["mailbox-"+kind]++
+		if _, ok := l.event.(BlockAnnounced); ok && greedy {
+			m.refused(theirs)
+		}
 		m.mu.Unlock()
 		return false
 	}
 	m.held[kind]++
 	if l.from != "" {
-		m.of[theirs] = load{had.letters + 1, had.items + l.items}
+		had.letters++
+		had.items += l.items
+		m.of[theirs] = had
 	}
 	l.kind = kind
 	m.queue = append(m.queue, l)
 	m.mu.Unlock()
 	m.ring()
 	return true
+}
+
+// refused has the owner told that a peer lost one more announcement of a block by
+// its own haste: one letter tells of all. The caller holds the lock.
+func (m *mailbox) refused(theirs share) {
+	l := m.of[theirs]
+	if l.refused == 0 {
+		m.queue = append(m.queue, letter{event: Refused{From: theirs.from}})
+		l.refused = len(m.queue)
+		m.of[theirs] = l
+	}
+	told := &m.queue[l.refused-1]
+	told.event = Refused{theirs.from, told.event.(Refused).N + 1}
 }
 
 // force takes what must not be dropped.

@@ -34,6 +34,7 @@ func (c *Core) seek() {
 // for bodies, or else for one header, that of the lowest number.
 func (c *Core) askBlocks(p *remote) {
 	s := &p.seek
+	room := s.held < maxHeld && s.heldBytes < maxHeldBytes
 	if s.asked != nil || !s.rests.IsZero() {
 		return
 	}
@@ -49,7 +50,7 @@ func (c *Core) askBlocks(p *remote) {
 			headers = append(headers, w.header)
 			s.asked = append(s.asked, w)
 			w.asked = p
-		case w.stage == fetching && s.held < maxHeld:
+		case w.stage == fetching && room:
 			if n := w.from[w.reportOf(p)].number; lowest == nil || n < number {
 				lowest, number = w, n
 			}
@@ -123,15 +124,16 @@ func (c *Core) takeHeader(p *remote, w *sought, ev HeaderFetched) {
 		c.unclaim(w, p)
 	case ev.Known:
 		c.settle(w)
-	case !near(ref.Number, ev.Head):
+	case !Near(ref.Number, ev.Head):
 		c.drop("block-too-far", 1)
 		c.settle(w)
-	case !ev.Linked && c.sought[ev.Header.Parent] == nil:
+	case !ev.Linked && c.sought[ev.Header.Parent] == nil && !c.wasChecked(ev.Header.Parent):
 		c.drop("block-not-linked", 1)
 		c.settle(w)
 	default:
 		w.header, w.giver = ev.Header, p
 		p.seek.held++
+		p.seek.heldBytes += len(w.header.Bytes)
 		if ev.Linked {
 			c.move(w, gathering)
 		} else {

@@ -16,6 +16,7 @@ const (
 	blockArrive   = 500 * time.Millisecond // in which somebody may push it
 	maxReported   = 256                    // blocks that one peer announced and that are not here yet
 	maxHeld       = 64                     // of them, those whose header it gave
+	maxHeldBytes  = 256 << 10              // of those headers, from which on no more are asked for
 	furthestBelow = 7                      // numbers under our head
 	furthestAbove = 32                     // and over it
 	// linkTime is how long a header waits for its parent, and a block that was
@@ -29,7 +30,7 @@ type stage uint8
 const (
 	arriving   stage = iota // it is announced, and may still be pushed
 	fetching                // its header is asked for
-	linking                 // its header is here, and its parent is sought too
+	linking                 // its header is here, and its parent is on its way too
 	gathering               // others may be asked for together with its body
 	completing              // its body is asked for
 	handed                  // it is with the checks, and then with the import
@@ -75,13 +76,14 @@ func (w *sought) reportOf(p *remote) int {
 
 // seeker is what a peer announced of blocks, and how it answers for them.
 type seeker struct {
-	sought []*sought // by time
-	held   int       // whose header it gave
-	asked  []*sought // the request that is under way; nil: none
-	rests  time.Time // zero: it may be asked
-	misses int       // requests in a row that failed
-	silent int       // requests in a row without an answer
-	flood  flood
+	sought    []*sought // by time
+	held      int       // whose header it gave
+	heldBytes int       // of those headers
+	asked     []*sought // the request that is under way; nil: none
+	rests     time.Time // zero: it may be asked
+	misses    int       // requests in a row that failed
+	silent    int       // requests in a row without an answer
+	flood     flood
 }
 
 // flood counts announcements over a bound, since a time.
@@ -90,14 +92,20 @@ type flood struct {
 	from time.Time
 }
 
-// over notes one more announcement of p over a bound, and charges for many.
-func (c *Core) over(p *remote, f *flood, what string, bound int) {
+// over notes n more announcements of p that are not taken, and charges for many.
+func (c *Core) over(p *remote, f *flood, n int, what string, bound int) {
 	if c.now.Sub(f.from) >= floodTime {
 		f.n, f.from = 0, c.now
 	}
-	if f.n++; f.n == floodUnit {
-		f.n = 0
-		c.do(Charge{p.id, peer.AnnounceFlood, fmt.Sprintf("announced %d %s within %v more than the %d that may wait", floodUnit, what, floodTime, bound)})
+	for f.n += n; f.n >= floodUnit; f.n -= floodUnit {
+		c.do(Charge{p.id, peer.AnnounceFlood, fmt.Sprintf("announced %d %s within %v that are not taken; %d may wait", floodUnit, what, floodTime, bound)})
+	}
+}
+
+// onRefused counts announcements of blocks that came faster than they were heard.
+func (c *Core) onRefused(ev Refused) {
+	if p := c.byID[ev.From]; p != nil && c.open {
+		c.over(p, &p.seek.flood, ev.N, "blocks", maxReported)
 	}
 }
 
@@ -114,11 +122,12 @@ func (c *Core) onBlockAnnounced(ev BlockAnnounced) {
 		return
 	case !c.open:
 		c.drop("not-synced", 1)
-	case !near(ev.Ref.Number, ev.Head):
+	case !Near(ev.Ref.Number, ev.Head):
 		c.drop("block-too-far", 1)
+		c.over(p, &p.seek.flood, 1, "blocks", maxReported)
 	case len(p.seek.sought) >= maxReported:
 		c.drop("block-announced-too-many", 1)
-		c.over(p, &p.seek.flood, "blocks", maxReported)
+		c.over(p, &p.seek.flood, 1, "blocks", maxReported)
 	case c.wasChecked(ev.Ref.Hash):
 	default:
 		c.report(p, w, ev)
@@ -127,9 +136,9 @@ func (c *Core) onBlockAnnounced(ev BlockAnnounced) {
 	c.do(Hint{p.id, ev.Ref, ev.Weight})
 }
 
-// near reports whether a block is of a number that is worth fetching by itself.
-// All else is for a sync.
-func near(number, head uint64) bool {
+// Near reports whether a block is of a number that is worth fetching by itself,
+// at a number of our head. All else is for a sync.
+func Near(number, head uint64) bool {
 	return number > 0 && number+furthestBelow >= head && number <= head+furthestAbove
 }
 
@@ -197,6 +206,7 @@ func (c *Core) settle(w *sought) {
 	}
 	if w.giver != nil {
 		w.giver.seek.held--
+		w.giver.seek.heldBytes -= len(w.header.Bytes)
 		c.askable = true
 	}
 	for _, r := range w.from {

@@ -61,6 +61,49 @@ func TestABlockAnnounceFloodIsBoundedAndPays(t *testing.T) {
 	b.done()
 }
 
+// Announcements of blocks cost who floods with such as are never remembered: far from our
+// head, and those that come faster than we listen.
+func TestBlockAnnouncementsThatAreNotTakenPay(t *testing.T) {
+	b := newBench(t, eth, "flood", "honest")
+	var far []Charge
+	for i := range 3000 {
+		ev := BlockAnnounced{From: "flood", Ref: chain.Ref{Number: head + 1000, Hash: chain.Hash{0xf, byte(i >> 8), byte(i)}}, Head: head}
+		far = append(far, only[Charge](b.step(ev))...)
+	}
+	if len(far) != 3 || far[0].Peer != "flood" || far[0].Offense != peer.AnnounceFlood {
+		t.Errorf("charged %v, want three times for a thousand", far)
+	}
+	for range 100 { // once a second is no flood
+		ev := BlockAnnounced{From: "honest", Ref: chain.Ref{Number: head + 1000, Hash: chain.Hash{1}}, Head: head}
+		if c := only[Charge](append(b.wait(time.Second), b.step(ev)...)); c != nil {
+			t.Errorf("charged %v for a few", c)
+		}
+	}
+
+	var m mailbox
+	m.init(1024)
+	offer := func(from peer.ID, n int) {
+		for i := range n {
+			ev := BlockAnnounced{From: from, Ref: chain.Ref{Number: head + 1, Hash: chain.Hash{0xe, byte(i >> 8), byte(i)}}, Head: head}
+			m.offer("block-announced", letter{event: ev, from: from, most: maxReported})
+		}
+	}
+	offer("flood", maxReported+2500)
+	offer("honest", maxReported)
+	var charged []Charge
+	letters := m.take()
+	for _, l := range letters {
+		charged = append(charged, only[Charge](b.step(l.event))...)
+	}
+	if len(letters) != 2*maxReported+1 || len(charged) != 2 || charged[0].Peer != "flood" {
+		t.Errorf("%d letters, charged %v; want one letter for all that were refused, and two charges", len(letters), charged)
+	}
+	if offer("flood", 1); len(m.take()) != 1 {
+		t.Error("what is past is still counted")
+	}
+	b.step(Refused{From: "nobody", N: 5000})
+}
+
 // Threat L-01, for announced blocks: who delivers another block than it announced pays, and
 // nobody else who announced it.
 func TestWhoDeliversAnotherBlockPays(t *testing.T) {
@@ -94,12 +137,18 @@ func TestWhoDeliversAnotherBlockPays(t *testing.T) {
 	}
 }
 
-// Of one peer 64 blocks are held at the most: further headers are asked for as
-// these are done.
+// Of one peer 64 headers are held at the most, of 256 KiB: further ones are asked
+// for as these are done.
 func TestHeadersOfOnePeerAreBounded(t *testing.T) {
+	for size, want := range map[int]int{0: maxHeld, 600: maxHeld, 31 << 10: 9} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { headersAreBounded(t, make([]byte, size), want) })
+	}
+}
+
+func headersAreBounded(t *testing.T, content []byte, want int) {
 	b := newBench(t, eth, "a")
 	refs := func(i int) chain.Header {
-		return chain.Header{Ref: chain.Ref{Number: head + 1, Hash: chain.Hash{0xd, byte(i)}}, Parent: blockRef(head).Hash}
+		return chain.Header{Ref: chain.Ref{Number: head + 1, Hash: chain.Hash{0xd, byte(i)}}, Parent: blockRef(head).Hash, Bytes: content}
 	}
 	for i := range 100 {
 		b.step(BlockAnnounced{From: "a", Ref: refs(i).Ref, Head: head})
@@ -110,8 +159,8 @@ func TestHeadersOfOnePeerAreBounded(t *testing.T) {
 		es = b.step(HeaderFetched{From: "a", Header: h, Linked: true, Head: head})
 		asked++
 	}
-	if asked != maxHeld {
-		t.Fatalf("%d headers were asked for, want %d", asked, maxHeld)
+	if asked != want {
+		t.Fatalf("%d headers were asked for, want %d", asked, want)
 	}
 	fb := b.theBodies(b.wait(gatherSlack))
 	ev := BodiesFetched{From: "a"}
@@ -150,7 +199,9 @@ func TestBlocksAreSoughtInOrder(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 80).Draw(rt, "steps") {
 			from := who.Draw(rt, "who")
-			switch rapid.IntRange(0, 7).Draw(rt, "what") {
+			switch rapid.IntRange(0, 8).Draw(rt, "what") {
+			case 8:
+				take(b.step(Gate{rapid.Bool().Draw(rt, "open")}))
 			case 0, 1:
 				take(b.says(number(), from))
 			case 2:

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -324,6 +325,62 @@ func TestTheHeaderIsLookedUp(t *testing.T) {
 		ev.From, ev.Header = "a", blockHeader(head+1)
 		b.quiet(append(b.step(ev), b.wait(time.Second)...), name)
 		b.done()
+	}
+}
+
+// What is sought while the chain was taken to be in sync is the sync's to find once
+// it was not: nothing of it is asked for any more, and it may be announced again.
+func TestAShutGateEndsTheSearchForBlocks(t *testing.T) {
+	var first []Effect
+	for range 3 {
+		b := newBench(t, eth, "a", "b")
+		b.says(head+1, "a", "b")
+		b.says(head+2, "b")
+		f := only[FetchHeader](b.wait(blockArrive))
+		if len(f) != 2 {
+			t.Fatalf("asked %v, want both", f)
+		}
+		b.gives(f[0].From, f[0].Ref.Number) // its body would be asked for next
+		b.says(head+3, "a")                 // and this waits to be pushed
+		es := b.step(Gate{false})
+		if h := only[Hint](es); len(h) != 4 || len(es) != 4 {
+			t.Errorf("%v as the gate is shut, want a hint of each claim", es)
+		}
+		if first == nil {
+			first = es
+		} else if !slices.Equal(es, first) {
+			t.Errorf("hints %v, and before %v", es, first)
+		}
+		if es = b.gives(f[1].From, f[1].Ref.Number); len(es) > 0 {
+			t.Errorf("%v for a late answer", es)
+		}
+		if es = b.wait(time.Minute); len(es) > 0 || !b.core.Next().IsZero() {
+			t.Errorf("%v, and something waits until %v, after the gate was shut", es, b.core.Next())
+		}
+		b.done()
+		if n := b.core.Drops()["not-synced"]; n != 3 {
+			t.Errorf("%d blocks are counted as let go, want 3", n)
+		}
+		b.step(Gate{true})
+		if f := b.theHeader(append(b.says(head+1, "a"), b.wait(blockArrive)...)); f.Ref != blockRef(head+1) {
+			t.Errorf("asked for %v once the gate is open again", f.Ref)
+		}
+	}
+}
+
+// The parent may be on its way to the import because somebody pushed it.
+func TestABlockWaitsForAParentThatWasPushed(t *testing.T) {
+	b := newBench(t, eth, "a", "b")
+	b.step(Checked{From: "b", Block: chain.Block{Header: blockHeader(head + 1)}})
+	b.says(head+2, "a")
+	b.theHeader(b.wait(blockArrive))
+	b.quiet(b.step(HeaderFetched{From: "a", Header: blockHeader(head + 2), Head: head}), "before the parent is imported")
+	if n := b.core.Drops()["block-not-linked"]; n != 0 {
+		t.Fatal("the child of a pushed block was let go")
+	}
+	b.step(Imported{Refs: []chain.Ref{blockRef(head + 1)}})
+	if fb := b.theBodies(b.wait(gatherSlack)); fb.Headers[0].Ref != blockRef(head+2) {
+		t.Errorf("asked %v, want the child", fb)
 	}
 }
 
