@@ -280,8 +280,10 @@ func (c *Core) unsure() bool {
 
 // unsureUntil is when it ends that we wait for claims which are not whole yet, as
 // where a wire must ask for the number of a head, and for those who may lead
-// after a sync that came to nothing. Both are bounded, and over once something
-// was reached: a peer that never says what it has must not keep us out of sync.
+// after a sync that came to nothing. It is over once something was reached, and
+// for all of them a while after the first peer came, or the last import: those
+// who never say or give what they have must not keep us out of sync, however many
+// come and go.
 func (c *Core) unsureUntil() (at time.Time) {
 	if c.reached {
 		return at
@@ -293,6 +295,13 @@ func (c *Core) unsureUntil() (at time.Time) {
 		if end := p.joined.Add(claimFor); end.After(at) && p.claimless() && p.claim.Weight.Compare(c.status.Weight) > 0 {
 			at = end
 		}
+	}
+	since := c.firstJoin
+	if c.lastImport.After(since) {
+		since = c.lastImport
+	}
+	if last := since.Add(unsureFor); at.After(last) {
+		at = last
 	}
 	return at
 }

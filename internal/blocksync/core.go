@@ -99,6 +99,7 @@ type Core struct {
 	behindSince time.Time // zero: nobody claims more
 	synced      bool
 	reached     bool      // the end of a sync, or a block of the tip, since the start
+	firstJoin   time.Time // since the start
 	gaveUp      time.Time // when a forward sync last ended short of that
 	stuck       stall     // the one that was told last
 	lastImport  time.Time

@@ -218,6 +218,7 @@ const (
 	tellEvery      = 10 * time.Second
 	stuckAfter     = 5 * time.Second  // without progress, the reason is stated
 	claimFor       = 10 * time.Second // a claim that is not whole is waited for
+	unsureFor      = time.Minute      // and all that may be claimed, without progress
 )
 
 // The sizes of the scheduler.

@@ -87,6 +87,9 @@ func (c *Core) onJoined(in Joined) {
 		p.tie = c.cfg.Rand.Uint64()
 	}
 	c.line(p)
+	if c.firstJoin.IsZero() {
+		c.firstJoin = c.now
+	}
 	c.byID[p.id] = p
 	c.targetRetry = time.Time{} // it may have what nobody had
 	i, _ := slices.BinarySearchFunc(c.peers, p.id, func(r *remote, id peer.ID) int { return cmp.Compare(r.id, id) })
