@@ -58,8 +58,8 @@ func (n *Node) onSync(ev blocksync.Event) {
 	case blocksync.GapClosed:
 		n.bus.publish(SyncChanged{What: "gap-closed", Detail: ev.Target.String()})
 	case blocksync.Syncing:
-		if n.relay != nil && ev.First {
-			n.relay.Shut() // peers who came first knew of no more than we had
+		if n.relay != nil && (ev.First || ev.Far) {
+			n.relay.Shut() // peers who came first knew, or told, of no more than we had
 		}
 		n.bus.publish(SyncChanged{What: "syncing", Detail: fmt.Sprintf("head %v, goal %d", ev.Head, ev.Goal)})
 	case blocksync.Synced:

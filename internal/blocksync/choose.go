@@ -326,7 +326,7 @@ func (c *Core) tell() {
 
 func (c *Core) tellSyncing() {
 	c.lastTold = c.now
-	e := Syncing{Head: c.status.Head, Goal: c.job.goal, Rate: c.rate, First: !c.reached}
+	e := Syncing{Head: c.status.Head, Goal: c.job.goal, Rate: c.rate, First: !c.reached, Far: c.job.far(c.status.Head)}
 	if p := c.job.master; p != nil {
 		e.Master = p.id
 	}

@@ -20,7 +20,8 @@ type (
 	}
 	// GapClosed: the blocks up to Target are imported.
 	GapClosed struct{ Target chain.Ref }
-	// Syncing: a forward sync started, or went on for another ten seconds.
+	// Syncing: a forward sync started, went on for another ten seconds, or was found
+	// to lead far.
 	Syncing struct {
 		Master peer.ID // who gives the headers
 		Head   chain.Ref
@@ -29,6 +30,9 @@ type (
 		// First: nothing was reached since the start, so that a Synced before it
 		// rested on what was claimed until then.
 		First bool
+		// Far: verified headers lead so far above Head that gossip cannot bring what
+		// is between; that we were in sync was not so.
+		Far bool
 	}
 	// Synced: there is nothing better to fetch, as far as peers claim. Until
 	// something was reached, it is not told while a peer's claim is not whole, nor

@@ -373,7 +373,11 @@ func (c *Core) onVerifiedForward(j *job, s *span, in VerifiedHeaders) {
 		c.add(j, s.hs[i], b, s.from, false)
 	}
 	if n > 0 {
+		near := !j.far(c.status.Head)
 		j.tip, j.tipOf = s.hs[n-1], s.from
+		if near && j.far(c.status.Head) && c.reached {
+			c.tellSyncing() // at once: a claim alone says nothing
+		}
 		j.progress = c.now
 		c.prove(s.from)
 		c.checkAdded(j, lo, s.lo+uint64(n)-1)

@@ -241,6 +241,7 @@ const (
 	maxLacks         = 32   // ranges remembered per peer
 	wholeGap         = 16   // a gap up to this is fetched as whole blocks at once
 	backwardGap      = 1024 // a gap over this is left to forward sync, where there is one
+	farAbove         = 32   // blocks above our head, over which announced ones are not fetched (relay)
 	nearHead         = 8    // blocks behind that gossip may bring by itself
 	maxStagedHeaders = 1 << 20
 )

@@ -105,6 +105,11 @@ func (c *Core) newJob(forward bool) *job {
 	return &job{forward: forward, started: c.now, progress: c.now, excluded: map[*remote]bool{}, lacks: map[*remote][]lack{}, checks: map[uint64]check{}}
 }
 
+// far reports whether verified headers lead far above a head.
+func (j *job) far(head chain.Ref) bool {
+	return j.forward && j.tip.Ref.Number > head.Number+farAbove
+}
+
 // entry gives the entry of a number, or nil.
 func (j *job) entry(n uint64) *entry {
 	if n < j.low || n-j.low >= uint64(j.entries.len()) {

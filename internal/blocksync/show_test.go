@@ -138,7 +138,11 @@ func showEffect(e Effect) string {
 		case GapClosed:
 			return fmt.Sprintf("tell: gap closed up to %d", ev.Target.Number)
 		case Syncing:
-			return fmt.Sprintf("tell: syncing from %d to %d with %s", ev.Head.Number, ev.Goal, ev.Master)
+			far := ""
+			if ev.Far {
+				far = ", far"
+			}
+			return fmt.Sprintf("tell: syncing from %d to %d with %s%s", ev.Head.Number, ev.Goal, ev.Master, far)
 		case Synced:
 			return fmt.Sprintf("tell: synced at %d", ev.Head.Number)
 		case Stuck:
