@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ethereum/go-ethereum/rlp"
@@ -16,6 +18,8 @@ import (
 	"github.com/starlingp2p/starling/sim/bed"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
+	"github.com/starlingp2p/starling/wire/internal/framed"
+	"github.com/starlingp2p/starling/wire/internal/intake"
 	"github.com/starlingp2p/starling/wire/wiretest"
 )
 
@@ -76,8 +80,8 @@ func TestAnswersToWhatHasNotLeftHoldNoMemory(t *testing.T) {
 }
 
 // paged is a peer of eth/70 that answers a request for receipts page by page, as
-// page says: with what, and whether more is to come.
-func paged(t *testing.T, n *bed.Net, page func(first uint64) ([]byte, bool), change ...func(*Config)) (a *running, s wire.Session, b *bare) {
+// page says: with what blocks, and whether more of the last is to come.
+func paged(t *testing.T, n *bed.Net, page func(first uint64) ([][]byte, bool), change ...func(*Config)) (a *running, s wire.Session, b *bare) {
 	t.Helper()
 	a = start(t, n, 1, nil, change...)
 	b = dialBare(t, n, 2, a)
@@ -91,8 +95,8 @@ func paged(t *testing.T, n *bed.Net, page func(first uint64) ([]byte, bool), cha
 			}
 			if f.Code == b.offset+eth.GetReceiptsMsg {
 				if m, err := eth.DecodeGetReceipts(f.Payload, eth.V70); err == nil {
-					block, more := page(m.First)
-					b.send(t, b.offset+eth.ReceiptsMsg, framedReceipts(m.ID, block, more))
+					blocks, more := page(m.First)
+					b.send(t, b.offset+eth.ReceiptsMsg, framedReceipts(m.ID, blocks, more))
 				}
 			}
 			f.Release()
@@ -101,8 +105,8 @@ func paged(t *testing.T, n *bed.Net, page func(first uint64) ([]byte, bool), cha
 	return a, a.host.Sessions()[0], b
 }
 
-func framedReceipts(id uint64, block []byte, more bool) []byte {
-	b, err := eth.Receipts{ID: id, Incomplete: more, Blocks: [][]byte{block}}.Append(nil, eth.V70)
+func framedReceipts(id uint64, blocks [][]byte, more bool) []byte {
+	b, err := eth.Receipts{ID: id, Incomplete: more, Blocks: blocks}.Append(nil, eth.V70)
 	if err != nil {
 		panic(err)
 	}
@@ -154,7 +158,7 @@ func TestPagedReceiptsAreInTheBudget(t *testing.T) {
 			bubble(t, func(t *testing.T, n *bed.Net) {
 				var pages, most atomic.Int64
 				var a *running
-				a, s, b := paged(t, n, func(first uint64) ([]byte, bool) {
+				a, s, b := paged(t, n, func(first uint64) ([][]byte, bool) {
 					pages.Add(1)
 					if used := a.node.Load().budget.Used(); used > most.Load() {
 						most.Store(used)
@@ -162,7 +166,8 @@ func TestPagedReceiptsAreInTheBudget(t *testing.T) {
 					if held := a.node.Load().paged.Load(); held < int64(first)*7 {
 						t.Errorf("%d receipts are held in %d bytes", first, held)
 					}
-					return tt.page(first)
+					block, more := tt.page(first)
+					return [][]byte{block}, more
 				}, func(c *Config) { c.DecodeBudget = tt.budget << 20 })
 				var headers []chain.Header
 				if tt.headers {
@@ -191,4 +196,98 @@ func TestPagedReceiptsAreInTheBudget(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Behind a block whose receipts took several answers the peer may have come to
+// lack others, as after a reorganisation: what is left is told by the headers, and
+// where these are not known nothing is taken that may be of another block.
+func TestBlocksBehindPagesAreMatched(t *testing.T) {
+	big, others := receiptsFor(20), []full{fullBlock(t, 2, 2), fullBlock(t, 3, 3), fullBlock(t, 4, 4)}
+	hashes, headers := []chain.Hash{{1}}, make([]chain.Header, 1) // that of the first is not known
+	for _, o := range others {
+		hashes, headers = append(hashes, o.header.Ref.Hash), append(headers, o.header)
+	}
+	for _, tt := range []struct {
+		name    string
+		given   []int // of others
+		headers []chain.Header
+		want    []int
+	}{
+		{"all", []int{0, 1, 2}, headers, []int{0, 1, 2}},
+		{"one left out", []int{1, 2}, headers, []int{1, 2}},
+		{"cut short", []int{0}, headers, []int{0}},
+		{"all, without headers", []int{0, 1, 2}, nil, []int{0, 1, 2}},
+		{"one left out, without headers", []int{1, 2}, nil, nil},
+		{"none", nil, headers, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, n *bed.Net) {
+				a, s, b := paged(t, n, func(first uint64) ([][]byte, bool) {
+					part, more, err := eth.CutReceipts(big, first, 100)
+					if err != nil {
+						t.Error(err)
+					}
+					out := [][]byte{part}
+					if !more {
+						for _, i := range tt.given {
+							out = append(out, others[i].receipts)
+						}
+					}
+					return out, more
+				})
+				got, err := s.(*session).askReceipts(t.Context(), hashes, tt.headers)
+				wantHashes, want := hashes[:1:1], [][]byte{big}
+				for _, i := range tt.want {
+					wantHashes, want = append(wantHashes, hashes[1+i]), append(want, others[i].receipts)
+				}
+				if err != nil || !slices.Equal(got.Hashes, wantHashes) || !slices.EqualFunc(got.Receipts, want, bytes.Equal) {
+					t.Errorf("askReceipts = %v, %v, want %v", got.Hashes, err, wantHashes)
+				}
+				if got := offenses(a); len(got) > 0 {
+					t.Errorf("charged with %v", got)
+				}
+				b.Close()
+				time.Sleep(time.Second)
+				a.stop(t)
+			})
+		})
+	}
+}
+
+// Pages of receipts wait a moment for memory that is free, and take no other: a
+// peer decides how long they stay, and whoever decodes must not wait for that.
+func TestPagesTakeNoMemoryThatIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{budget: intake.NewBudget(4 << 20)}
+		full, err := n.budget.Take(t.Context(), 4<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := n.pagingOf(chain.Hash{1}, nil)
+		for page := 1; page <= 2; page++ {
+			began := time.Now()
+			if err := p.grow(t.Context(), page*100<<10); !errors.Is(err, framed.ErrStarved) || time.Since(began) > pageWait {
+				t.Errorf("page %d, the budget full: %v after %v", page, err, time.Since(began))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			more, err := n.budget.More(ctx, 1<<10)
+			if cancel(); err != nil {
+				t.Fatalf("after page %d a decoder has to wait for the peer: %v", page, err)
+			}
+			more()
+		}
+		full()
+		for page := 1; page <= 2; page++ {
+			if err := p.grow(t.Context(), page*100<<10); err != nil {
+				t.Errorf("page %d, the budget free: %v", page, err)
+			}
+		}
+		if used, paged := n.budget.Used(), n.paged.Load(); used != 200<<10 || paged != used {
+			t.Errorf("%d bytes are taken, %d of pages", used, paged)
+		}
+		p.done()
+		if used, paged := n.budget.Used(), n.paged.Load(); used != 0 || paged != 0 {
+			t.Errorf("%d bytes are still taken, %d of pages", used, paged)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/wire"
@@ -14,6 +15,11 @@ import (
 // pagedShare is the part of the decode budget that receipts may take which come
 // page by page: a peer decides how long they stay.
 const pagedShare = 4
+
+// pageWait is how long a page waits for memory. The memory is held while the peer
+// is asked for the next, and so it must not be what Budget.More has for one at a
+// time: that peer would hold up all who decode.
+const pageWait = 2 * time.Second
 
 // paging is the pages of one block, and the memory that they take.
 type paging struct {
@@ -39,9 +45,9 @@ func (p *paging) grow(ctx context.Context, n int) error {
 		p.node.paged.Add(-more)
 		return fmt.Errorf("devp2p: %w for receipts of %d bytes beside others of at most %d", framed.ErrStarved, n, most)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
 	defer cancel()
-	give, err := p.node.budget.More(ctx, n)
+	give, err := p.node.budget.Take(ctx, n)
 	if err != nil {
 		p.node.paged.Add(-more)
 		return fmt.Errorf("devp2p: %w for receipts of %d bytes: %w", framed.ErrStarved, n, err)
@@ -80,27 +86,37 @@ func (s *session) askReceipts(ctx context.Context, hashes []chain.Hash, headers 
 			return out, err
 		case more:
 			continue
-		case pages.Begun() && len(blocks) > 0:
-			blocks[0] = pages.List()
-			out.Hashes, out.Receipts = hashes[:len(blocks)], blocks
-		default:
-			at, told := placeReceipts(hashes, headers, blocks)
-			for i, b := range blocks {
-				k := i
-				if told {
-					if k = at[i]; k < 0 {
-						continue
-					}
-				}
-				out.Hashes, out.Receipts = append(out.Hashes, hashes[k]), append(out.Receipts, b)
-			}
-			s.strangers("receipts", at)
 		}
+		if pages.Begun() && len(blocks) > 0 {
+			out.Hashes, out.Receipts = hashes[:1:1], [][]byte{pages.List()}
+			hashes, blocks, headers = hashes[1:], blocks[1:], headers[min(1, len(headers)):]
+		}
+		s.addReceipts(&out, hashes, headers, blocks, pages.Begun())
 		if len(out.Hashes) == 0 {
 			return out, none()
 		}
 		return out, nil // whoever asked asks for the rest
 	}
+}
+
+// addReceipts puts the blocks of an answer to those that they are of. A short
+// answer without headers is taken for the first ones; but not late, behind a block
+// that took several answers: meanwhile the peer may have come to lack any.
+func (s *session) addReceipts(out *wire.Receipts, hashes []chain.Hash, headers []chain.Header, blocks [][]byte, late bool) {
+	at, told := placeReceipts(hashes, headers, blocks)
+	if late && !told && len(blocks) < len(hashes) {
+		return
+	}
+	for i, b := range blocks {
+		k := i
+		if told {
+			if k = at[i]; k < 0 {
+				continue
+			}
+		}
+		out.Hashes, out.Receipts = append(out.Hashes, hashes[k]), append(out.Receipts, b)
+	}
+	s.strangers("receipts", at)
 }
 
 // askPage asks for receipts from where the pages of the first block ended. More
