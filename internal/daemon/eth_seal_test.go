@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/starlingp2p/starling"
+	"github.com/starlingp2p/starling/chain"
 	"github.com/starlingp2p/starling/internal/blocksync"
 )
 
@@ -70,8 +72,53 @@ func TestASignerWaitsForTheSync(t *testing.T) {
 		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseMissingParent)}, false},
 		{starling.SyncStatus{Mode: "stuck", Cause: string(blocksync.CauseNoPeers)}, false},
 	} {
-		if got := mustWait(c.status); got != c.want {
+		if got := isOurs(c.status) || mustWait(c.status); got != c.want {
 			t.Errorf("%+v: waits %v, want %v", c.status, got, c.want)
+		}
+	}
+}
+
+// Blocks that are claimed and not delivered stop a signer for a bounded time,
+// also where the claims come and go; a sync that goes on is waited for.
+func TestASignerWaitsForClaimsABoundedTime(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	waited := func(heads func(second int) uint64, must func(second int) bool) (seconds, warnings int) {
+		var p patience
+		for s := range 3 * 3600 {
+			wait, inVain := p.more(start.Add(time.Duration(s)*time.Second), chain.Ref{Number: heads(s)}, must(s))
+			if wait {
+				seconds++
+			}
+			if inVain {
+				warnings++
+			}
+		}
+		return seconds, warnings
+	}
+	always := func(int) bool { return true }
+	still := func(int) uint64 { return 7 }
+	most := 3*3600/int((sealAnyway+sealPatience)/time.Second) + 1
+	if n, warned := waited(still, always); n > most*int(sealPatience/time.Second) || warned == 0 || warned > most {
+		t.Errorf("claims alone: %d s of three hours, %d warnings", n, warned)
+	}
+	if n, _ := waited(still, func(s int) bool { return s%2 == 0 }); n > most*int(sealPatience/time.Second) {
+		t.Errorf("claims that come and go: %d s of three hours", n)
+	}
+	if n, warned := waited(func(s int) uint64 { return uint64(s / 100) }, always); n != 3*3600 || warned != 0 {
+		t.Errorf("a sync that goes on: %d s of three hours, %d warnings", n, warned)
+	}
+	// What it seals itself begins no wait anew, until it waits again.
+	var p patience
+	now := start
+	for range 1000 {
+		if wait, _ := p.more(now, chain.Ref{Number: 7}, true); !wait {
+			break
+		}
+		now = now.Add(time.Second)
+	}
+	for n := range uint64(100) {
+		if wait, _ := p.more(now.Add(time.Duration(n)*time.Second), chain.Ref{Number: 8 + n}, true); wait {
+			t.Fatalf("it waits after its own block %d", 7+n)
 		}
 	}
 }
