@@ -136,3 +136,41 @@ func TestPagesThatDoNotAddUp(t *testing.T) {
 		t.Errorf("after %d pages of %d bytes, %d in all: %v; %d bytes were taken", pages, len(large), got, err, taken)
 	}
 }
+
+// FuzzPages adds whatever a peer may send as pages: what is taken is a list of as
+// many receipts as were counted, within what was asked for and what the gas pays
+// for. Threats M-03 and M-04.
+func FuzzPages(f *testing.F) {
+	list, err := rlp.EncodeToBytes([]any{[]any{uint64(2), uint64(1), uint64(21000), []any{}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint64(1_000_000), 2, append(bytes.Clone(list), list...))
+	f.Add(uint64(0), 1, []byte{0xc0})
+	f.Add(uint64(1<<60), 3, []byte{0xc2, 0xc0, 0xc0, 0xf8})
+	f.Fuzz(func(t *testing.T, gas uint64, parts int, b []byte) {
+		header, err := rlp.EncodeToBytes(&types.Header{Number: big.NewInt(9), Difficulty: new(big.Int), GasUsed: gas})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, granted := PagesOf(header), 0
+		parts = min(max(parts, 1), 64)
+		for i := range parts {
+			page := b[len(b)*i/parts : len(b)*(i+1)/parts]
+			if p.Add(page, i < parts-1, func(n int) error { granted = n; return nil }) != nil {
+				break
+			}
+		}
+		if cap(p.buf) > granted || len(p.buf) > p.most+maxHead {
+			t.Fatalf("%d bytes in room for %d, granted %d, at most %d", len(p.buf), cap(p.buf), granted, p.most)
+		}
+		whole := p.List()
+		body, rest, err := rlp.SplitList(whole)
+		if err != nil || len(rest) > 0 {
+			t.Fatalf("the list %x: %v", whole, err)
+		}
+		if n, err := rlp.CountValues(body); err == nil && uint64(n) != p.Count() {
+			t.Fatalf("%d receipts in the list, %d were counted", n, p.Count())
+		}
+	})
+}
