@@ -199,7 +199,9 @@ func (h *host) take(ctx context.Context, s wire.Session, m wire.Message) {
 	case wire.Block:
 		id := s.Peer().ID
 		h.delivered(s, m.Block.Ref())
-		h.node.swarm.Useful(id, swarm.Usefulness{Blocks: 1})
+		if !h.node.cfg.OwnBlocksOnly { // a block that nothing proves costs nothing to make
+			h.node.swarm.Useful(id, swarm.Usefulness{Blocks: 1})
+		}
 		h.node.bus.publish(BlockSeen{Ref: m.Block.Ref(), From: id})
 		h.node.sync.Offer(s, m.Block)
 		if h.node.relay != nil {

@@ -64,7 +64,8 @@ type Config struct {
 	BackwardOnly bool
 	// OwnBlocksOnly tells peers of our own blocks and of no others, on wires that
 	// gossip by session: for chains whose Check cannot tell a forged block, since
-	// whoever can tell one drops the peer that passed it on.
+	// whoever can tell one drops the peer that passed it on. For the same cause a
+	// block is no merit of who brings it.
 	OwnBlocksOnly bool
 	// SyncPeers is how many sessions a forward sync waits for, and no more than
 	// there may be (MaxPeers); 0: one.

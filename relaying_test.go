@@ -269,6 +269,31 @@ func TestAnswersFollowTheRelayPolicy(t *testing.T) {
 	})
 }
 
+// Who passes a block on that is good has been of use; but not where anybody can make
+// one, since then it proves nothing of who passed it on.
+func TestABlockThatNothingProvesEarnsNothing(t *testing.T) {
+	for _, unproven := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			st := &street{wires: map[string]*streetWire{}}
+			maker := st.run(t, "maker", 0)
+			taker := st.runAs(t, "taker", 0, func(c *starling.Config) { c.Static, c.OwnBlocksOnly = []string{"maker"}, unproven })
+			time.Sleep(30 * time.Second)
+			block := maker.toy.Next(maker.toy.Head().Header, chaintest.Make{})
+			if _, err := maker.client.PublishBlock(t.Context(), block); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if head := taker.toy.Status().Head; head != block.Ref() {
+				t.Fatalf("head %v, want %v", head, block.Ref())
+			}
+			score := st.at("taker").host.(wire.Scorer).Score("maker")
+			if earned := score > 0; earned == unproven {
+				t.Errorf("blocks unproven: %v, and the score of who passed one on is %v", unproven, score)
+			}
+		})
+	}
+}
+
 // A block whose parent nobody here has cannot be weighed, and is sent to nobody;
 // one whose parent is known goes on.
 func TestABlockWithoutAKnownParentIsNotSent(t *testing.T) {

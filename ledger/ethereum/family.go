@@ -104,8 +104,8 @@ func (f *Family) Weight(parent chain.Weight, ch chain.Header) (w chain.Weight) {
 const maxAhead = 15 * time.Second
 
 // Check implements chain.Checker. After the Merge nobody gossips blocks. Under
-// proof of work a block is accepted if its parent is here and all but its seal is
-// right: which proves nothing (Proven), so it may be imported, as the sync would,
+// proof of work a block is accepted if it is near our head, its parent is here and
+// all but its seal is right: which proves nothing (Proven), so it may be imported, as the sync would,
 // but who passes it on loses the peers that do check seals.
 func (f *Family) Check(b chain.Block) chain.Verdict {
 	h, err := f.same(b.Header)
@@ -141,13 +141,21 @@ func (f *Family) Check(b chain.Block) chain.Verdict {
 	return chain.Accepted()
 }
 
-// follows checks a header without a seal against its parent, which must be here:
-// what lies below a block that anybody can make is no target. Where not even the
-// difficulty can be checked, one block could outweigh all others.
+// furthestBelow is how far under our head a block without a seal may be: geth up to
+// v1.13 takes no older ones (eth/fetcher, maxUncleDist). Deep down, where the
+// difficulty was low, children without end could be made of every block.
+const furthestBelow = 7
+
+// follows checks a header without a seal against its parent, which must be here,
+// and near the head: what lies below a block that anybody can make is no target.
+// Where not even the difficulty can be checked, one block could outweigh all others.
 func (f *Family) follows(ch chain.Header, h *types.Header) chain.Verdict {
 	r := f.reader.Load()
 	if f.mayMerge() || f.c.Engine != "" || r == nil || ch.Ref.Number == 0 {
 		return chain.Ignored("work-not-checked")
+	}
+	if ch.Ref.Number+furthestBelow < (*r).Status().Head.Number {
+		return chain.Ignored("too-old")
 	}
 	pc, err := (*r).Header(context.Background(), chain.Ref{Number: ch.Ref.Number - 1, Hash: ch.Parent})
 	if err != nil {

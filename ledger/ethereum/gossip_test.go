@@ -71,3 +71,28 @@ func TestBlocksOfWorkAreTakenOnTopOfTheirParents(t *testing.T) {
 		t.Errorf("of an engine that nobody knows here: %v", v)
 	}
 }
+
+// Old blocks of work are easy to make without end, beside any that is here: only
+// those near the head are looked at.
+func TestBlocksOfWorkAreTakenNearTheHead(t *testing.T) {
+	w := generate(t, configs()["all forks by block"], 12)
+	l, err := ledger.Open("chain", ledger.Options{Family: w.family, FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w.family.Attach(l)
+	if _, err := l.Import(t.Context(), w.blocks[1:12]); err != nil {
+		t.Fatal(err)
+	}
+	head := l.Status().Head.Number
+	for i := uint64(1); i <= head; i++ {
+		want := chain.Accepted()
+		if i+7 < head {
+			want = chain.Ignored("too-old")
+		}
+		if v := w.family.Check(chain.Block{Header: w.blocks[i].Header, Body: w.blocks[i].Body}); v != want {
+			t.Errorf("block %d, the head at %d: %v, want %v", i, head, v, want)
+		}
+	}
+}
