@@ -24,6 +24,7 @@ const (
 // client is a session with a node, the same for ours and for geth.
 type client struct {
 	*rlpx.Conn
+	raw    net.Conn
 	id     uint64 // of the last request
 	status []byte // the node's
 }
@@ -41,7 +42,7 @@ func dial(url string, status []byte) (*client, error) {
 		return nil, err
 	}
 	nc.SetDeadline(time.Now().Add(patience))
-	c := &client{Conn: rlpx.NewConn(nc, n.Pubkey())}
+	c := &client{Conn: rlpx.NewConn(nc, n.Pubkey()), raw: nc}
 	if err := c.greet(status); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("bench: handshake: %w", err)
@@ -99,6 +100,19 @@ func (c *client) next(want uint64) ([]byte, error) {
 			if _, err := c.Write(3, []byte{0xc0}); err != nil {
 				return nil, err
 			}
+		}
+	}
+}
+
+// measure asks once, and gives the bytes of the answer as it travels.
+func (c *client) measure(q question, chain []common.Hash) (int, error) {
+	if err := c.ask(q, chain); err != nil {
+		return 0, err
+	}
+	for {
+		code, _, size, err := c.Read()
+		if err != nil || code == q.answer {
+			return size, err
 		}
 	}
 }

@@ -30,7 +30,7 @@ type crowdParams struct {
 type crowd struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
-	got  atomic.Int64 // bytes of answers
+	got  atomic.Int64 // bytes of answers, as they travel
 }
 
 // startCrowd runs one at the lowest priority: what is measured is what they do to
@@ -110,18 +110,56 @@ func stepBack() error {
 	return nil
 }
 
+// take asks for the most that there is, with width requests under way. Of the
+// answers it reads only how much comes: what it would cost to decrypt them is
+// no part of what they cost the node, and the processors are shared.
 func (c *crowd) take(ctx context.Context, s *client, chain []common.Hash) {
 	defer context.AfterFunc(ctx, func() { s.Close() })()
 	wide := questions[1]
 	wide.make = headers(uint64(min(512, len(chain)/2)))
-	for i := 0; ctx.Err() == nil; i++ {
-		q := wide
-		if i%2 == 1 {
-			q = questions[2]
-		}
-		_, size, err := s.pipe(q, chain, 8, 100*time.Millisecond)
-		c.got.Add(int64(size))
+	kinds := [...]question{wide, questions[2]}
+	size := 0 // of two answers as they travel
+	for _, q := range kinds {
+		n, err := s.measure(q, chain)
 		if err != nil {
+			return
+		}
+		size += n
+	}
+	came := make(chan struct{}, width) // about as much as an answer is
+	gone := make(chan struct{})
+	c.wg.Go(func() {
+		defer close(gone)
+		each := max(size/len(kinds)*9/10, 1<<10) // a little less, or it would ask ever less
+		buf, sum := make([]byte, 256<<10), 0
+		for {
+			n, err := s.raw.Read(buf)
+			c.got.Add(int64(n))
+			for sum += n; sum >= each; sum -= each {
+				select {
+				case came <- struct{}{}:
+				default:
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	defer func() { s.Close(); <-gone }()
+	tick := time.NewTicker(10 * time.Millisecond) // refusals are small
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		if err := s.ask(kinds[i%len(kinds)], chain); err != nil {
+			return
+		}
+		if i < width {
+			continue
+		}
+		select {
+		case <-came:
+		case <-tick.C:
+		case <-gone:
 			return
 		}
 	}
