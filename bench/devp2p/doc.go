@@ -15,9 +15,9 @@
 //     and a geth that have the same chain for single headers, 192 headers and
 //     128 bodies, eight requests at a time; budgets are off. Then it asks for
 //     a header each 2 ms, alone and beside 25 greedy clients, which ask for the
-//     most that there is as fast as they can, in a process that runs where no other
-//     wants to, and read what comes without decrypting it;
-//     budgets are as by default.
+//     most that there is as fast as they can, in a process that runs where no
+//     other wants to, and read what comes without decrypting it; budgets are
+//     as by default.
 //   - relay: what the policies of transaction relay cost in virtual time. They
 //     are a test of internal/relay, and repeat to the byte.
 //

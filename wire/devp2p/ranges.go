@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/starlingp2p/starling/chain"
+	"github.com/starlingp2p/starling/internal/pause"
 	"github.com/starlingp2p/starling/peer"
 	"github.com/starlingp2p/starling/wire"
 	"github.com/starlingp2p/starling/wire/devp2p/eth"
@@ -94,9 +95,7 @@ func (s *session) hearRanges() {
 		}
 		u, st := s.served.Load(), s.node.w.cfg.Status()
 		s.claims(chain.Status{Network: fmt.Sprint(s.node.w.cfg.NetworkID), Genesis: st.Genesis, Head: u.Latest, Earliest: u.Earliest})
-		select {
-		case <-time.After(rangeHeard):
-		case <-s.ctx.Done():
+		if pause.For(s.ctx, rangeHeard) != nil {
 			return
 		}
 	}
