@@ -2,6 +2,7 @@ package devp2p
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -38,21 +39,13 @@ func (w *Wire) Mistold() (Mistold, bool) {
 func mistold(told []netip.Addr, seenAs func(four bool) (netip.Addr, int)) (Mistold, bool) {
 	for _, four := range []bool{true, false} {
 		at, by := seenAs(four)
-		if !at.IsValid() {
+		if !at.IsValid() || slices.Contains(told, at) {
 			continue
 		}
-		wrong := netip.Addr{}
-		for _, a := range told {
-			if a == at {
-				wrong = netip.Addr{}
-				break
-			}
+		for _, a := range slices.Backward(told) {
 			if a.Is4() == four {
-				wrong = a
+				return Mistold{Told: a, Seen: at, By: by}, true
 			}
-		}
-		if wrong.IsValid() {
-			return Mistold{Told: wrong, Seen: at, By: by}, true
 		}
 	}
 	return Mistold{}, false
